@@ -1,0 +1,226 @@
+"""Frames: what a session is made of, the same bytes on disk and on the wire.
+
+A frame is ``mark 4 bytes, length u32, crc u32, payload``: a msgpack map tagged by its kind. The CRC covers
+length and payload; the mark lets a reader find the next whole frame behind a damaged one. Unknown fields
+are ignored and unknown kinds skipped, so an old reader opens what a newer writer of the same major
+version made.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Literal, Union
+from zlib import crc32
+
+import msgspec
+from msgspec import Struct
+
+MARK = b"\xf7nnw"
+LIMIT = 64 << 20
+"""Longest payload a reader accepts, in bytes."""
+
+_HEAD = struct.Struct("<4sII")
+HEAD_SIZE = _HEAD.size
+_U32 = struct.Struct("<I")
+
+Severity = Literal["info", "watch", "warn", "error", "fatal"]
+SEVERITIES: tuple[Severity, ...] = ("info", "watch", "warn", "error", "fatal")
+Status = Literal["running", "finished", "failed", "killed", "lost"]
+
+
+class Run(Struct, tag="run", omit_defaults=True):
+    """First frame of every session: what was started, where and when (seconds since 1970)."""
+
+    name: str
+    id: str
+    host: str
+    command: list[str]
+    python: str
+    cwd: str
+    started: float
+    headless: bool = True
+    producer: str = ""
+
+
+class Segment(Struct, tag="segment", omit_defaults=True):
+    """One uninterrupted training by one process. Steps are keyed (segment, rank, step)."""
+
+    segment: int
+    rank: int
+    pid: int
+    time: float
+    reason: str = "start"
+    first_step: int = 0
+
+
+class Labels(Struct, tag="labels", omit_defaults=True):
+    """Names along the axis of wide metrics; ``notes`` holds one remark per name (a module's class, a shape)."""
+
+    id: int
+    names: list[str]
+    notes: list[str] = []
+
+
+class FieldSpec(Struct, array_like=True):
+    """One metric in a block: ``width`` columns named by the label list ``labels`` (0: none)."""
+
+    metric: str
+    width: int = 1
+    labels: int = 0
+
+
+class Schema(Struct, tag="schema", omit_defaults=True):
+    """Columns of the blocks that carry this id."""
+
+    id: int
+    name: str
+    fields: list[FieldSpec]
+
+
+class Block(Struct, tag="block", omit_defaults=True):
+    """``count`` records of one schema: int64 steps, float64 times, float32 values column by column."""
+
+    schema: int
+    segment: int
+    rank: int
+    count: int
+    steps: bytes
+    times: bytes
+    values: bytes
+
+
+class Event(Struct, tag="event", omit_defaults=True):
+    """Something that happened once: facts about the script, a probe that failed, the origin of a NaN."""
+
+    name: str
+    time: float
+    step: int = 0
+    segment: int = 0
+    rank: int = 0
+    data: dict[str, Any] = {}
+
+
+class Console(Struct, tag="console", omit_defaults=True):
+    """Text the script printed, as it came; ``step`` is the last one known then."""
+
+    time: float
+    text: str
+    step: int = 0
+
+
+class Evidence(Struct, omit_defaults=True):
+    """One number that speaks for a finding, against its reference, on the window it was read from."""
+
+    metric: str
+    value: float
+    reference: float | None = None
+    meaning: str = ""
+    first_step: int = 0
+    last_step: int = 0
+    layer: str | None = None
+
+
+class Remedy(Struct, omit_defaults=True):
+    """One change to make: what, present value to new value, and the number that will show it worked."""
+
+    title: str
+    change: str
+    expect: str
+
+
+class Finding(Struct, tag="finding", omit_defaults=True):
+    """The state of one finding; the newest frame with the same ``id`` stands."""
+
+    id: int
+    rule: str
+    title: str
+    kind: Literal["invariant", "statistical", "fact"]
+    severity: Severity
+    status: Literal["open", "resolved"]
+    first_step: int
+    last_step: int
+    first_time: float
+    last_time: float
+    what: str
+    why: str
+    segment: int = 0
+    rank: int = 0
+    layer: str | None = None
+    primary: bool = False
+    explained_by: int | None = None
+    evidence: list[Evidence] = []
+    remedies: list[Remedy] = []
+    otherwise: str = ""
+    """What to try if the remedies do not help."""
+
+
+class Judgement(Struct, tag="judgement", omit_defaults=True):
+    """Which rules could judge at this step, and why the others could not."""
+
+    step: int
+    segment: int
+    rank: int
+    judged: list[str]
+    abstained: dict[str, str]
+
+
+class Commit(Struct, tag="commit", omit_defaults=True):
+    """Ends a flush: everything before it was read from the rings up to these cursors (position, sequence)."""
+
+    time: float
+    cursors: dict[str, tuple[int, int]] = {}
+    dropped: int = 0
+
+
+class End(Struct, tag="end", omit_defaults=True):
+    """How the job ended. Last frame of a session, unless the monitor was killed with it."""
+
+    time: float
+    status: Status
+    exit: int | None = None
+    signal: int | None = None
+    cause: str = ""
+
+
+Frame = Union[  # noqa: UP007 - msgspec reads the union at run time
+    Run, Segment, Labels, Schema, Block, Event, Console, Finding, Judgement, Commit, End
+]
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
+
+
+class FrameError(Exception):
+    """Bytes that are no frame."""
+
+
+def pack(frame: Frame) -> bytes:
+    """The frame's bytes, head included."""
+    payload = _encoder.encode(frame)
+    length = _U32.pack(len(payload))
+    return MARK + length + _U32.pack(crc32(payload, crc32(length))) + payload
+
+
+def unpack(data: bytes | bytearray | memoryview, at: int = 0) -> tuple[Frame | None, int]:
+    """The frame that begins at ``at`` and the offset behind it.
+
+    A frame of an unknown kind, or one whose fields do not fit, comes back as None (skipped, not an error).
+    Raises EOFError when the frame is not whole yet, FrameError when the bytes are damaged.
+    """
+    if len(data) - at < HEAD_SIZE:
+        if bytes(data[at : at + 4]) != MARK[: len(data) - at]:
+            raise FrameError(f"no frame begins at byte {at}")
+        raise EOFError
+    mark, length, crc = _HEAD.unpack_from(data, at)
+    if mark != MARK or length > LIMIT:
+        raise FrameError(f"no frame begins at byte {at}")
+    end = at + HEAD_SIZE + length
+    if len(data) < end:
+        raise EOFError
+    payload = bytes(data[at + HEAD_SIZE : end])
+    if crc32(payload, crc32(_U32.pack(length))) != crc:
+        raise FrameError(f"the frame at byte {at} is damaged")
+    try:
+        return _decoder.decode(payload), end
+    except msgspec.DecodeError:
+        return None, end

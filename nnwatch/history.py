@@ -1,0 +1,252 @@
+"""What a session says, in numpy columns: the one picture that rules, screens and reports look at.
+
+Frames go in (``apply``), columns come out. Series only grow, in step order, so the state at any earlier
+step is a prefix of each column: that is all that seeking and replay need.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .frame import (
+    Block,
+    Commit,
+    Console,
+    End,
+    Event,
+    Finding,
+    Frame,
+    Judgement,
+    Labels,
+    Run,
+    Schema,
+    Segment,
+)
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Steps = NDArray[np.int64]
+
+
+class Series:
+    """One metric of one segment and rank.
+
+    ``steps`` int64 (n,), ``times`` float64 seconds since 1970 (n,), ``values`` float32 (n, width). A record
+    of another width widens the series; what was not measured is NaN.
+    """
+
+    def __init__(self, metric: str, width: int, labels: Labels | None) -> None:
+        self.metric = metric
+        self.labels = labels
+        self._n = 0
+        self._steps = np.empty(64, np.int64)
+        self._times = np.empty(64, np.float64)
+        self._values = np.empty((64, width), np.float32)
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def width(self) -> int:
+        return self._values.shape[1]
+
+    @property
+    def steps(self) -> Steps:
+        return self._steps[: self._n]
+
+    @property
+    def times(self) -> Doubles:
+        return self._times[: self._n]
+
+    @property
+    def values(self) -> Floats:
+        return self._values[: self._n]
+
+    @property
+    def scalar(self) -> Floats:
+        """First column (n,): the values of a metric with one number per record."""
+        return self._values[: self._n, 0]
+
+    def until(self, step: int | None) -> int:
+        """How many records belong to ``step`` or before; all of them for None."""
+        return self._n if step is None else int(np.searchsorted(self.steps, step, side="right"))
+
+    def names(self) -> list[str]:
+        """One name per column."""
+        known = self.labels.names if self.labels else []
+        return [known[i] if i < len(known) else str(i) for i in range(self.width)]
+
+    def append(self, steps: Steps, times: Doubles, values: Floats, labels: Labels | None) -> None:
+        """Add records; ``values`` is (count, width)."""
+        if values.shape[1] > self.width:
+            wide = np.full((len(self._values), values.shape[1]), np.nan, np.float32)
+            wide[: self._n, : self.width] = self.values
+            self._values = wide
+        if labels is not None and values.shape[1] >= self.width:
+            self.labels = labels
+        end = self._n + len(steps)
+        if end > len(self._steps):
+            size = max(end, 2 * len(self._steps))
+            self._steps, self._times, self._values = (
+                _grown(column, size) for column in (self._steps, self._times, self._values)
+            )
+        self._steps[self._n : end] = steps
+        self._times[self._n : end] = times
+        self._values[self._n : end, : values.shape[1]] = values
+        self._values[self._n : end, values.shape[1] :] = np.nan
+        self._n = end
+
+
+def _grown(column: NDArray[Any], size: int) -> NDArray[Any]:
+    new = np.empty((size, *column.shape[1:]), column.dtype)
+    new[: len(column)] = column
+    return new
+
+
+class Evaluations(NamedTuple):
+    """Passes over validation data: one row per training step after which one ran.
+
+    ``steps`` (e,), ``times`` (e,) of the last batch, ``loss`` and ``accuracy`` size-weighted means (e,) (NaN
+    where not had), ``size`` samples (e,), ``first`` (e + 1,) row of ``loss.val`` where each begins.
+    """
+
+    steps: Steps
+    times: Doubles
+    loss: Doubles
+    accuracy: Doubles
+    size: Doubles
+    first: Steps
+
+
+class Track(dict[str, Series]):
+    """The series of one (segment, rank), by metric name."""
+
+    def __init__(self, segment: Segment) -> None:
+        super().__init__()
+        self.segment = segment
+        self.last_step = segment.first_step
+
+    def evaluations(self, until: int | None = None) -> Evaluations:
+        """Validation passes that ended at ``until`` or before."""
+        loss, size, accuracy = self.get("loss.val"), self.get("val.size"), self.get("accuracy.val")
+        n = loss.until(until) if loss is not None else 0
+        if loss is None or size is None or n == 0:
+            none = np.empty(0)
+            return Evaluations(np.empty(0, np.int64), none, none, none, none, np.zeros(1, np.int64))
+        steps = loss.steps[:n]
+        first = np.concatenate(([0], np.flatnonzero(np.diff(steps)) + 1))
+        weight = size.scalar[:n].astype(np.float64)
+        total = np.add.reduceat(weight, first)
+
+        def mean(series: Series | None) -> Doubles:
+            if series is None or len(series) < n:
+                return np.full(len(first), np.nan)
+            return np.add.reduceat(series.scalar[:n] * weight, first) / np.maximum(total, 1e-12)
+
+        last = np.append(first[1:], n)
+        return Evaluations(steps[first], loss.times[last - 1], mean(loss), mean(accuracy), total, np.append(first, n))
+
+
+class History:
+    """Everything a session has said so far. ``version`` grows with each frame that changed something."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.run: Run | None = None
+        self.end: End | None = None
+        self.commit: Commit | None = None
+        self.tracks: dict[tuple[int, int], Track] = {}
+        self.system = Track(Segment(0, 0, 0, 0.0))
+        """Samples of the machine; their step is the last one known when they were taken."""
+        self.facts: dict[tuple[int, int], dict[str, Any]] = {}
+        """What is known about the script, by (segment, rank); later facts replace earlier ones."""
+        self.events: list[Event] = []
+        self.console: list[Console] = []
+        self.findings: dict[int, Finding] = {}
+        self.finding_log: list[Finding] = []
+        """Every state of every finding, in order: the picture at an earlier step is its prefix."""
+        self.judgement: Judgement | None = None
+        self._labels: dict[int, Labels] = {}
+        self._schemas: dict[int, Schema] = {}
+
+    @property
+    def main(self) -> Track | None:
+        """The newest segment of the lowest rank: what a screen shows unless asked for another."""
+        if not self.tracks:
+            return None
+        return self.tracks[max(self.tracks, key=lambda key: (key[0], -key[1]))]
+
+    @property
+    def last_step(self) -> int:
+        return max((track.last_step for track in self.tracks.values()), default=0)
+
+    @property
+    def last_time(self) -> float:
+        """Time of the newest commit or of the end, seconds since 1970; 0 before anything came."""
+        if self.end is not None:
+            return self.end.time
+        if self.commit is not None:
+            return self.commit.time
+        return self.run.started if self.run else 0.0
+
+    def facts_of(self, track: Track) -> dict[str, Any]:
+        return self.facts.get((track.segment.segment, track.segment.rank), {})
+
+    def apply(self, frame: Frame) -> None:
+        """Take one frame in."""
+        self.version += 1
+        match frame:
+            case Block():
+                self._block(frame)
+            case Schema():
+                self._schemas[frame.id] = frame
+            case Labels():
+                self._labels[frame.id] = frame
+            case Segment():
+                self.tracks[frame.segment, frame.rank] = Track(frame)
+            case Console():
+                self.console.append(frame)
+            case Event():
+                if frame.name == "facts":
+                    self.facts.setdefault((frame.segment, frame.rank), {}).update(frame.data)
+                else:
+                    self.events.append(frame)
+            case Finding():
+                self.findings[frame.id] = frame
+                self.finding_log.append(frame)
+            case Judgement():
+                self.judgement = frame
+            case Commit():
+                self.commit = frame
+            case Run():
+                self.run = frame
+            case End():
+                self.end = frame
+
+    def _block(self, block: Block) -> None:
+        schema = self._schemas.get(block.schema)
+        if schema is None:
+            return  # its schema was in a damaged frame
+        width = sum(field.width for field in schema.fields)
+        steps = np.frombuffer(block.steps, np.int64)
+        times = np.frombuffer(block.times, np.float64)
+        values = np.frombuffer(block.values, np.float32)
+        if not len(steps) == len(times) == block.count or len(values) != width * block.count:
+            return
+        columns = values.reshape(width, block.count).T
+        track = self.system if schema.name == "system" else self.tracks.get((block.segment, block.rank))
+        if track is None:
+            return
+        at = 0
+        for field in schema.fields:
+            labels = self._labels.get(field.labels)
+            series = track.get(field.metric)
+            if series is None:
+                series = track[field.metric] = Series(field.metric, field.width, labels)
+            series.append(steps, times, columns[:, at : at + field.width], labels)
+            at += field.width
+        if len(steps):
+            track.last_step = max(track.last_step, int(steps[-1]))

@@ -1,0 +1,178 @@
+"""The session file: an append-only row of frames that is one run.
+
+One writer (the monitor); any number of readers, on the same machine or over a shared file system, while it
+grows, after a crash, or from a copy made half-way. Nothing is rewritten in place. A torn last frame is left
+for the next read; a damaged one is skipped to the next mark and counted.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+from .frame import MARK, Commit, Frame, FrameError, pack, unpack
+
+MAGIC = b"\x89NNW\r\n\x1a\n"
+VERSION = 1
+_PRELUDE = struct.Struct("<8sHHI")  # magic, major version, minor version, reserved
+PRELUDE = _PRELUDE.pack(MAGIC, VERSION, 0, 0)
+SUFFIX = ".nnw"
+_CHUNK = 1 << 20
+
+
+class SessionError(Exception):
+    """One line for the user: what is wrong with the file, why, and what to do."""
+
+
+def check(path: Path, head: bytes) -> None:
+    """Raises SessionError unless ``head``, the file's first bytes, begins a session this version can read."""
+    if not head:
+        raise SessionError(f"{path}: empty file, no run was recorded in it; pick another with `nnwatch ls`")
+    if head[:8] != MAGIC[: len(head[:8])] or len(head) < 8:
+        raise SessionError(f"{path}: not an nnwatch session; sessions are written by `nnwatch run` (*{SUFFIX})")
+    if len(head) < _PRELUDE.size:
+        raise SessionError(f"{path}: cut off inside its first {_PRELUDE.size} bytes, nothing can be read from it")
+    version = _PRELUDE.unpack_from(head)[1]
+    if version > VERSION:
+        raise SessionError(
+            f"{path}: format version {version}, this nnwatch reads up to {VERSION}; `pip install -U nnwatch`"
+        )
+
+
+def _next_whole(data: bytes, at: int) -> int | None:
+    """Offset of the first whole frame from ``at`` on, None if there is none."""
+    while (at := data.find(MARK, at)) >= 0:
+        try:
+            unpack(data, at)
+        except (EOFError, FrameError):
+            at += 1
+        else:
+            return at
+    return None
+
+
+class Reader:
+    """Reads a session from its start, again and again while it grows.
+
+    ``number`` is the count of whole frames passed so far (unknown kinds too), which is also the cursor that
+    a viewer resumes from; ``damaged`` counts the places where bytes had to be skipped. Raises SessionError for anything that is not a session.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        try:
+            self._file = self.path.open("rb")
+        except IsADirectoryError:
+            raise SessionError(f"{path}: a directory, not a session file") from None
+        except OSError as error:
+            raise SessionError(f"{path}: cannot be read: {error.strerror}") from None
+        try:
+            check(self.path, self._file.read(_PRELUDE.size))
+        except SessionError:
+            self._file.close()
+            raise
+        self._rest = b""
+        self.offset = _PRELUDE.size
+        self.number = 0
+        self.damaged = 0
+
+    def read(self, most: int = 1 << 30) -> list[Frame]:
+        """Whole frames that came since the last call, about ``most`` bytes of them at the most."""
+        frames: list[Frame] = []
+        taken = 0
+        while taken < most:
+            chunk = self._file.read(min(_CHUNK, most - taken) if self._rest else _CHUNK)
+            data = self._rest + chunk
+            at = self._parse(data, frames)
+            self.offset += at
+            self._rest = data[at:]
+            taken += len(chunk)
+            if len(chunk) == 0:
+                break
+        return frames
+
+    def _parse(self, data: bytes, frames: list[Frame]) -> int:
+        at = 0
+        while at < len(data):
+            try:
+                frame, end = unpack(data, at)
+            except (EOFError, FrameError):
+                found = _next_whole(data, at + 1)
+                if found is None:  # torn, or not all of it is visible yet: left for the next read
+                    return at
+                self.damaged += 1
+                at = found
+                continue
+            at = end
+            self.number += 1
+            if frame is not None:
+                frames.append(frame)
+        return at
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Writer:
+    """Appends flushes: frames, then the Commit that names how far the rings were read.
+
+    A flush is one ``write``; when the disk is full the part that got there is cut off again and the error is
+    raised (OSError), so that the caller can try later with the same frames.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, resume: bool = False) -> None:
+        self.path = Path(path)
+        self.commit = Commit(0.0)
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT | (0 if resume else os.O_EXCL), 0o644)
+        try:
+            self._end = self._recover() if resume else self._begin()
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def _begin(self) -> int:
+        return self._write(PRELUDE, 0)
+
+    def _recover(self) -> int:
+        """Cut off what follows the last Commit: its records are still in the rings and will be read again."""
+        size = os.fstat(self._fd).st_size
+        if size < len(PRELUDE):
+            os.ftruncate(self._fd, 0)
+            return self._begin()
+        data = os.pread(self._fd, size, 0)
+        check(self.path, data[: len(PRELUDE)])
+        at = end = len(PRELUDE)
+        while at < len(data):
+            try:
+                frame, at = unpack(data, at)
+            except (EOFError, FrameError):
+                found = _next_whole(data, at + 1)
+                if found is None:
+                    break
+                at = found
+                continue
+            if isinstance(frame, Commit):
+                self.commit, end = frame, at
+        os.ftruncate(self._fd, end)
+        return end
+
+    def append(self, frames: Iterable[Frame], commit: Commit) -> None:
+        """Write one flush. Raises OSError (disk full) with the file as it was before."""
+        data = b"".join([*map(pack, frames), pack(commit)])
+        self._end = self._write(data, self._end)
+        self.commit = commit
+
+    def _write(self, data: bytes, at: int) -> int:
+        done = 0
+        try:
+            while done < len(data):
+                done += os.pwrite(self._fd, data[done:], at + done)
+        except OSError:
+            os.ftruncate(self._fd, at)
+            raise
+        return at + len(data)
+
+    def close(self) -> None:
+        os.close(self._fd)
