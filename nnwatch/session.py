@@ -56,8 +56,9 @@ def _next_whole(data: bytes, at: int) -> int | None:
 class Reader:
     """Reads a session from its start, again and again while it grows.
 
-    ``number`` is the count of whole frames passed so far (unknown kinds too), which is also the cursor that
-    a viewer resumes from; ``damaged`` counts the places where bytes had to be skipped. Raises SessionError for anything that is not a session.
+    ``number`` is the count of whole frames passed so far (unknown kinds too), which is also the cursor that a
+    viewer resumes from; ``damaged`` counts the places where bytes had to be skipped. Raises SessionError for
+    anything that is not a session.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

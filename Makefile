@@ -1,0 +1,47 @@
+# nnwatch: the two commands a newcomer needs are `make demo` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+
+.PHONY: help demo test lint bench bench-probes bench-tui score clean
+.DEFAULT_GOAL := help
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+demo: $(READY)  ## watch a digit classifier train: the faulty run first, then the healthy one
+	@NNWATCH_HOME=$(CURDIR)/.nnwatch $(BIN)/python demos/main.py
+
+test: $(READY) lint  ## lint, types, and all tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+lint: $(READY)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: bench-probes bench-tui  ## what watching costs, and what the screen costs
+
+bench-probes: $(READY)  ## cost of the probes per step, paired against the bare loop
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_probes
+
+bench-tui: $(READY)  ## CPU and bytes per frame, time to the first frame
+	$(BIN)/python -m tests.bench.bench_tui
+
+score: $(READY)  ## real faulty and healthy trainings, and what the advisor said of each
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.score_first
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "nnwatch needs Python 3.10 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "this Python has no venv module; on Debian: apt-get install python3-venv"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet torch -e '.[dev]'
+	@touch $@

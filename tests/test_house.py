@@ -1,0 +1,123 @@
+"""The house stands: who imports whom, what each process never loads, and that every folder is in the wheel."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+ROOT = Path(__file__).parent.parent
+ROOMS = {"advisor": ROOT / "advisor", "probes": ROOT / "probes", "tui": ROOT / "tui"}
+CORE = {"metric", "ring", "frame", "session", "history"}
+TRAINER_CORE = {"metric", "ring"}
+MAY = {  # what else of nnwatch a room may import, by first name after the package
+    "core": CORE,
+    "probes": TRAINER_CORE,
+    "advisor": CORE,
+    "tui": CORE | {"advisor"},
+}
+LIBRARIES = {  # what else may be imported besides the standard library
+    "metric": set(),
+    "ring": set(),
+    "frame": {"msgspec"},
+    "session": set(),
+    "history": {"numpy"},
+    "probes": {"numpy", "torch"},
+    "advisor": {"numpy", "scipy", "tomli"},
+    "tui": {"numpy", "textual", "rich"},
+}
+
+
+def imports(path: Path, package: str):
+    """Absolute dotted names that a file imports, whether at its top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            base = ".".join(parts[: len(parts) - node.level + 1]) if node.level else ""
+            module = ".".join(filter(None, [base, node.module or ""]))
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def files():
+    for name in sorted(CORE):
+        yield "core", name, ROOT / "nnwatch" / f"{name}.py", "nnwatch"
+    for room, folder in ROOMS.items():
+        for path in sorted(folder.rglob("*.py")):
+            package = ".".join(["nnwatch", room, *path.parent.relative_to(folder).parts])
+            yield room, room, path, package
+
+
+@pytest.mark.parametrize(("room", "name", "path", "package"), files(), ids=lambda x: str(getattr(x, "name", x)))
+def test_imports_go_one_way(room, name, path, package):
+    for module in imports(path, package):
+        top, *rest = module.split(".")
+        if top == "nnwatch":
+            allowed = MAY[room] | ({room} if room in ROOMS else set())
+            assert not rest or rest[0] in allowed | {"__version__"}, f"{path} imports {module}"
+        elif top not in sys.stdlib_module_names:
+            assert top in LIBRARIES[name], f"{path} imports {module}"
+
+
+def loaded_by(code: str) -> set[str]:
+    text = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    ).stdout
+    return {module.split(".")[0] for module in text.split()}
+
+
+@pytest.mark.parametrize(
+    ("code", "never"),
+    [
+        ("import nnwatch.probes, nnwatch.ring, nnwatch.metric", {"textual", "rich", "msgspec", "psutil", "pynvml", "scipy"}),
+        ("import nnwatch.launch", {"torch", "textual", "numpy", "msgspec", "psutil", "pynvml"}),
+        ("import nnwatch.monitor", {"torch", "textual"}),
+        ("import nnwatch.advisor.engine", {"torch", "textual", "psutil"}),
+        ("import nnwatch.tui.app", {"torch", "psutil", "pynvml"}),
+        ("import nnwatch.cli", {"torch", "textual", "numpy", "psutil"}),
+    ],
+)  # fmt: skip
+def test_no_process_loads_what_it_must_not(code, never):
+    assert not loaded_by(code) & never
+
+
+def test_the_packages_are_the_folders():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        declared = set(tomllib.load(file)["tool"]["setuptools"]["packages"])
+    found = {"nnwatch"}
+    for room, folder in ROOMS.items():
+        for init in folder.rglob("__init__.py"):
+            found.add(".".join(["nnwatch", room, *init.parent.relative_to(folder).parts]))
+        for path in folder.rglob("*.py"):
+            assert (path.parent / "__init__.py").exists(), f"{path.parent} is no package: it would miss in the wheel"
+    assert declared == found
+
+
+def test_the_rooms_are_linked_from_the_package():
+    for room in ROOMS:
+        link = ROOT / "nnwatch" / room
+        assert link.is_symlink()
+        assert str(link.readlink()) == f"../{room}"
+
+
+def test_the_boot_file_parses_on_any_python_3():
+    text = (ROOT / "nnwatch" / "boot" / "sitecustomize.py").read_text()
+    ast.parse(text, feature_version=(3, 4))
+
+
+def test_the_trainer_side_parses_on_python_3_10():
+    for path in [*ROOMS["probes"].rglob("*.py"), *(ROOT / "nnwatch" / f"{name}.py" for name in TRAINER_CORE)]:
+        ast.parse(path.read_text(), feature_version=(3, 10))
+
+
+def test_the_readme_test_command_is_what_ci_runs():
+    assert "make test" in (ROOT / "README.md").read_text()
+    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("make test")
