@@ -1,8 +1,10 @@
 """The house stands: who imports whom, what each process never loads, and that every folder is in the wheel."""
 
 import ast
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,31 @@ def test_the_packages_are_the_folders():
         for path in folder.rglob("*.py"):
             assert (path.parent / "__init__.py").exists(), f"{path.parent} is no package: it would miss in the wheel"
     assert declared == found
+
+
+def test_the_wheel_holds_every_file_of_the_rooms(tmp_path):
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    for name in tracked:
+        target = tmp_path / "source" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, target, follow_symlinks=False)
+    build = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(tmp_path),
+        str(tmp_path / "source"),
+    ]
+    subprocess.run(build, capture_output=True, check=True)
+    [wheel] = tmp_path.glob("*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    rooms = [name for name in tracked if name.split("/")[0] in ROOMS and not name.endswith("README.md")]
+    doors = [name for name in tracked if name.startswith("nnwatch/") and not name.endswith("README.md")]
+    missing = {f"nnwatch/{name}" for name in rooms} | {name for name in doors if not (ROOT / name).is_symlink()}
+    assert not missing - held
 
 
 def test_the_rooms_are_linked_from_the_package():
