@@ -1,6 +1,6 @@
 """Learn 300 digits by heart: the training loss goes to zero while the validation loss turns and climbs.
 
-    nnwatch run demos/overfit.py
+nnwatch run demos/overfit.py
 """
 
 import torch
@@ -29,6 +29,7 @@ for epoch in range(150):
         optimizer.step()
     model.eval()
     with torch.no_grad():
-        val_loss = sum(F.cross_entropy(model(a), b) * len(b) for a, b in zip(val_x.split(128), val_y.split(128)))
+        batches = zip(val_x.split(128), val_y.split(128), strict=True)
+        val_loss = sum(F.cross_entropy(model(x), y).item() * len(y) for x, y in batches) / len(val_y)
     if epoch % 10 == 9:
-        print(f"epoch {epoch + 1:3d}   train {loss.item():.4f}   val {val_loss.item() / len(val_y):.4f}")
+        print(f"epoch {epoch + 1:3d}   train {loss.item():.4f}   val {val_loss:.4f}")

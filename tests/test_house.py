@@ -79,7 +79,7 @@ def loaded_by(code: str) -> set[str]:
 @pytest.mark.parametrize(
     ("code", "never"),
     [
-        ("import nnwatch.probes, nnwatch.ring, nnwatch.metric", {"textual", "rich", "msgspec", "psutil", "pynvml", "scipy"}),
+        ("import nnwatch.probes, nnwatch.ring", {"textual", "rich", "msgspec", "psutil", "pynvml", "scipy"}),
         ("import nnwatch.launch", {"torch", "textual", "numpy", "msgspec", "psutil", "pynvml"}),
         ("import nnwatch.monitor", {"torch", "textual"}),
         ("import nnwatch.advisor.engine", {"torch", "textual", "psutil"}),
