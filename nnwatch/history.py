@@ -163,12 +163,15 @@ class History:
         """Samples of the machine; their step is the last one known when they were taken."""
         self.facts: dict[tuple[int, int], dict[str, Any]] = {}
         """What is known about the script, by (segment, rank); later facts replace earlier ones."""
+        self.fact_log: list[Event] = []
+        """Every ``facts`` event, in order: what was known at an earlier step is its prefix."""
         self.events: list[Event] = []
         self.console: list[Console] = []
         self.findings: dict[int, Finding] = {}
         self.finding_log: list[Finding] = []
         """Every state of every finding, in order: the picture at an earlier step is its prefix."""
         self.judgement: Judgement | None = None
+        self.judgements: list[Judgement] = []
         self._labels: dict[int, Labels] = {}
         self._schemas: dict[int, Schema] = {}
 
@@ -212,6 +215,7 @@ class History:
             case Event():
                 if frame.name == "facts":
                     self.facts.setdefault((frame.segment, frame.rank), {}).update(frame.data)
+                    self.fact_log.append(frame)
                 else:
                     self.events.append(frame)
             case Finding():
@@ -219,6 +223,7 @@ class History:
                 self.finding_log.append(frame)
             case Judgement():
                 self.judgement = frame
+                self.judgements.append(frame)
             case Commit():
                 self.commit = frame
             case Run():

@@ -1,0 +1,156 @@
+"""Little sessions in a rule's ``.toml``: what it must find, and what it must not.
+
+    [first-updates-wreck-the-net]
+    facts = { planned_steps = 300 }
+    "lr" = "0.3x100"
+    "loss.train" = "2.3x3 2.4x97"
+    "update.ratio" = "4e-1x3 1e-4x97"
+    finds = { lr-too-high = "error at 60" }     # worst severity, and the step it was first said
+
+A row of numbers is ``start``, then ``+by`` or ``-by`` (per record), ``*by`` (factor per record), ``~by`` (noise
+of that size, the same in every run) and ``xN`` (records in all); ``_`` is a record that was not made. A metric
+per parameter or layer takes a table, ``{ "fc1.weight 64x64" = "..." }``; a plain row is one layer, "fc1.weight
+64x64". Every metric has a record a step; those of validation one every ``val_every`` steps, of ``val_rows``
+samples each. ``loss.val.each`` is made from ``loss.val`` when ``paired = true``. Every case runs all rules:
+``finds`` names all that must be found.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+from nnwatch.frame import SEVERITIES, Block, End, Event, FieldSpec, Frame, Labels, Schema, Segment
+from nnwatch.history import Doubles, History
+from nnwatch.metric import METRICS
+
+from .engine import Advisor
+
+_NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+_RUN = re.compile(rf"(_|nan|-?inf|-?{_NUMBER})((?:[+*~-]{_NUMBER})*)(?:x(\d+))?")
+_PART = re.compile(rf"([+*~-])({_NUMBER})")
+_GOLDEN = 0.6180339887498949
+
+
+class CaseError(ValueError):
+    """A session that cannot be read: which one, and what is wrong with it."""
+
+
+class Result(NamedTuple):
+    """All that the advisor said: per rule the worst severity and the step it was first said; who was primary last."""
+
+    finds: dict[str, str]
+    primary: str | None
+    history: History
+
+
+def numbers(text: str) -> Doubles:
+    """The row's values; NaN where ``_`` says that no record was made and where it says ``nan``."""
+    values: list[float] = []
+    for token in text.split():
+        match = _RUN.fullmatch(token)
+        if match is None:
+            raise CaseError(f"{token!r} is no run of numbers such as 2.3-0.02x100")
+        start = float("nan" if match[1] == "_" else match[1])
+        count = int(match[3] or 1)
+        row = np.full(count, start)
+        for sign, by in _PART.findall(match[2]):
+            amount, k = float(by), np.arange(count)
+            if sign == "*":
+                row = row * amount**k
+            elif sign == "~":
+                row = row + amount * (2 * ((len(values) + k) * _GOLDEN % 1) - 1)
+            else:
+                row = row + k * (amount if sign == "+" else -amount)
+        values.extend(row)
+    return np.array(values)
+
+
+def missing(text: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Where the row has no record."""
+    made = [(token.startswith("_"), int(m[3] or 1)) for token in text.split() if (m := _RUN.fullmatch(token))]
+    return np.repeat([absent for absent, _ in made], [count for _, count in made]).astype(bool)
+
+
+def frames(case: dict[str, Any]) -> list[Frame]:
+    """The session's frames: segment, facts, then one block a metric, events and the end."""
+    every, rows = int(case.get("val_every", 10)), int(case.get("val_rows", 500))
+    out: list[Frame] = [Segment(0, 0, 1, 0.0)]
+    if "facts" in case:
+        out.append(Event("facts", 0.0, data=case["facts"]))
+    for name, value in case.items():
+        if "." not in name and name != "lr":
+            continue
+        if name not in METRICS:
+            raise CaseError(f"{name} is no metric; see nnwatch/metric.py")
+        validation = name in ("loss.val", "accuracy.val")
+        layers = value if isinstance(value, dict) else {"fc1.weight 64x64": value}
+        columns = {layer: numbers(row) for layer, row in layers.items()}
+        if len({len(column) for column in columns.values()}) != 1:
+            raise CaseError(f"the layers of {name} have rows of different lengths")
+        matrix = np.stack(list(columns.values()), axis=1)
+        kept = ~np.logical_and.reduce([missing(row) for row in layers.values()])
+        steps = (np.arange(len(matrix)) + 1) * (every if validation else 1)
+        labels = METRICS[name].axis != "run"
+        out.extend(_metric(len(out), name, steps[kept], matrix[kept], list(layers) if labels else []))
+        if name == "loss.val":
+            out.extend(_metric(len(out), "val.size", steps, np.full((len(steps), 1), rows)))
+            if case.get("paired"):
+                out.extend(_metric(len(out), "val.order", steps, np.full((len(steps), 1), 7.0)))
+                spread = 0.5 + (np.arange(rows) * _GOLDEN % 1)
+                out.extend(_metric(len(out), "loss.val.each", steps, matrix * spread))
+    for event in case.get("events", ()):
+        out.append(Event(event["name"], float(event["step"]), event["step"], data=event.get("data", {})))
+    if "end" in case:
+        end = case["end"]
+        out.append(End(1e6, end["status"], end.get("exit"), end.get("signal"), end.get("cause", "")))
+    return out
+
+
+def _metric(number: int, name: str, steps: Any, matrix: Any, labelled: list[str] | None = None) -> Iterator[Frame]:
+    width = matrix.shape[1]
+    if labelled:
+        parts = [label.rpartition(" ") for label in labelled]
+        yield Labels(number, [a or c for a, _, c in parts], [c if a else "" for a, _, c in parts])
+    yield Schema(number, name, [FieldSpec(name, width, number if labelled else 0)])
+    yield Block(
+        number,
+        0,
+        0,
+        len(steps),
+        steps.astype(np.int64).tobytes(),
+        steps.astype(np.float64).tobytes(),
+        matrix.astype(np.float32).T.tobytes(),
+    )
+
+
+def run(case: dict[str, Any]) -> Result:
+    """Judge the session with all rules."""
+    history, advisor = History(), Advisor()
+    for frame in frames(case):
+        history.apply(frame)
+    for frame in advisor.judge(history):
+        history.apply(frame)
+    finds: dict[str, str] = {}
+    for finding in history.finding_log:
+        said = finds.get(finding.rule, f"{finding.severity} at {finding.last_step}")
+        severity, _, when = said.partition(" ")
+        worst = max(severity, finding.severity, key=SEVERITIES.index)
+        finds[finding.rule] = f"{worst} {when}"
+    primary = next((f.rule for f in history.findings.values() if f.primary and f.status == "open"), None)
+    return Result(finds, primary, history)
+
+
+def load(path: Path) -> dict[str, dict[str, Any]]:
+    """The sessions of one file by name."""
+    return tomllib.loads(path.read_text())

@@ -1,0 +1,284 @@
+"""What a rule may look at: one track of the history as it stood at a boundary, its clocks and its flags.
+
+Steps are optimizer steps. ``planned`` is how many the script will take, where that is known; ``horizon`` is
+the same with the end of the run as a fallback. ``warmup`` is the step from which trends mean something.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from nnwatch.frame import End, Event
+from nnwatch.history import Evaluations, Floats, History, Steps, Track
+
+from .finding import Abstain, number
+from .window import View, finite, median
+
+LR_JUMP = 1.5
+"""A learning rate or batch size that changes by more than this factor begins a new phase."""
+HYSTERESIS = 0.7
+"""A finding is cleared when its number is back under this part of the threshold that raised it."""
+STEADY = 8
+"""Steps of equal size that make a batch size: the ragged last batch of an epoch is none."""
+
+
+class Context:
+    """One boundary of one track. Views end at ``step``; ``end`` is given only when the job has ended there."""
+
+    def __init__(
+        self,
+        history: History,
+        track: Track,
+        step: int,
+        end: End | None = None,
+        opened: frozenset[str] = frozenset(),
+    ) -> None:
+        self.history = history
+        self.track = track
+        self.step = step
+        self.end = end
+        self.opened = opened
+        """Rules with an open finding after the boundary before this one."""
+        self.open = False
+        """The rule that judges now has one: its thresholds are then easier to meet, so that it does not flicker."""
+
+    def exceeds(self, value: float, threshold: float) -> bool:
+        return value > threshold * (HYSTERESIS if self.open else 1)
+
+    def undercuts(self, value: float, threshold: float) -> bool:
+        return value < threshold / (HYSTERESIS if self.open else 1)
+
+    # what was measured
+
+    def has(self, metric: str) -> bool:
+        series = self.track.get(metric)
+        return series is not None and series.until(self.step) > 0
+
+    def view(self, metric: str) -> View:
+        """Records up to the boundary. Raises Abstain when there are none."""
+        if not self.has(metric):
+            raise Abstain(f"{metric} is not measured in this run (yet)")
+        return View.of(self.track[metric], self.step)
+
+    def events(self, name: str) -> list[Event]:
+        """Events of the track up to the boundary; at the end also those of the step that was never finished."""
+        key = self.track.segment.segment, self.track.segment.rank
+        ours = [e for e in self.history.events if e.name == name and (e.segment, e.rank) == key]
+        return ours if self.end is not None else [e for e in ours if e.step <= self.step]
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """What was known about the script at the boundary."""
+        key = self.track.segment.segment, self.track.segment.rank
+        known: dict[str, Any] = {}
+        for event in self.history.fact_log:
+            if (event.segment, event.rank) == key and (event.step <= self.step or self.end is not None):
+                known.update(event.data)
+        return known
+
+    @cached_property
+    def evaluations(self) -> Evaluations:
+        return self.track.evaluations(self.step)
+
+    @cached_property
+    def loss(self) -> View:
+        return self.view("loss.train")
+
+    @cached_property
+    def initial_loss(self) -> float:
+        """The first finite training loss: the loss of the untrained net."""
+        values = finite(self.loss.scalar[:STEADY])
+        if not len(values):
+            raise Abstain("the training loss was never finite")
+        return float(values[0])
+
+    def recent_loss(self, most: int = 60) -> float:
+        """Median of the newest losses, at most half of them all, NaN when none is finite."""
+        return median(self.loss.last(min(most, max(1, len(self.loss.steps) // 2))).scalar)
+
+    # clocks
+
+    @cached_property
+    def planned(self) -> int | None:
+        """Optimizer steps the script will take (S), None when not known or already passed."""
+        planned = self.facts.get("planned_steps")
+        return int(planned) if planned and planned >= self.step else None
+
+    @property
+    def horizon(self) -> int:
+        """Planned steps; the steps so far where the plan is not known."""
+        return self.planned or self.step
+
+    @property
+    def over(self) -> bool:
+        """The training has taken all its steps: what is not good now will not become good."""
+        if self.end is None:
+            return False
+        return self.end.status == "finished" or (self.planned is not None and self.step >= 0.98 * self.planned)
+
+    @cached_property
+    def learning_rates(self) -> tuple[Steps, Floats]:
+        """Steps (n,) and the largest rate of any group (n,). Raises Abstain when not measured."""
+        view = self.view("lr")
+        return view.steps, view.scalar if view.values.shape[1] == 1 else np.fmax.reduce(view.values, axis=1)
+
+    @cached_property
+    def lr(self) -> float:
+        """The largest learning rate of any group, at its highest so far: the number in the user's script."""
+        return float(np.max(self.learning_rates[1]))
+
+    def lr_at(self, step: int) -> float:
+        steps, rates = self.learning_rates
+        return float(rates[max(0, int(np.searchsorted(steps, step, side="right")) - 1)])
+
+    @cached_property
+    def _lr_changes(self) -> tuple[Steps, Floats]:
+        """Steps after which the rate moved, and the rate after each move, the first rate included."""
+        if not self.has("lr"):
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        steps, rates = self.learning_rates
+        moved = np.concatenate(([0], np.flatnonzero(rates[1:] != rates[:-1]) + 1))
+        return steps[moved], rates[moved]
+
+    @cached_property
+    def lr_steady(self) -> bool:
+        """The rate has not moved since the warm-up."""
+        steps = self._lr_changes[0]
+        return len(steps) <= 1 or int(steps[-1]) <= self.warmup
+
+    @cached_property
+    def lr_warmup_end(self) -> int:
+        """The step at which a rate that rises from the start stops rising; 0 when it does not rise."""
+        steps, rates = self._lr_changes
+        falls = np.flatnonzero(np.diff(rates) < 0)
+        top = int(falls[0]) if len(falls) else len(rates) - 1
+        return int(steps[top]) if top > 0 else 0
+
+    @cached_property
+    def warmup(self) -> int:
+        return max(self.lr_warmup_end, 20, min(self.horizon // 100, 500))
+
+    @cached_property
+    def phase_start(self) -> int:
+        """First step since the last jump of learning rate or batch size: trends are read from here."""
+        steps, rates = self._lr_changes
+        with np.errstate(divide="ignore", invalid="ignore"):
+            jumps = np.flatnonzero(np.abs(np.log(rates[1:] / rates[:-1])) > math.log(LR_JUMP)) + 1
+        start = int(steps[jumps[-1]]) if len(jumps) else 0
+        return max(start, self._batch_change, self.track.segment.first_step)
+
+    @cached_property
+    def _batch_change(self) -> int:
+        if not self.has("batch.size"):
+            return 0
+        view = self.view("batch.size")
+        sizes = view.scalar
+        edges = np.concatenate(([0], np.flatnonzero(sizes[1:] != sizes[:-1]) + 1, [len(sizes)]))
+        long = np.flatnonzero(np.diff(edges) >= STEADY)
+        start = 0
+        for before, after in zip(long[-2:], long[-1:], strict=False):
+            a, b = float(sizes[edges[before]]), float(sizes[edges[after]])
+            if before != after and max(a, b) > LR_JUMP * min(a, b):
+                start = int(view.steps[edges[after]])
+        return start
+
+    def window(self, view: View) -> View:
+        """The newest part of a view that a trend is read from: a fifth of the run, 200 to 5,000 steps, one phase."""
+        length = int(min(max(0.2 * self.step, 200), 5000))
+        return view.since(max(self.step - length + 1, self.phase_start))
+
+    # flags
+
+    @cached_property
+    def multi_opt(self) -> bool:
+        """Two optimizers step in turn (GAN, actor and critic): the loss is not the goal."""
+        return len(self.facts.get("optimizers") or ()) > 1
+
+    @cached_property
+    def batchnorm(self) -> bool:
+        return bool((self.facts.get("layers") or {}).get("batchnorm"))
+
+    @cached_property
+    def finetune(self) -> bool:
+        """Frozen parameters, or a first loss far below that of a guess: the net was trained before."""
+        if self.facts.get("frozen"):
+            return True
+        classes = self.facts.get("classes")
+        return bool(classes and self.has("loss.train") and self.initial_loss < 0.5 * math.log(max(classes, 2)))
+
+    @cached_property
+    def amp(self) -> bool:
+        return bool(self.facts.get("amp"))
+
+    @cached_property
+    def cyclic(self) -> bool:
+        """The learning rate rose again after it had fallen: only equal phases compare."""
+        rates = self._lr_changes[1]
+        falls = np.flatnonzero(np.diff(rates) < 0)
+        if not len(falls):
+            return False
+        after = rates[falls[0] :]
+        return bool(np.any(after > 1.2 * np.minimum.accumulate(after)))
+
+    # layers
+
+    @cached_property
+    def matrices(self) -> list[int]:
+        """Columns of per-parameter metrics that are weight matrices: biases and norm gains are left out."""
+        return [i for i, shape in enumerate(self.view("update.ratio").notes) if "x" in shape]
+
+    def ratios(self, view: View) -> Floats:
+        """update.ratio of the weight matrices (n, m). Those that started at about zero do not count (NaN):
+        any step is large against nothing."""
+        ratios = view.values[:, self.matrices]
+        if self.has("weight.norm"):
+            norms = self.view("weight.norm")
+            at = np.searchsorted(norms.steps, view.steps)
+            known = (at < len(norms.steps)) & (norms.steps[np.minimum(at, len(norms.steps) - 1)] == view.steps)
+            small = np.zeros(ratios.shape, bool)
+            floor = np.array([1e-3 * math.sqrt(size(norms.notes[i])) for i in self.matrices])
+            small[known] = norms.values[at[known]][:, self.matrices] < floor
+            ratios = np.where(small, np.nan, ratios)
+        return ratios
+
+    @cached_property
+    def first_peak(self) -> tuple[float, int, str]:
+        """Largest update.ratio of any weight matrix in the first eight steps: value, step, parameter."""
+        return self.peak(self.view("update.ratio").before(self.track.segment.first_step + 9))
+
+    def peak(self, view: View) -> tuple[float, int, str]:
+        """Largest update.ratio of any weight matrix in the view: value, step, parameter. Raises Abstain for none."""
+        ratios = self.ratios(view)
+        if not np.isfinite(ratios).any():
+            raise Abstain("no weight matrix was measured while it moved")
+        row, column = np.unravel_index(int(np.nanargmax(np.where(np.isfinite(ratios), ratios, np.nan))), ratios.shape)
+        return float(ratios[row, column]), int(view.steps[row]), view.names[self.matrices[column]]
+
+    @cached_property
+    def dead(self) -> tuple[float, str]:
+        """Share of dead units in the worst layer now, and its name; (0, "") where not measured."""
+        if not self.has("act.dead"):
+            return 0.0, ""
+        view = self.view("act.dead")
+        newest = view.values[-1]
+        if not np.isfinite(newest).any():
+            return 0.0, ""
+        worst = int(np.nanargmax(newest))
+        return float(newest[worst]), view.names[worst]
+
+    def loss_key(self) -> str | None:
+        """The outcome that goes with most mechanisms: the loss has not left its initial value. None if it has."""
+        now, first = self.recent_loss(), self.initial_loss
+        if now < 0.9 * first:
+            return None
+        return f"the loss has not fallen: {number(now)} now, {number(first)} at the start"
+
+
+def size(shape: str) -> int:
+    """Elements of a parameter whose shape is written "128x64"."""
+    return math.prod(int(part) for part in shape.split("x")) if shape else 1

@@ -1,0 +1,93 @@
+"""Where the first number that is none came from, and whether the run had grown towards it."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nnwatch.frame import Evidence
+
+from .context import Context
+from .finding import Abstain, number
+from .window import finite, median
+
+RECOVERED = 10
+"""Finite losses in a row after which the run is taken to have survived."""
+
+
+class Onset(NamedTuple):
+    """The first non-finite number: step, origin ("unknown" where no probe saw it) and what the probe said."""
+
+    step: int
+    origin: str
+    data: dict[str, Any]
+
+
+class Growth(NamedTuple):
+    """Evidence that the numbers grew before they were no numbers: sentences, and the largest late update."""
+
+    signs: tuple[str, ...]
+    ratio: tuple[float, int, str] | None
+
+
+def last_finite(at: Context, step: int) -> Evidence:
+    """The last finite loss at ``step`` or before, as evidence; -1 where there was none."""
+    losses = at.loss.before(step + 1) if at.has("loss.train") else None
+    known = np.flatnonzero(np.isfinite(losses.scalar)) if losses is not None else np.empty(0)
+    if losses is None or not len(known):
+        return Evidence("loss.train", -1.0, None, "the loss was never finite", step, step)
+    i = int(known[-1])
+    return Evidence("loss.train", float(losses.scalar[i]), None, "last finite loss", int(losses.steps[i]), step)
+
+
+def restart(at: Context, step: int) -> str:
+    """How to go on: weights that took in a NaN do not heal."""
+    return f"start again, or from a checkpoint before step {step}: every loss after it is finite"
+
+
+def onset(at: Context) -> Onset | None:
+    """The onset that still matters at the boundary, None when all is finite or the run has recovered.
+
+    Raises Abstain when the loss is not measured and no probe has reported anything. A non-finite gradient
+    under a gradient scaler is not one: it looks for its scale that way.
+    """
+    reported = [e for e in at.events("nonfinite") if not (at.amp and e.data.get("origin") == "backward")]
+    losses = at.loss.scalar if at.has("loss.train") or not reported else np.empty(0)
+    bad = np.flatnonzero(~np.isfinite(losses))
+    if not reported and not len(bad):
+        return None
+    newest = max([e.step for e in reported[-1:]] + [int(at.loss.steps[i]) for i in bad[-1:]])
+    if at.has("loss.train") and len(at.loss.since(newest + 1).steps) >= RECOVERED:
+        return None
+    seen = int(at.loss.steps[bad[0]]) if len(bad) else at.step
+    if reported and reported[0].step <= seen + 1:
+        event = reported[0]
+        return Onset(min(event.step, seen), str(event.data.get("origin", "unknown")), event.data)
+    return Onset(seen, "unknown", {})
+
+
+def growth(at: Context, step: int) -> Growth | None:
+    """Whether loss, gradient or updates had grown before ``step``; None when they had not.
+
+    The loss: at least 60 % of its last five moves went up and it ended at twice the best before. The gradient
+    norm: ten times its median. The update: above 10 % of a weight matrix in the last 20 sampled steps.
+    """
+    signs: list[str] = []
+    losses = finite(at.loss.before(step).scalar) if at.has("loss.train") else np.empty(0)
+    tail = losses[-6:]
+    if len(tail) > 1 and np.mean(np.diff(tail) > 0) >= 0.6 and tail[-1] > 2 * np.min(np.abs(losses[-200:])):
+        signs.append(f"the loss went from {number(float(np.min(losses[-200:])))} to {number(float(tail[-1]))} before")
+    if at.has("grad.norm"):
+        norms = at.view("grad.norm").before(step + 1).last(200).scalar
+        last, usual = finite(norms[-3:]), median(norms[:-3])
+        if len(last) and math.isfinite(usual) and np.max(last) >= 10 * usual > 0:
+            signs.append(f"the gradient norm rose to {number(float(np.max(last)))}, {number(usual)} is usual")
+    ratio = None
+    with suppress(Abstain):
+        ratio = at.peak(at.view("update.ratio").before(step + 1).last(20))
+    if ratio is not None and ratio[0] > 0.1:
+        signs.append(f"step {ratio[1]} moved {ratio[2]} by {100 * ratio[0]:.2g} % of its size")
+    return Growth(tuple(signs), ratio) if signs else None

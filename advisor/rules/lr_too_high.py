@@ -1,0 +1,95 @@
+"""lr-too-high."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nnwatch.frame import Evidence
+
+from ..context import Context
+from ..finding import Abstain, Found, number, percent
+from ..learning_rate import CLIP, LOWER, lower_remedy
+from ..nonfinite import growth, onset
+from ..rule import Rule
+from ..window import finite
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The updates are so large that each step destroys what the ones before it learned.
+
+    Why it matters
+        The net is wrecked within the first ten steps: ReLUs die and do not come back, or the loss becomes NaN. Later
+        the run looks calm, even too slow, and the usual advice, a higher rate, would be harmful.
+
+    How it is decided
+        Mechanism: the largest ||update|| / ||weight|| of any weight matrix in steps 1 to 8 (or in the 20 sampled steps
+        before a loss that grew until it was NaN). Outcome: the loss is still at its first value after 60 steps; or
+        it has been three times that and is not back under it after 30; or it is no number any more. Both
+        are needed: healthy runs with large first updates are common.
+
+    When it is a false alarm
+        A learning-rate range test; the peak of a one-cycle schedule (the finding is resolved when the loss comes down).
+        Nets with BatchNorm bear larger updates: their threshold is doubled and they get 60 steps to recover.
+
+    What to do
+        Lower the rate to where the first update moves a typical layer by 1/S of its size (S planned steps, 0.1 to 1 %),
+        and start again: dead units do not come back.
+    """
+    peak, step, layer = at.first_peak
+    large = limit["peak"] * (2 if at.batchnorm else 1)
+    huge = limit["huge"] * (2 if at.batchnorm else 1)
+    first, age = at.initial_loss, at.step - at.track.segment.first_step
+    loss = at.loss
+    highest = float(np.max(finite(loss.scalar)))
+    now = at.recent_loss()
+    blown = onset(at)
+    outcome = None
+    severity: str = "error"
+    if blown is not None and blown.origin not in ("input", "target") and not np.isfinite(loss.scalar[-1]):
+        late = growth(at, blown.step)
+        if peak <= large and late is not None and late.ratio is not None and late.ratio[0] > limit["late"]:
+            peak, step, layer = late.ratio
+        if late is not None and peak > large:
+            outcome, severity = f"the loss grew until it was {loss.scalar[-1]:g} at step {blown.step}", "fatal"
+    elif age >= limit["patience"] and at.exceeds(now, limit["stuck"] * first):
+        outcome = f"after {age} steps the loss is {number(now)}, it began at {number(first)}"
+    elif (
+        age >= limit["patience"] / (1 if at.batchnorm else 2)
+        and peak > huge
+        and highest > 3 * first
+        and at.exceeds(now, first)
+    ):
+        outcome = f"the loss rose to {number(highest)} and is {number(now)} now; it began at {number(first)}"
+    elif age < limit["patience"] / 2 and at.step <= at.warmup + limit["patience"] and peak <= large:
+        raise Abstain("the first updates are small; what they lead to is known after 30 steps")
+    if outcome is None or peak <= large:
+        return None
+    return Found(
+        "fatal" if severity == "fatal" else "error",
+        f"one step moved {layer} by {percent(peak)} of its size (reference {percent(large)})",
+        (f"an update of {percent(peak)} of {layer} at step {step}", outcome),
+        step,
+        (
+            Evidence("update.ratio", peak, large, "largest update of a weight matrix", step, step, layer),
+            Evidence("loss.train", now, first, "median of the newest losses against the first", 1, at.step),
+        ),
+        (lower_remedy(at),),
+        "If the loss still does not fall, look at the scale of inputs and targets, then clip the gradient at 1.0.",
+        layer=layer,
+    )
+
+
+RULE = Rule(
+    "lr-too-high",
+    "learning rate too high",
+    "statistical",
+    ("update.ratio", "weight.norm", "loss.train", "lr", "grad.norm"),
+    (LOWER, CLIP),
+    "168 small runs, 78 of them healthy: peak > 5e-2 with the loss not under 0.9 of its first value found 31 of 37 "
+    "with no false alarm. Karpathy's 1e-3 is the centre of long runs, not a limit.",
+    check,
+    {"peak": 5e-2, "huge": 0.24, "late": 0.1, "stuck": 0.9, "patience": 60},
+    goal=True,
+)

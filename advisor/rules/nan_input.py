@@ -1,0 +1,71 @@
+"""nan-input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nnwatch.frame import Remedy
+
+from ..context import Context
+from ..finding import Found
+from ..nonfinite import last_finite, onset, restart
+from ..rule import Rule
+
+CLEAN = "Repair or drop the samples"
+GUARD = "Check the data once, where they are loaded"
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The batch that entered the model, or its targets, held NaN or infinity.
+
+    Why it matters
+        One such number makes the loss, then every gradient, then every weight NaN: the run is dead from that step on,
+        and nothing that is done to the learning rate helps.
+
+    How it is decided
+        The first non-finite number of the run is looked for in the batch itself, before any layer has touched it. That
+        is exact: no threshold, no second key. It is resolved when ten finite losses in a row follow.
+
+    When it is a false alarm
+        Never about the number itself. If infinities in the input are meant (a mask), the model turns them into finite
+        numbers, the loss stays finite, and nothing is said.
+
+    What to do
+        Find the samples (a missing value read as NaN, a division by a standard deviation of 0, the logarithm of 0 in
+        the preprocessing), repair or drop them, and start again from the last checkpoint before that step.
+    """
+    first = onset(at)
+    if first is None or first.origin not in ("input", "target"):
+        return None
+    part = "input" if first.origin == "input" else "targets"
+    bad = first.data.get("bad_samples")
+    which = f"; bad samples of the batch: {bad}" if bad else ""
+    tensor = "x" if first.origin == "input" else "y"
+    return Found(
+        "fatal",
+        f"the {part} of step {first.step} held NaN or infinity{which}",
+        (f"the {part} was not finite before any layer had touched it",),
+        first.step,
+        (last_finite(at, first.step),),
+        (
+            Remedy(CLEAN, f"the data set as it is → without the samples of step {first.step} that are not finite",
+                   restart(at, first.step)),
+            Remedy(GUARD, f"no check → assert torch.isfinite({tensor}).all() over the whole data set",
+                   "it names the bad rows before the first step"),
+        ),
+        "If the data are clean on disk, look at the preprocessing: a division by a standard deviation of 0 does it.",
+        title="NaN in the input" if first.origin == "input" else "NaN in the targets",
+        exact=True,
+    )  # fmt: skip
+
+
+RULE = Rule(
+    "nan-input",
+    "NaN in the data",
+    "invariant",
+    ("loss.train",),
+    (CLEAN, GUARD),
+    "Notes D69-81 and C350-358; the order of looking (data, forward, backward, growth) is that of the autopsy.",
+    check,
+    votes=(1, 1),
+)

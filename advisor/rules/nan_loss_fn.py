@@ -1,0 +1,81 @@
+"""nan-loss-fn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nnwatch.frame import Remedy
+
+from ..context import Context
+from ..finding import Found
+from ..nonfinite import growth, last_finite, onset, restart
+from ..rule import Rule
+
+EPSILON = "Keep the operation inside its domain"
+PRECISION = "Run the operation in a wider type"
+WATCH = "Look at that batch"
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Finite data and finite weights went in; a layer or the loss function made NaN or infinity of them.
+
+    Why it matters
+        The gradient of such a loss is NaN in every weight: the run is dead after the next step.
+
+    How it is decided
+        The batch of the first non-finite loss is run again with the weights as they were: the first operation with
+        finite input and non-finite output is the place. If loss, gradient or updates had grown before, the cause is
+        divergence, and that is said instead. Without such a re-run, only the step is known, and the text says so.
+
+    When it is a false alarm
+        A gradient scaler that looks for its scale makes infinite gradients on purpose; they are not counted.
+
+    What to do
+        log, sqrt and division need their argument kept away from 0 (add 1e-8, or clamp), exp from above; in half
+        precision run the operation in float32, or train in bfloat16.
+    """
+    first = onset(at)
+    if first is None or first.origin in ("input", "target", "backward"):
+        return None
+    if growth(at, first.step) is not None:
+        return None
+    known = first.origin in ("forward", "loss")
+    place = first.data.get("layer") or first.data.get("op") or ("the loss function" if first.origin == "loss" else None)
+    detail = f" ({first.data['detail']})" if first.data.get("detail") else ""
+    if known:
+        what = f"{place or 'a layer'} made the first number that is not finite at step {first.step}{detail}"
+        why = "its input was finite, its output was not"
+    else:
+        what = f"the loss of step {first.step} is not finite; where that began is not known"
+        why = "neither loss nor gradient had grown before, so the learning rate is not the likely cause"
+    half = (Remedy(PRECISION, "half precision → float32 for this operation, or bfloat16", restart(at, first.step)),)
+    return Found(
+        "fatal",
+        what,
+        (why,),
+        first.step,
+        (last_finite(at, first.step),),
+        (
+            Remedy(EPSILON, f"{place} → its argument kept off 0, such as torch.log(x + 1e-8)" if known
+                   else "log, sqrt or division → its argument kept off 0, such as x + 1e-8", restart(at, first.step)),
+            *(half if at.amp else ()),
+            Remedy(WATCH, f"nothing kept → the batch of step {first.step} saved and run alone",
+                   "the same operation fails again, or the batch is not the cause"),
+        ),
+        "If no operation can be blamed, divide the learning rate by ten and clip the gradient at 1.0.",
+        layer=first.data.get("layer"),
+        title="NaN from the loss function" if first.origin == "loss" else None,
+        exact=True,
+    )  # fmt: skip
+
+
+RULE = Rule(
+    "nan-loss-fn",
+    "NaN in the forward pass",
+    "invariant",
+    ("loss.train", "grad.norm", "update.ratio"),
+    (EPSILON, PRECISION, WATCH),
+    "Notes D69-81 and C350-358; the order of looking (data, forward, backward, growth) is that of the autopsy.",
+    check,
+    votes=(1, 1),
+)
