@@ -1,0 +1,151 @@
+"""Into the ring: schemas and labels declared once, then plain numbers."""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nnwatch.metric import METRICS, Field
+from nnwatch.ring import RingError, Writer
+
+SHARE = 8
+"""A ring takes at most this part (1/8) of the space that is free where it lies."""
+SMALLEST = 64 << 10
+"""A ring below this many bytes would drop more than it holds."""
+
+
+class Schema(NamedTuple):
+    """What one record holds. ``pack(segment, step, time, *values)`` makes the payload of a record of plain floats."""
+
+    id: int
+    fields: tuple[Field, ...]
+    layout: struct.Struct
+
+
+def start_ticks() -> int:
+    """Start time of this process in clock ticks since boot (field 22 of /proc/PID/stat, proc(5))."""
+    with open("/proc/self/stat", "rb") as file:
+        return int(file.read().rsplit(b")", 1)[1].split()[19])
+
+
+class Emitter:
+    """The training thread's pen. Opens its ring at the first segment; says nothing when it cannot have one.
+
+    ``rings`` are folders, best first; ``size`` is the wanted ring in bytes.
+    """
+
+    def __init__(self, rings: Sequence[str], size: int) -> None:
+        self._rings = rings
+        self._size = size
+        self._ring: Writer | None = None
+        self._thread = 0
+        self._told = 0
+        self._labels: dict[tuple[str, ...], int] = {}
+        self._schemas: dict[tuple[str, tuple[Field, ...]], Schema] = {}
+        self.segment = -1
+
+    def open_segment(self, reason: str, rank: int) -> bool:
+        """Begin a segment, with a ring for it if this is the first. False when no ring can be had."""
+        if self._ring is None and not self._open():
+            return False
+        assert self._ring is not None
+        self.segment += 1
+        self._ring.set_rank(rank)
+        return self._ring.declare(
+            {
+                "kind": "segment",
+                "segment": self.segment,
+                "rank": rank,
+                "reason": reason,
+                "first_step": 0,
+                "time": time.time(),
+            }
+        )
+
+    def _open(self) -> bool:
+        pid, start = os.getpid(), start_ticks()
+        for folder in self._rings:
+            try:
+                space = os.statvfs(folder)
+                size = min(self._size, space.f_bavail * space.f_frsize // SHARE)
+                if size >= SMALLEST:
+                    self._ring = Writer(os.path.join(folder, f"{pid}-{start}.ring"), size, pid, start)
+                    self._thread = threading.get_ident()
+                    return True
+            except (OSError, RingError):
+                continue
+        return False
+
+    @property
+    def on(self) -> bool:
+        return self._ring is not None
+
+    def forget(self) -> None:
+        """Let go of a ring that a fork inherited: it is the parent's, nothing may be written to it."""
+        self._ring = None
+        self.segment = -1
+        self._labels.clear()
+        self._schemas.clear()
+
+    def labels(self, names: Sequence[str], notes: Sequence[str] = ()) -> int:
+        """Id of a list of names along an axis, declared the first time."""
+        key = (*names, "\0", *notes)
+        number = self._labels.get(key)
+        if number is None and self._ring is not None:
+            number = self._labels[key] = len(self._labels) + 1
+            self._ring.declare({"kind": "labels", "id": number, "names": list(names), "notes": list(notes)})
+        return number or 0
+
+    def schema(self, name: str, fields: tuple[Field, ...]) -> Schema:
+        """The schema of these fields, declared the first time. Raises KeyError for a metric not in the table."""
+        schema = self._schemas.get((name, fields))
+        if schema is None:
+            for field in fields:
+                METRICS[field.metric]
+            number = len(self._schemas) + 1
+            layout = struct.Struct(f"<qqd{sum(field.width for field in fields)}f")
+            schema = self._schemas[name, fields] = Schema(number, fields, layout)
+            if self._ring is not None:
+                self._ring.declare({"kind": "schema", "id": number, "name": name, "fields": [list(f) for f in fields]})
+        return schema
+
+    def numbers(self, schema: Schema, step: int, when: float, *values: float) -> None:
+        """One record of plain floats, in the order of the schema's fields."""
+        if self._ring is not None and threading.get_ident() == self._thread:
+            self._ring.write(schema.id, schema.layout.pack(self.segment, step, when, *values))
+
+    def columns(self, name: str, step: int, when: float, columns: Sequence[tuple[str, int, Any]]) -> None:
+        """One record of arrays: (metric, labels, float or 1-d array) each."""
+        if self._ring is None or threading.get_ident() != self._thread or not columns:
+            return
+        parts = [np.atleast_1d(np.asarray(values, np.float32)) for _, _, values in columns]
+        fields = tuple(
+            Field(metric, len(part), labels) for (metric, labels, _), part in zip(columns, parts, strict=True)
+        )
+        schema = self.schema(name, fields)
+        head = struct.pack("<qqd", self.segment, step, when)
+        self._ring.write(schema.id, head + np.concatenate(parts).tobytes())
+        if self._ring.dropped > self._told and self._event("overflow", step, {"dropped": self._ring.dropped}):
+            self._told = self._ring.dropped
+
+    def event(self, name: str, step: int, data: dict[str, Any]) -> None:
+        self._event(name, step, data)
+
+    def _event(self, name: str, step: int, data: dict[str, Any]) -> bool:
+        if self._ring is None:
+            return False
+        return self._ring.event(
+            {"name": name, "segment": self.segment, "step": step, "time": time.time(), "data": data}
+        )
+
+    def close(self) -> None:
+        """The process ends well: say so, and write no more."""
+        if self._ring is not None:
+            self._ring.close()
+            self._ring = None

@@ -1,0 +1,189 @@
+"""Every patch that is put on torch, and its removal. Nothing else here touches torch's surface.
+
+A patch calls the original, tells the watch, and gives back what the original gave; an error of ours ends in
+``Probes.failed``. Under torch.compile and in functorch transforms the patches are transparent.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.utils.data import dataloader
+
+from .loss import FUNCTIONS
+from .watch import Watch
+
+_compiling = torch.compiler.is_compiling
+_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+_Undo = Callable[[], object]
+
+
+class Patches:
+    """The patches of one watch; they stay until ``remove``."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._undo: list[_Undo] = []
+        self._watch = watch
+        for name in FUNCTIONS:
+            if hasattr(F, name):
+                self._put(F, name, _loss(watch, name, getattr(F, name)))
+        self._put(torch.autograd, "backward", _backward(watch, torch.autograd.backward))
+        self._put(torch, "compile", _noting(watch, torch.compile, watch.compiling))
+        loader = dataloader.DataLoader
+        self._put(loader, "__iter__", _iter(watch, loader.__iter__))
+        iterator = dataloader._BaseDataLoaderIter
+        self._put(iterator, "__next__", _next(watch, iterator.__next__))
+        self._put(torch.nn.Module, "__init__", _made(watch, torch.nn.Module.__init__, watch.module_made))
+        self._put(torch.nn.Module, "__setstate__", _made(watch, torch.nn.Module.__setstate__, watch.module_made))
+        self._put(torch.optim.Optimizer, "__init__", _made(watch, torch.optim.Optimizer.__init__, watch.optimizer_made))
+        scaler = getattr(torch.amp, "GradScaler", None)
+        if scaler is not None:
+            self._put(scaler, "scale", _scale(watch, scaler.scale))
+            self._put(scaler, "step", _scaler_step(watch, scaler.step))
+        self._undo.append(register_optimizer_step_pre_hook(_optimizer(watch, watch.before_step)).remove)
+        self._undo.append(register_optimizer_step_post_hook(_optimizer(watch, watch.after_step)).remove)
+
+    def _put(self, owner: Any, name: str, patch: Any) -> None:
+        own = vars(owner).get(name)
+        setattr(owner, name, patch)
+        self._undo.append(lambda: setattr(owner, name, own) if own is not None else delattr(owner, name))
+
+    def remove(self) -> None:
+        """Leave torch as it was found."""
+        while self._undo:
+            self._undo.pop()()
+
+
+def _loss(watch: Watch, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    told = watch.loss
+
+    @functools.wraps(original)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        value = original(*args, **kwargs)
+        if not _compiling():
+            try:
+                if isinstance(value, torch.Tensor) and not _wrapped(value):
+                    told(name, original, args, kwargs, value)
+            except Exception as error:
+                watch.probes.failed("loss", error)
+        return value
+
+    # torch.jit asks for this before it compiles a function: a wrapper with *args is beyond it
+    wrapper.__prepare_scriptable__ = lambda: original  # type: ignore[attr-defined]
+    return wrapper
+
+
+def _backward(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
+        if _compiling() or watch.inside_backward:  # a reentrant checkpoint calls backward inside backward
+            return original(tensors, *args, **kwargs)
+        watch.inside_backward = True
+        try:
+            try:
+                watch.before_backward(tensors)
+            except Exception as error:
+                watch.probes.failed("backward", error)
+            original(tensors, *args, **kwargs)
+        finally:
+            watch.inside_backward = False
+        try:
+            watch.after_backward()
+        except Exception as error:
+            watch.probes.failed("backward", error)
+        return None
+
+    return backward
+
+
+def _optimizer(watch: Watch, told: Callable[[torch.optim.Optimizer], None]) -> Callable[..., None]:
+    def hook(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if not _compiling():
+            try:
+                told(optimizer)
+            except Exception as error:
+                watch.probes.failed("step", error)
+
+    return hook
+
+
+def _iter(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def __iter__(self: Any) -> Any:  # noqa: N807
+        iterator = original(self)
+        try:
+            watch.loader_began(self, iterator)
+        except Exception as error:
+            watch.probes.failed("loader", error)
+        return iterator
+
+    return __iter__
+
+
+def _next(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def __next__(self: Any) -> Any:  # noqa: N807
+        began = perf_counter()
+        batch = original(self)
+        try:
+            watch.batch(self, batch, perf_counter() - began)
+        except Exception as error:
+            watch.probes.failed("loader", error)
+        return batch
+
+    return __next__
+
+
+def _noting(watch: Watch, original: Callable[..., Any], told: Callable[[], None]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        told()
+        return original(*args, **kwargs)
+
+    return wrapper
+
+
+def _made(watch: Watch, original: Callable[..., Any], told: Callable[[Any], None]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        if not _compiling():
+            try:
+                told(self)
+            except Exception as error:
+                watch.probes.failed("made", error)
+
+    return wrapper
+
+
+def _scale(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def scale(self: Any, outputs: Any) -> Any:
+        try:
+            watch.scaled(outputs)
+        except Exception as error:
+            watch.probes.failed("amp", error)
+        return original(self, outputs)
+
+    return scale
+
+
+def _scaler_step(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def step(self: Any, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
+        before = watch.optimizer_calls
+        result = original(self, optimizer, *args, **kwargs)
+        try:
+            if watch.optimizer_calls == before:
+                watch.skipped()
+        except Exception as error:
+            watch.probes.failed("amp", error)
+        return result
+
+    return step

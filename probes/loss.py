@@ -1,0 +1,121 @@
+"""Calls of loss functions, and which of them training consumed.
+
+A call is told apart by autograd's own numbering: a node made later has a higher sequence number, so a walk from
+the root of backward() meets a term after a few nodes or not at all, and no graph is kept alive to find out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+FUNCTIONS = (
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cosine_embedding_loss",
+    "cross_entropy",
+    "ctc_loss",
+    "gaussian_nll_loss",
+    "hinge_embedding_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "margin_ranking_loss",
+    "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
+    "nll_loss",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+    "soft_margin_loss",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
+)
+"""Names in torch.nn.functional; the modules of torch.nn call them there."""
+DEPTH = 200
+"""Nodes looked at, at most, between the root and a term."""
+
+Value = float | torch.Tensor
+"""A number on the CPU; on a device the detached scalar, read later."""
+
+
+class Term:
+    """One call of a loss function: ``name(*args, **kwargs)`` gave ``value``."""
+
+    __slots__ = ("args", "function", "kwargs", "loader", "name", "sequence", "step", "training", "value")
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., torch.Tensor],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        value: Value | None,
+        sequence: int,
+    ) -> None:
+        self.name = name
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+        self.value = value
+        self.sequence = sequence
+        self.loader: object = None
+        self.training: bool | None = None
+        self.step = 0
+
+    @property
+    def input(self) -> torch.Tensor | None:
+        found = self.args[0] if self.args else self.kwargs.get("input")
+        return found if isinstance(found, torch.Tensor) else None
+
+    @property
+    def target(self) -> torch.Tensor | None:
+        found = self.args[1] if len(self.args) > 1 else self.kwargs.get("target")
+        return found if isinstance(found, torch.Tensor) else None
+
+    def option(self, name: str, place: int, default: Any) -> Any:
+        """An argument by its name or its place among the positional ones."""
+        return self.kwargs[name] if name in self.kwargs else self.args[place] if len(self.args) > place else default
+
+
+def scalar(tensor: torch.Tensor) -> Value | None:
+    """The value of a one-number tensor without waiting for a device; None for any other tensor."""
+    if tensor.dim() != 0:
+        return None
+    return tensor.item() if tensor.is_cpu else tensor.detach()
+
+
+def consumed(root: torch.Tensor, terms: Sequence[Term]) -> list[Term]:
+    """The terms that the graph of ``root`` was made from, in the order they were called."""
+    node = root.grad_fn
+    if node is None or not terms:
+        return []
+    wanted = {term.sequence: term for term in terms}
+    earliest = min(wanted)
+    found: list[Term] = []
+    queue, seen = [node], {node}
+    for node in queue:
+        sequence = node._sequence_nr()
+        term = wanted.pop(sequence, None)
+        if term is not None:
+            found.append(term)
+            if not wanted:
+                break
+        if sequence > earliest:
+            for below, _ in node.next_functions:
+                if below is not None and below not in seen and len(seen) < DEPTH:
+                    seen.add(below)
+                    queue.append(below)
+    return sorted(found, key=lambda term: term.sequence)
+
+
+def mean(values: Sequence[Value]) -> Value:
+    """Mean over micro-batches, on the device where they are; NaN for none."""
+    if len(values) == 1:
+        return values[0]
+    if not values:
+        return float("nan")
+    return sum(values[1:], values[0]) / len(values)

@@ -1,0 +1,143 @@
+"""Runs a script under a boot folder, as the launcher would, and reads back what the probes recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import nnwatch
+from nnwatch.ring import EVENT, Reader
+
+PACKAGE = Path(nnwatch.__file__).parent
+HEAD = struct.Struct("<qqd")
+
+
+@dataclass
+class Recorded:
+    """What one process left: its printed text, and its records by metric."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    job: Path
+    events: list[dict[str, Any]] = field(default_factory=list)
+    segments: list[dict[str, Any]] = field(default_factory=list)
+    series: dict[str, list[tuple[int, int, np.ndarray]]] = field(default_factory=dict)
+    names: dict[str, list[str]] = field(default_factory=dict)
+
+    def printed(self) -> Any:
+        """The last line the script printed, which is JSON."""
+        return json.loads(self.stdout.strip().splitlines()[-1])
+
+    def values(self, metric: str, segment: int = 0) -> np.ndarray:
+        """(records, width) of one metric."""
+        return np.array([value for _, there, value in self.series[metric] if there == segment], dtype=object).astype(
+            float
+        )
+
+    def scalars(self, metric: str, segment: int = 0) -> np.ndarray:
+        return self.values(metric, segment)[:, 0]
+
+    def steps(self, metric: str, segment: int = 0) -> list[int]:
+        return [step for step, there, _ in self.series[metric] if there == segment]
+
+    def facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {}
+        for event in self.events:
+            if event["name"] == "facts":
+                facts.update(event["data"])
+        return facts
+
+    def event(self, name: str) -> dict[str, Any]:
+        found = [event for event in self.events if event["name"] == name]
+        assert found, f"no event {name}: {[event['name'] for event in self.events]}\n{self.stderr}"
+        return found[0]
+
+
+def make_boot(job: Path, budget: float = 0.01, ring_bytes: int = 8 << 20) -> Path:
+    """JOB with its boot folder and ring folder; gives back the boot folder."""
+    boot = job / "boot"
+    boot.mkdir(parents=True)
+    (job / "rings").mkdir()
+    (boot / "sitecustomize.py").write_bytes((PACKAGE / "boot" / "sitecustomize.py").read_bytes())
+    (boot / "nnwatch").symlink_to(PACKAGE)
+    settings = {"job": str(job), "rings": [str(job / "rings")], "ring_bytes": ring_bytes, "budget": budget}
+    (boot / "settings.json").write_text(json.dumps(settings))
+    return boot
+
+
+def environment(boot: Path | None) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("NNWATCH", "PYTHON"))}
+    kept["OMP_NUM_THREADS"] = "1"
+    if boot is not None:
+        kept["PYTHONPATH"] = str(boot)
+    return kept
+
+
+def read(recorded: Recorded, path: Path) -> None:
+    """Add the records of one ring."""
+    reader = Reader(str(path))
+    schemas, labels = {}, {}
+    for entry in reader.catalogue():
+        match entry["kind"]:
+            case "segment":
+                recorded.segments.append(entry)
+            case "labels":
+                labels[entry["id"]] = entry["names"]
+            case "schema":
+                schemas[entry["id"]] = entry
+    for record in reader.records():
+        if record.schema == EVENT:
+            recorded.events.append(json.loads(record.payload))
+            continue
+        segment, step, _ = HEAD.unpack_from(record.payload)
+        values, at = np.frombuffer(record.payload, np.float32, offset=HEAD.size), 0
+        for metric, width, label in schemas[record.schema]["fields"]:
+            recorded.series.setdefault(metric, []).append((step, segment, values[at : at + width]))
+            if label:
+                recorded.names[metric] = labels[label]
+            at += width
+        assert at == len(values)
+    reader.close()
+
+
+def run(
+    script: str,
+    *,
+    watched: bool = True,
+    job: Path | None = None,
+    args: tuple[str, ...] = (),
+    python: tuple[str, ...] = (),
+    budget: float = 0.01,
+    extra: dict[str, str] | None = None,
+) -> Recorded:
+    """Run ``script`` (its text) in a process of its own; the records of all its processes come back."""
+    job = job or Path(tempfile.mkdtemp(prefix="nnwatch-test-"))
+    boot = make_boot(job, budget) if watched else None
+    source = job / "script"
+    source.mkdir(parents=True, exist_ok=True)
+    (source / "train.py").write_text(textwrap.dedent(script))
+    done = subprocess.run(
+        [sys.executable, *python, "train.py", *args],
+        cwd=source,
+        env=environment(boot) | (extra or {}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    recorded = Recorded(done.returncode, done.stdout, done.stderr, job)
+    if watched:
+        for path in sorted((job / "rings").iterdir()):
+            read(recorded, path)
+    return recorded
