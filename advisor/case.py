@@ -11,8 +11,8 @@ A row of numbers is ``start``, then ``+by`` or ``-by`` (per record), ``*by`` (fa
 of that size, the same in every run) and ``xN`` (records in all); ``_`` is a record that was not made. A metric
 per parameter or layer takes a table, ``{ "fc1.weight 64x64" = "..." }``; a plain row is one layer, "fc1.weight
 64x64". Every metric has a record a step; those of validation one every ``val_every`` steps, of ``val_rows``
-samples each. ``loss.val.each`` is made from ``loss.val`` when ``paired = true``. Every case runs all rules:
-``finds`` names all that must be found.
+samples each. ``loss.val.each`` is made from ``loss.val`` when ``paired`` is given: true for the same samples
+each time, false for others. Every case runs all rules: ``finds`` names all that must be found.
 """
 
 from __future__ import annotations
@@ -105,8 +105,9 @@ def frames(case: dict[str, Any]) -> list[Frame]:
         out.extend(_metric(len(out), name, steps[kept], matrix[kept], list(layers) if labels else []))
         if name == "loss.val":
             out.extend(_metric(len(out), "val.size", steps, np.full((len(steps), 1), rows)))
-            if case.get("paired"):
-                out.extend(_metric(len(out), "val.order", steps, np.full((len(steps), 1), 7.0)))
+            if "paired" in case:
+                order = np.zeros(len(steps)) if case["paired"] else np.arange(len(steps))
+                out.extend(_metric(len(out), "val.order", steps, order[:, None]))
                 spread = 0.5 + (np.arange(rows) * _GOLDEN % 1)
                 out.extend(_metric(len(out), "loss.val.each", steps, matrix * spread))
     for event in case.get("events", ()):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nnwatch.frame import Evidence
+from nnwatch.frame import Evidence, Severity
 
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
@@ -46,7 +46,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     now = at.recent_loss()
     blown = onset(at)
     outcome = None
-    severity: str = "error"
+    severity: Severity = "error"
     if blown is not None and blown.origin not in ("input", "target") and not np.isfinite(loss.scalar[-1]):
         late = growth(at, blown.step)
         if peak <= large and late is not None and late.ratio is not None and late.ratio[0] > limit["late"]:
@@ -67,7 +67,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if outcome is None or peak <= large:
         return None
     return Found(
-        "fatal" if severity == "fatal" else "error",
+        severity,
         f"one step moved {layer} by {percent(peak)} of its size (reference {percent(large)})",
         (f"an update of {percent(peak)} of {layer} at step {step}", outcome),
         step,
@@ -78,6 +78,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         (lower_remedy(at),),
         "If the loss still does not fall, look at the scale of inputs and targets, then clip the gradient at 1.0.",
         layer=layer,
+        exact=severity == "fatal",
     )
 
 

@@ -1,0 +1,47 @@
+"""The loss of a guess that never looks at the input: what a net that learns must beat."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .context import Context
+from .finding import Abstain
+from .window import median
+
+
+def trivial_loss(at: Context) -> tuple[float, str]:
+    """The loss of the best constant output, and what it is. Raises Abstain where it is not known.
+
+    Cross entropy: entropy of the labels seen, ln C where they were not counted. Binary cross entropy: entropy of
+    the share of ones. Squared error: variance of the targets seen.
+    """
+    loss = at.facts.get("loss") or {}
+    name = str(loss.get("name", ""))
+    if loss.get("weighted") or loss.get("reduction", "mean") != "mean":
+        raise Abstain("the loss is weighted or not a mean: what a guess costs is not known")
+    if name in ("cross_entropy", "nll_loss"):
+        return _labels(at, float(loss.get("label_smoothing") or 0))
+    if name.startswith("binary_cross_entropy"):
+        p = median(at.view("target.mean").thin(400).scalar)
+        if not 0 < p < 1:
+            raise Abstain("the targets are all alike")
+        return -p * math.log(p) - (1 - p) * math.log(1 - p), f"entropy of targets with {p:.2g} ones"
+    if name == "mse_loss":
+        mean, std = at.view("target.mean").thin(400).scalar, at.view("target.std").thin(400).scalar
+        return float(np.mean(std**2) + np.var(mean)), "variance of the targets"
+    raise Abstain("what a guess costs is known for cross entropy and squared error only")
+
+
+def _labels(at: Context, smoothing: float) -> tuple[float, str]:
+    classes = int(at.facts.get("classes") or 0)
+    if at.has("target.count"):
+        counts = np.asarray(np.nansum(at.view("target.count").thin(400).values, axis=0, dtype=np.float64))
+        if counts.sum() >= 10 * len(counts):
+            share = (1 - smoothing) * counts / counts.sum() + smoothing / len(counts)
+            share = share[share > 0]
+            return float(-(share * np.log(share)).sum()), "entropy of the labels"
+    if classes < 2:
+        raise Abstain("the number of classes is not known")
+    return math.log(classes), f"ln {classes}, a guess among {classes} classes"

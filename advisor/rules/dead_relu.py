@@ -1,0 +1,89 @@
+"""dead-relu."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy, Severity
+
+from ..context import Context
+from ..finding import Abstain, Found, percent
+from ..learning_rate import LOWER, lower_remedy
+from ..rule import Rule
+
+BIAS = "Start the biases at zero and scale the input"
+LEAKY = "Let the units leak"
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Units of a ReLU-like layer that do not fire for any of the last 512 samples or more.
+
+    Why it matters
+        Their gradient is zero, so they rarely come back: the layer is that much narrower for the rest of the run. When
+        nearly all are dead, nothing passes the layer and the net outputs a constant.
+
+    How it is decided
+        Mechanism: 40 % of a layer dead. Outcome: the loss has not left its first value. Without the second it is
+        *watch*: 30 % dead channels cost a CNN nothing, 56 % cost an MLP one point. 90 % of a layer with a loss that
+        does not move is an error.
+
+    When it is a false alarm
+        Layers that are sparse by design (mixture of experts, top-k), and padding that makes most inputs zero.
+
+    What to do
+        If it came with large updates, lower the learning rate; if it was so from the first batch, look at biases,
+        initialisation and the scale of the input. Then start again: dead units rarely revive. If it stays, let them
+        leak.
+    """
+    view = at.view("act.dead")
+    dead, layer = at.dead
+    if not layer:
+        raise Abstain("no layer was seen for 512 samples yet")
+    if not at.exceeds(dead, limit["watch"]):
+        return None
+    column = view.values[:, view.names.index(layer)]
+    known = np.flatnonzero(np.isfinite(column))
+    began = int(view.steps[known[int(np.argmax(column[known] > limit["watch"]))]])
+    at_start = float(column[known[0]])
+    keys = [f"{percent(dead)} of {layer} has not fired since step {began} or before"]
+    outcome = at.loss_key() if at.step >= at.warmup else None
+    severity: Severity = "watch"
+    if outcome:
+        keys.append(outcome)
+        severity = "error" if at.exceeds(dead, limit["error"]) else "warn"
+    leak = Remedy(LEAKY, "ReLU → LeakyReLU(0.01) or GELU", f"the dead share of {layer} stays under 10 %")
+    bias = Remedy(
+        BIAS,
+        f"biases and input scale of {layer} as they are → bias 0, inputs of mean 0 and standard deviation 1",
+        f"under 60 % of {layer} is dead at the first measurement ({percent(at_start)} now)",
+    )
+    rate = lower_remedy(at)
+    try:
+        pushed = at.first_peak[0] > limit["pushed"]
+    except Abstain:
+        pushed = False
+    return Found(
+        severity,
+        f"{percent(dead)} of the units of {layer} are dead (reference {percent(limit['watch'])})",
+        tuple(keys),
+        began,
+        (Evidence("act.dead", dead, limit["watch"], "share of units that never fired", began, at.step, layer),),
+        (rate, leak) if pushed else (bias, rate, leak),
+        "If units die again, print the layer's input: a mean far from 0 or one huge feature drives them out.",
+        layer=layer,
+    )
+
+
+RULE = Rule(
+    "dead-relu",
+    "dead ReLU units",
+    "statistical",
+    ("act.dead", "loss.train", "update.ratio", "lr"),
+    (BIAS, LOWER, LEAKY),
+    "Note D13 (40 %); measured: 28-31 % dead channels cost a CNN with BatchNorm nothing, 56 % cost an MLP one point, "
+    "over 90 % is collapse; a batch of 32 overstates by 0.03 to 0.2, hence 512 samples.",
+    check,
+    {"watch": 0.4, "error": 0.9, "pushed": 0.1},
+)

@@ -1,0 +1,145 @@
+"""frozen-params."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy, Severity
+
+from ..context import Context
+from ..finding import Found, number
+from ..rule import Rule
+
+ADD = "Give the optimizer every parameter"
+CONNECT = "Reconnect the layer to the loss"
+RATE = "Set a learning rate above zero"
+DECLARE = "Declare what is meant to be frozen"
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Parameters that ask for a gradient are never changed by any step.
+
+    Why it matters
+        The layer keeps its random initial weights. The net still trains around it and ends worse than it could, with
+        nothing else to show for it.
+
+    How it is decided
+        Exact, after 20 steps: a parameter with requires_grad in no optimizer; a learning rate that was always 0; a
+        weight matrix whose change and gradient were exactly zero at every sampled step while others moved.
+
+    When it is a false alarm
+        Training only the head by giving the optimizer no other parameters (more than half of them left out: *watch*);
+        experts of a mixture that were not chosen. A dead layer gives the ones in front of it no gradient either: then
+        the dead layer is the cause.
+
+    What to do
+        Not in the optimizer: build it from model.parameters() after all layers exist. No gradient: look for detach(),
+        .data, no_grad() or a layer that forward() does not use. Frozen on purpose: say requires_grad_(False), which
+        is faster too.
+    """
+    if at.step - at.track.segment.first_step < limit["steps"]:
+        return None
+    return _not_optimized(at) or _no_rate(at) or _never_moved(at, limit)
+
+
+def _not_optimized(at: Context) -> Found | None:
+    names = [str(name) for name in at.facts.get("unoptimized") or ()]
+    if not names:
+        return None
+    known = len(at.view("weight.norm").names) if at.has("weight.norm") else 0
+    most = known > 0 and len(names) > known / 2
+    severity: Severity = "watch" if most else "error"
+    declare = Remedy(DECLARE, f"{_some(names)} → requires_grad_(False)", "this finding is gone and the step is faster")
+    add = Remedy(
+        ADD,
+        f"{_place(at)} → the optimizer also gets {_some(names)}",
+        "their update ratio is above 0 from the first step",
+    )
+    return Found(
+        severity,
+        f"{len(names)} parameters are in no optimizer: {_some(names)}",
+        ("they require a gradient, and no param group holds them",),
+        at.track.segment.first_step + 1,
+        (Evidence("update.ratio", 0.0, None, "parameters in no optimizer never change", 1, at.step, names[0]),),
+        (declare, add) if most else (add, declare),
+        "If the optimizer is made before the last layer is, make it afterwards.",
+        layer=names[0],
+        exact=True,
+    )
+
+
+def _no_rate(at: Context) -> Found | None:
+    if not at.has("lr") or at.learning_rates[1].max() > 0:
+        return None
+    return Found(
+        "error",
+        f"the learning rate has been 0 for all {at.step} steps",
+        ("no step can change a weight",),
+        at.track.segment.first_step + 1,
+        (Evidence("lr", 0.0, None, "largest learning rate of any group so far", 1, at.step),),
+        (Remedy(RATE, "lr 0 → 1e-3 (Adam) or 1e-1 (SGD)", "the update ratio is about 1e-3 and the loss falls"),),
+        "If the script sets another rate, look for a scheduler that multiplies it by 0.",
+        title="the learning rate is 0",
+        exact=True,
+    )
+
+
+def _never_moved(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Matrices with zero change and zero gradient at every sampled step: far cheaper to rule out than to prove."""
+    if not (at.has("update.ratio") and at.has("grad.norm.layer")):
+        return None
+    ratios = at.view("update.ratio")
+    matrices = [i for i in at.matrices if "expert" not in ratios.names[i]]
+    newest = ratios.values[-1, matrices]
+    suspects = [i for i, last in zip(matrices, newest, strict=True) if last == 0]
+    if not suspects or len(ratios.steps) < limit["samples"]:
+        return None
+    gradients = at.view("grad.norm.layer")
+    still = [
+        i
+        for i in suspects
+        if np.all(ratios.values[:, i] == 0) and not np.any(np.nan_to_num(gradients.values[:, i]) > 0)
+    ]
+    moved = any(np.any(ratios.values[-1, i] > 0) for i in matrices if i not in still)
+    if not still or not moved:
+        return None
+    names = [ratios.names[i] for i in still]
+    return Found(
+        "error",
+        f"{len(names)} weight matrices have not moved in {at.step} steps: {_some(names)}",
+        ("their gradient and their change were exactly 0 at every sampled step, while others moved",),
+        at.track.segment.first_step + 1,
+        (Evidence("update.ratio", 0.0, None, "change at every sampled step", 1, at.step, names[0]),),
+        (
+            Remedy(CONNECT, f"forward() → uses {_some(names)}, without detach() or no_grad()",
+                   f"the gradient norm of {names[0]} is above {number(0.0)} from the first step"),
+            Remedy(DECLARE, f"{_some(names)} → requires_grad_(False)", "this finding is gone"),
+        ),
+        "If forward() does use it, look at the layers behind it: a dead one passes no gradient.",
+        layer=names[0],
+        exact=True,
+    )  # fmt: skip
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _place(at: Context) -> str:
+    optimizer = (at.facts.get("optimizers") or [{}])[0]
+    return str(optimizer.get("where") or "the optimizer")
+
+
+RULE = Rule(
+    "frozen-params",
+    "parameters never updated",
+    "invariant",
+    ("update.ratio", "grad.norm.layer", "weight.norm", "lr"),
+    (ADD, CONNECT, RATE, DECLARE),
+    "Exact; biases are left out because one in front of BatchNorm has a gradient of rounding errors only.",
+    check,
+    {"steps": 20, "samples": 10},
+    votes=(1, 1),
+)

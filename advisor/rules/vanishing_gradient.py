@@ -1,0 +1,97 @@
+"""vanishing-gradient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy, Severity
+
+from ..context import Context, size
+from ..finding import Abstain, Found, number
+from ..rule import Rule
+
+ACTIVATION = "Use an activation that does not flatten out"
+INITIALISE = "Initialise for this activation"
+NORMALISE = "Normalise between the layers"
+SKIP = "Add residual connections"
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The gradient shrinks on its way back until the first layers get none to speak of.
+
+    Why it matters
+        The first layers keep their random weights; the last ones can only fit what random features leave over.
+
+    How it is decided
+        Mechanism, over the last 20 sampled steps: the root mean square gradient of the first weight matrix is under
+        1/1000 of the last one's and under 1/10,000 of the median layer's, and its update is under 1e-5 of its size.
+        Outcome: the loss has not left its first value.
+
+    When it is a false alarm
+        Adam makes small gradients into normal steps, hence the update is judged and not the gradient alone. A loss near
+        zero has small gradients everywhere. Frozen and fine-tuned first layers are left out.
+
+    What to do
+        ReLU or GELU instead of sigmoid or tanh, then He or Xavier initialisation, then BatchNorm or LayerNorm, then
+        residual connections.
+    """
+    if at.finetune:
+        raise Abstain("the net was trained before: small gradients in its first layers are meant")
+    gradients = at.view("grad.norm.layer").last(int(limit["samples"]))
+    ratios = at.view("update.ratio").last(int(limit["samples"]))
+    if len(gradients.steps) < limit["samples"] or len(at.matrices) < 3:
+        raise Abstain("it needs 20 sampled steps of three or more weight matrices")
+    shapes = gradients.notes
+    scale = np.sqrt([size(shapes[i]) for i in at.matrices])
+    rms = np.median(gradients.values[:, at.matrices], axis=0) / scale
+    if not np.isfinite(rms).all() or rms[-1] <= 0:
+        return None
+    update = float(np.median(ratios.values[:, at.matrices[0]]))
+    down, middle = float(rms[0] / rms[-1]), float(rms[0] / max(float(np.median(rms)), 1e-300))
+    first, last = (gradients.names[at.matrices[i]] for i in (0, -1))
+    small = at.undercuts(down, limit["last"]) and at.undercuts(middle, limit["middle"])
+    if not (small and at.undercuts(update, limit["update"])) or not math.isfinite(update):
+        return None
+    outcome = at.loss_key()
+    keys = [f"the gradient of {first} is {number(down)} of that of {last}, its update {number(update)} of its size"]
+    severity: Severity = "watch"
+    if outcome:
+        keys.append(outcome)
+        severity = "error"
+    layers = at.facts.get("layers") or {}
+    squashing = " and ".join(name for name in ("sigmoid", "tanh") if layers.get(name)) or "the activations"
+    expect = f"the gradient of {first} is over 1/100 of that of {last}"
+    return Found(
+        severity,
+        f"{first} gets {number(down)} of the gradient that {last} gets (reference 1e-3)",
+        tuple(keys),
+        int(gradients.steps[0]),
+        (
+            Evidence("grad.norm.layer", down, limit["last"], "first matrix against the last, per element",
+                     int(gradients.steps[0]), at.step, first),
+            Evidence("update.ratio", update, limit["update"], "median", int(ratios.steps[0]), at.step, first),
+        ),
+        (
+            Remedy(ACTIVATION, f"{squashing} → ReLU or GELU", expect),
+            Remedy(INITIALISE, "default → kaiming_normal_ (ReLU) or xavier_normal_ (tanh)", expect),
+            Remedy(NORMALISE, "none → BatchNorm or LayerNorm after each layer", expect),
+            Remedy(SKIP, "x = f(x) → x = x + f(x)", expect),
+        ),
+        "If it persists, make the net shallower and look for a detach() between the layers.",
+        layer=first,
+    )  # fmt: skip
+
+
+RULE = Rule(
+    "vanishing-gradient",
+    "vanishing gradient",
+    "statistical",
+    ("grad.norm.layer", "update.ratio", "loss.train"),
+    (ACTIVATION, INITIALISE, NORMALISE, SKIP),
+    "AutoTrainer (first/last under 1e-3); the update and the loss as further keys keep Adam and pre-norm nets silent.",
+    check,
+    {"last": 1e-3, "middle": 1e-4, "update": 1e-5, "samples": 20},
+)
