@@ -92,7 +92,7 @@ def test_a_new_reader_resumes_at_the_cursor_without_gap_or_duplicate(path):
 
 def test_the_catalogue_keeps_everything_declared_and_refuses_when_full(path):
     writer, reader = make(path)
-    declared = []
+    declared: list[int] = []
     while writer.declare({"kind": "labels", "id": len(declared), "names": ["layer"] * 20}):
         declared.append(len(declared))
     assert [entry["id"] for entry in reader.catalogue()] == declared
