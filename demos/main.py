@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 DIGITS = str(Path(__file__).parent / "digits.py")
-RUNS = (
+RUNS: tuple[tuple[str, list[str], str], ...] = (
     ("digits-lr-0.3", ["--lr", "0.3"], "The faulty run: Adam with a learning rate of 0.3, about 300 times too high."),
     ("digits-healthy", [], "The healthy run: the same script with a learning rate of 0.001."),
 )

@@ -47,7 +47,7 @@ def test_a_wider_record_widens_the_series_and_leaves_gaps_not_zeros():
     history.apply(numbers(2, [2], [[3.0], [4.0], [5.0]]))
     history.apply(numbers(1, [3], [[6.0], [7.0]]))
     values = history.main["loss.val.each"].values
-    assert np.array_equal(values, [[1, 2, np.nan], [3, 4, 5], [6, 7, np.nan]], equal_nan=True)
+    assert np.array_equal(values, np.array([[1, 2, np.nan], [3, 4, 5], [6, 7, np.nan]]), equal_nan=True)
 
 
 def test_layers_have_names():
@@ -87,6 +87,7 @@ def test_the_newest_segment_of_the_lowest_rank_is_the_main_one():
     history = History()
     for segment, rank in ((0, 0), (0, 1), (1, 1), (1, 0)):
         history.apply(Segment(segment, rank, 1, 0.0))
+    assert history.main is not None
     assert (history.main.segment.segment, history.main.segment.rank) == (1, 0)
 
 
