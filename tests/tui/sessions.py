@@ -1,0 +1,509 @@
+"""Recorded runs to look at, made in numpy with a seed: frames as the monitor would write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from nnwatch.frame import (
+    Block,
+    Commit,
+    Console,
+    End,
+    Event,
+    Evidence,
+    FieldSpec,
+    Finding,
+    Frame,
+    Judgement,
+    Labels,
+    Remedy,
+    Run,
+    Schema,
+    Segment,
+)
+from nnwatch.session import Reader, Writer
+
+START = 1_790_000_000.0
+STEP, SAMPLE, VAL, SYSTEM = 1, 2, 3, 4
+PARAMETERS, ACTIVATIONS = 1, 2
+CHUNK = 500
+
+
+class Frames:
+    """A source that gives prepared frames, some at each read; ``lost`` is set after the last when given."""
+
+    def __init__(self, frames: list[Frame], each: int = 10_000, lost: str | None = None) -> None:
+        self.waiting = list(frames)
+        self.each = each
+        self.at_the_end = lost
+        self.lost: str | None = None
+        self.closed = False
+
+    def read(self) -> list[Frame]:
+        given, self.waiting = self.waiting[: self.each], self.waiting[self.each :]
+        if not given:
+            self.lost = self.at_the_end
+        return given
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class File:
+    """A source that follows a session file."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.reader = Reader(path)
+        self.lost: str | None = None
+
+    def read(self) -> list[Frame]:
+        return self.reader.read(1 << 22)
+
+    def close(self) -> None:
+        self.reader.close()
+
+
+def block(schema: int, steps, times, *columns, segment: int = 0) -> Block:
+    """A block from columns (n,) or (n, width)."""
+    flat = [np.asarray(column, np.float32).reshape(len(steps), -1) for column in columns]
+    values = np.ascontiguousarray(np.concatenate(flat, axis=1).T)
+    return Block(
+        schema,
+        segment,
+        0,
+        len(steps),
+        np.asarray(steps, np.int64).tobytes(),
+        np.asarray(times, np.float64).tobytes(),
+        values.tobytes(),
+    )
+
+
+def layer_names(blocks: int) -> tuple[list[str], list[str]]:
+    """Names of the parameters and activation layers of a convolutional net with so many blocks."""
+    parameters = [f"blocks.{i}.{part}.weight" for i in range(blocks) for part in ("conv1", "conv2", "norm")]
+    return ["stem.weight", *parameters, "head.weight", "head.bias"], [f"blocks.{i}.relu" for i in range(blocks)]
+
+
+def opening(name: str, steps: int, blocks: int, planned: bool = True) -> list[Frame]:
+    """Run, segment, facts, labels and schemas."""
+    parameters, activations = layer_names(blocks)
+    facts = {
+        "torch": "2.13.0",
+        "device": "cpu",
+        "script": f"{name}.py",
+        "classes": 10,
+        "steps_per_epoch": 100,
+        "gpu": "no NVIDIA driver",
+        "optimizers": [{"class": "SGD", "lr": [0.1], "momentum": 0.9}],
+        "loss": {"name": "cross_entropy"},
+    }
+    if planned:
+        facts |= {"planned_steps": steps, "planned_from": "loader"}
+    p, a = len(parameters), len(activations)
+    return [
+        Run(
+            f"{name}-1121-1104",
+            "7f3a",
+            "lab3",
+            ["python", f"{name}.py"],
+            "/usr/bin/python3",
+            "/home/ada",
+            START,
+            headless=False,
+        ),
+        Segment(0, 0, 4242, START + 2),
+        Event("facts", START + 2, data=facts),
+        Labels(PARAMETERS, parameters, ["Conv2d"] * p),
+        Labels(ACTIVATIONS, activations, ["ReLU"] * a),
+        Schema(STEP, "step", [FieldSpec(m) for m in ("loss.train", "lr", "batch.size", "step.seconds", "data.wait")]),
+        Schema(
+            SAMPLE,
+            "sample",
+            [
+                FieldSpec("grad.norm"),
+                FieldSpec("accuracy.train"),
+                FieldSpec("watch.cost"),
+                FieldSpec("watch.every"),
+                FieldSpec("confidence.train", 40),
+                FieldSpec("update.ratio", p, PARAMETERS),
+                FieldSpec("grad.norm.layer", p, PARAMETERS),
+                FieldSpec("weight.norm", p, PARAMETERS),
+                FieldSpec("act.mean", a, ACTIVATIONS),
+                FieldSpec("act.std", a, ACTIVATIONS),
+                FieldSpec("act.dead", a, ACTIVATIONS),
+            ],
+        ),
+        Schema(
+            VAL,
+            "val",
+            [FieldSpec("loss.val"), FieldSpec("val.size"), FieldSpec("accuracy.val"), FieldSpec("confidence.val", 40)],
+        ),
+        Schema(
+            SYSTEM,
+            "system",
+            [
+                FieldSpec(m)
+                for m in (
+                    "cpu.percent",
+                    "memory.rss",
+                    "host.cpu.percent",
+                    "host.memory.used",
+                    "host.memory.total",
+                    "disk.free",
+                )
+            ],
+        ),
+    ]
+
+
+def confidences(rng, accuracy, samples: int = 64, sure: float = 1.0):
+    """Histograms (n, 40) of the softmax maximum for batches of the given accuracy (n,)."""
+    out = np.zeros((len(accuracy), 40))
+    for i, share in enumerate(np.clip(accuracy, 0.02, 0.99)):
+        right = rng.random(samples) < share
+        peak = np.clip(rng.beta(1 + 9 * share * sure, 2.5, samples) * 0.9 + 0.1, 0, 0.999)
+        np.add.at(out[i], (peak * 20).astype(int) + 20 * right, 1)
+    return out
+
+
+def training(
+    name: str,
+    steps: int,
+    loss,
+    val_loss,
+    accuracy,
+    *,
+    seed: int,
+    ratio: float = 1e-3,
+    blocks: int = 6,
+    lr=None,
+    pace: float = 0.02,
+    dead: float = 0.05,
+    grad: float = 1.0,
+    every: int = 8,
+    val_every: int = 100,
+    val_accuracy=None,
+    planned: bool = True,
+    sure: float = 1.0,
+    upto: int | None = None,
+) -> list[Frame]:
+    """Frames of a run: ``loss``, ``val_loss``, ``accuracy`` are functions of the step; a Commit behind each chunk."""
+    rng = np.random.default_rng(seed)
+    parameters, activations = layer_names(blocks)
+    p, a = len(parameters), len(activations)
+    frames = opening(name, steps, blocks, planned)
+    depth = np.linspace(-0.6, 0.5, p)
+    texts = [Console(START + 0.5, f"$ python {name}.py\nloading 50,000 images\nmodel: 1.2 M parameters\n")]
+    frames += texts
+    done = 0
+    size = min(CHUNK, max(steps // 20, 50))
+    while done < (upto or steps):
+        n = np.arange(done + 1, min(done + size, upto or steps) + 1)
+        times = START + 2 + n * pace
+        rate = np.full(len(n), 0.1) if lr is None else lr(n)
+        wait = pace * 0.06 * rng.gamma(4, 0.25, len(n))
+        with np.errstate(over="ignore", invalid="ignore"):
+            noisy = loss(n) * np.exp(rng.normal(0, 0.12, len(n)))
+        frames.append(
+            block(STEP, n, times, noisy, rate, np.full(len(n), 64), pace * rng.gamma(60, 1 / 60, len(n)), wait)
+        )
+        s = n[(n <= 20) | (n % every == 0)]
+        if len(s):
+            m = len(s)
+            share = accuracy(s)
+            wave = np.exp(rng.normal(0, 0.25, (m, p)) + depth)
+            frames.append(
+                block(
+                    SAMPLE,
+                    s,
+                    START + 2 + s * pace,
+                    grad * np.exp(rng.normal(0, 0.2, m)),
+                    np.clip(share + rng.normal(0, 0.03, m), 0, 1),
+                    np.full(m, 0.008),
+                    np.full(m, every),
+                    confidences(rng, share),
+                    ratio * wave * (1 + 3 * np.exp(-s / 40))[:, None],
+                    0.1 * grad * wave,
+                    3 + np.outer(np.log1p(s) * 0.2, 1 + depth),
+                    rng.normal(0.3, 0.02, (m, a)),
+                    1 + rng.normal(0, 0.05, (m, a)),
+                    np.clip(dead * np.linspace(0.2, 1.8, a) + rng.normal(0, 0.01, (m, a)), 0, 1),
+                )
+            )
+        for v in n[n % val_every == 0]:
+            four = np.full(4, v)
+            seen = (val_accuracy or accuracy)(four)
+            frames.append(
+                block(
+                    VAL,
+                    four,
+                    START + 2 + four * pace,
+                    val_loss(four) * np.exp(rng.normal(0, 0.03, 4)),
+                    np.full(4, 250),
+                    np.clip(seen + rng.normal(0, 0.01, 4), 0, 1),
+                    confidences(rng, seen, 250, sure),
+                )
+            )
+            frames.append(Console(float(START + 2 + v * pace), f"step {v}: val loss {val_loss(four)[0]:.4f}\n", int(v)))
+        seconds = np.arange(np.ceil(times[0] - START), np.floor(times[-1] - START) + 1)
+        if len(seconds):
+            k = len(seconds)
+            known = np.clip(((seconds - 2) / pace).astype(int), 0, None)
+            frames.append(
+                block(
+                    SYSTEM,
+                    known,
+                    START + seconds,
+                    rng.normal(185, 8, k),
+                    1.4e9 + 2e5 * seconds,
+                    rng.normal(52, 4, k),
+                    np.full(k, 6.1e9),
+                    np.full(k, 16.6e9),
+                    np.full(k, 212e9),
+                )
+            )
+        done = int(n[-1])
+        frames.append(Commit(float(times[-1])))
+    return frames
+
+
+JUDGED = [
+    "lr-too-low",
+    "dead-relu",
+    "overfitting",
+    "not-learning",
+    "vanishing-gradient",
+    "frozen-params",
+    "nan-input",
+    "nan-backward",
+]
+ABSTAINED = {"lr-needs-decay": "needs 3 evaluations, 1 seen", "nan-loss-fn": "no loss function was called by name"}
+
+
+def too_high() -> list[Finding]:
+    """A learning rate that is too high, and what it does."""
+    lower = Remedy(
+        "lower the learning rate",
+        "SGD(lr=0.1 → 0.0035) at train.py:41",
+        "update/weight of the first 20 steps near 1e-3, and a loss below 2.2 after 60 steps",
+    )
+    clip = Remedy(
+        "clip the gradient",
+        "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0) before optimizer.step()",
+        "gradient norm at 1.0",
+    )
+    return [
+        Finding(
+            1,
+            "lr-too-high",
+            "learning rate too high",
+            "statistical",
+            "error",
+            "open",
+            3,
+            64,
+            what="one step moved head.weight by 31 % of its size (reference 5 %)",
+            why="an update of 31 % of head.weight at step 3; after 64 steps the loss is 2.31, it began at 2.30",
+            layer="head.weight",
+            primary=True,
+            evidence=[
+                Evidence("update.ratio", 0.31, 0.05, "largest update of a weight matrix", 3, 3, "head.weight"),
+                Evidence("loss.train", 2.31, 2.30, "median of the newest losses against the first", 1, 64),
+            ],
+            remedies=[lower, clip],
+            otherwise="If the loss still does not fall, look at the scale of inputs and targets.",
+            first_time=START + 2.1,
+            last_time=START + 4,
+        ),
+        Finding(
+            2,
+            "dead-relu",
+            "dead units",
+            "statistical",
+            "warn",
+            "open",
+            9,
+            128,
+            what="91 % of the units of blocks.5.relu never fire",
+            why="no output above zero over 512 samples; the share rose from 12 % at step 1",
+            layer="blocks.5.relu",
+            explained_by=1,
+            evidence=[Evidence("act.dead", 0.91, 0.4, "share of dead units", 1, 128, "blocks.5.relu")],
+            remedies=[
+                Remedy(
+                    "start again",
+                    "restart after lowering the learning rate; dead units do not come back",
+                    "dead below 40 %",
+                )
+            ],
+            first_time=START + 2.1,
+            last_time=START + 4,
+        ),
+        Finding(
+            3,
+            "not-learning",
+            "the loss does not fall",
+            "statistical",
+            "warn",
+            "open",
+            60,
+            300,
+            what="loss 2.31 after 300 steps, 2.30 at the start",
+            why="slope within its own noise",
+            explained_by=1,
+            first_time=START + 2.1,
+            last_time=START + 4,
+        ),
+    ]
+
+
+def faulty() -> list[Frame]:
+    """Learning rate too high: the loss jumps and stays where it began; half the layers die. Still running."""
+    frames = training(
+        "digits",
+        2_000,
+        lambda n: 2.3 + 8 * np.exp(-(((n - 6) / 5.0) ** 2)) + 0 * n,
+        lambda n: 2.34 + 0 * n,
+        lambda n: 0.1 + 0 * n,
+        seed=1,
+        ratio=8e-2,
+        dead=0.6,
+        grad=0.02,
+        upto=1_200,
+    )
+    return _with(frames, [*too_high(), Judgement(100, 0, 0, JUDGED, ABSTAINED)])
+
+
+def healthy() -> list[Frame]:
+    """A run that goes well and has ended."""
+    frames = training(
+        "digits",
+        3_000,
+        lambda n: 0.05 + 2.3 / (1 + n / 120),
+        lambda n: 0.09 + 2.25 / (1 + n / 130),
+        lambda n: 1 - 0.92 / (1 + n / 90),
+        seed=2,
+        lr=lambda n: 0.05 * (1 + np.cos(np.pi * n / 3_000)),
+        ratio=1.2e-3,
+    )
+    return [*_with(frames, [Judgement(100, 0, 0, JUDGED, ABSTAINED)]), End(START + 63, "finished", 0)]
+
+
+def overfitting() -> list[Frame]:
+    """Training loss goes on falling, validation turns; 60 layers; running."""
+    frames = training(
+        "cifar",
+        12_000,
+        lambda n: 0.01 + 2.3 * np.exp(-n / 1500),
+        lambda n: 0.75 + 1.6 * np.exp(-n / 900) + n / 9_000,
+        lambda n: 0.995 - 0.9 * np.exp(-n / 1200),
+        val_accuracy=lambda n: 0.72 - 0.6 * np.exp(-n / 700),
+        seed=3,
+        blocks=20,
+        pace=0.31,
+        sure=1.6,
+        upto=9_400,
+    )
+    finding = Finding(
+        1,
+        "overfitting",
+        "overfitting",
+        "statistical",
+        "warn",
+        "open",
+        3_100,
+        5_200,
+        START + 1_000,
+        START + 1_600,
+        what="validation loss 1.41, 0.42 above its best at step 3,100, while the training loss fell to 0.07",
+        why="paired losses of 250 validation samples got worse over 3 evaluations; the training loss still falls",
+        primary=True,
+        evidence=[Evidence("loss.val", 1.41, 0.99, "last evaluation against the best", 3_100, 5_200)],
+        remedies=[
+            Remedy("keep the best weights", "stop here and load the checkpoint of step 3,100", "val loss 0.99"),
+            Remedy("regularise", "weight_decay 0 → 5e-4 in AdamW(...)", "a gap between train and val below 0.3"),
+        ],
+    )
+    return _with(frames, [finding, Judgement(3_000, 0, 0, JUDGED, ABSTAINED)])
+
+
+def crashed() -> list[Frame]:
+    """Ends in an exception after the loss became NaN."""
+    frames = training(
+        "seg",
+        800,
+        lambda n: np.where(n < 410, 1.0 / (1 + n / 100), np.nan),
+        lambda n: 0.5 + 0 * n,
+        lambda n: 0.5 + 0 * n,
+        seed=4,
+        upto=450,
+    )
+    traceback = (
+        'Traceback (most recent call last):\n  File "train.py", line 88, in <module>\n    main()\n'
+        '  File "train.py", line 71, in main\n'
+        '    assert torch.isfinite(loss), f"loss is {loss}"\nAssertionError: loss is nan\n'
+    )
+    finding = Finding(
+        1,
+        "nan-backward",
+        "the gradient of sqrt is infinite at 0",
+        "invariant",
+        "fatal",
+        "open",
+        410,
+        410,
+        START + 10,
+        START + 10,
+        what="blocks.2.norm: backward of SqrtBackward0 gave inf at step 410",
+        why="the loss was finite, its gradient was not",
+        primary=True,
+        remedies=[Remedy("keep away from 0", "torch.sqrt(x + 1e-8) in blocks.2.norm", "gradient norm finite")],
+    )
+    end = START + 2 + 450 * 0.02
+    return [
+        *_with(frames, [finding]),
+        Console(end, traceback, 450),
+        Event("exception", end, 450, data={"type": "AssertionError", "message": "loss is nan", "traceback": traceback}),
+        End(end, "failed", 1),
+    ]
+
+
+def waiting() -> list[Frame]:
+    """Nothing but a start."""
+    run = opening("bert", 1_000, 2)[0]
+    return [run, Console(START + 1, "downloading the tokenizer\n"), Commit(START + 3)]
+
+
+def _with(frames: list[Frame], more: list[Finding | Judgement]) -> list[Frame]:
+    """Findings and judgements put where their step was reached."""
+    for extra in more:
+        step = extra.last_step if isinstance(extra, Finding) else extra.step
+        at = next(
+            (
+                i
+                for i, f in enumerate(frames)
+                if isinstance(f, Block) and f.schema == STEP and np.frombuffer(f.steps, np.int64)[-1] >= step
+            ),
+            len(frames) - 1,
+        )
+        frames.insert(at + 1, extra)
+    return frames
+
+
+SESSIONS: dict[str, Callable[[], list[Frame]]] = {
+    "faulty": faulty,
+    "healthy": healthy,
+    "overfitting": overfitting,
+    "crashed": crashed,
+    "waiting": waiting,
+}
+
+
+def write(path: Path, frames: list[Frame]) -> None:
+    """The frames as a session file."""
+    writer = Writer(path)
+    writer.append(frames, Commit(START))
+    writer.close()

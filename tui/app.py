@@ -1,0 +1,298 @@
+"""The app: owns the feed, the moment and the lens; turns them into a view some times a second."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import Any, ClassVar, Literal, Protocol
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from nnwatch.advisor.verdict import Verdict, verdict
+from nnwatch.history import History
+
+from .column import Columns
+from .draw.raster import Symbols
+from .feed import Feed, Source
+from .lens import Lens
+from .messages import Changed, Go, Notice
+from .moment import Moment, Timeline
+from .screens.advisor import AdvisorScreen
+from .screens.ask import Ask
+from .screens.confidence import ConfidenceScreen
+from .screens.console import ConsoleScreen
+from .screens.help import Help
+from .screens.layers import LayersScreen
+from .screens.leave import Choice, Leave
+from .screens.overview import Overview
+from .screens.room import NEEDED, Room
+from .screens.runs import RunRow, RunsScreen
+from .screens.system import SystemScreen
+from .state import state
+from .view import View
+from .widgets.status import SCREENS
+
+Mode = Literal["live", "attach", "replay"]
+
+_TICK = 0.12
+_GRACE = 10.0
+"""Seconds that a script has to end after the interrupt, and after the SIGTERM that follows."""
+
+
+class Control(Protocol):
+    """What can be done to the training."""
+
+    def interrupt(self) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+class NnwatchApp(App[str]):
+    """``run()`` returns how it was left: ``detach``, ``stop``, ``kill``, ``left`` or ``open:PATH``; ``history`` stays.
+
+    ``mode`` is ``live`` for the terminal that started the run, ``attach`` for others, ``replay`` from step 0.
+    After "stop" or "kill" the screen stays until the run has ended, or until that is clearly not going to happen.
+    """
+
+    CSS_PATH = "app.tcss"
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
+        "overview": Overview,
+        "layers": LayersScreen,
+        "confidence": ConfidenceScreen,
+        "advisor": AdvisorScreen,
+        "system": SystemScreen,
+        "console": ConsoleScreen,
+        "runs": RunsScreen,
+    }
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny-x"), (NEEDED[0], "-narrow"), (80, "-normal"), (120, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-tiny-y"), (NEEDED[1], "-short"), (30, "-tall")]  # noqa: RUF012
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(
+                str(i),
+                f"room('{name}')",
+                "Screens" if i == 1 else name,
+                show=i == 1,
+                key_display="1-7",
+                tooltip=f"Screen: {name}",
+            )
+            for i, name in enumerate(SCREENS, 1)
+        ),
+        Binding(
+            "space",
+            "pause",
+            "Freeze/play",
+            key_display="space",
+            tooltip="Live: freeze the view, data go on; replay: play and pause",
+        ),
+        Binding("comma", "step(-1)", "Step back", show=False, tooltip="One step back"),
+        Binding("full_stop", "step(1)", "Step", show=False, tooltip="One step on"),
+        Binding("less_than_sign", "finding(-1)", "Finding", key_display="< >", tooltip="To the finding before"),
+        Binding("greater_than_sign", "finding(1)", "Next finding", show=False, tooltip="To the next finding"),
+        Binding("home", "start", "Start", show=False, tooltip="To the first step"),
+        Binding("end", "end", "End", show=False, tooltip="To the newest step; live again"),
+        Binding("at", "goto", "Go to step", show=False, tooltip="Go to a step by its number"),
+        Binding("left_square_bracket", "speed(-1)", "Slower", show=False, tooltip="Replay more slowly"),
+        Binding("right_square_bracket", "speed(1)", "Faster", show=False, tooltip="Replay faster"),
+        Binding("question_mark", "keys", "Help", key_display="?", tooltip="All keys of this place"),
+        Binding("colon", "command_palette", "Commands", show=False, tooltip="Command palette"),
+        Binding("q,ctrl+c", "quit", "Quit", key_display="q", tooltip="Leave; asks when that would touch the training"),
+    ]
+
+    def __init__(
+        self,
+        source: Source,
+        mode: Mode = "live",
+        control: Control | None = None,
+        list_runs: Callable[[], list[RunRow]] | None = None,
+        title: str = "nnwatch",
+        ascii: bool | None = None,
+    ) -> None:
+        super().__init__()
+        self.title = title
+        self.mode_of_use = mode
+        self.control = control
+        self.list_runs = list_runs
+        self.symbols: Symbols = "ascii" if (_ascii_terminal() if ascii is None else ascii) else "braille"
+        self.feed = Feed(source)
+        self.columns = Columns()
+        self.moment = Moment(replay=mode == "replay")
+        self.lens = Lens()
+        self.clock: Callable[[], float] = monotonic
+        self.animation_level = "none"
+        self._timeline = Timeline()
+        self._verdict: tuple[object, Verdict] | None = None
+        self._leaving: Choice | None = None
+        self._deadline = 0.0
+        self._patience = False
+
+    @property
+    def history(self) -> History:
+        return self.feed.history
+
+    def on_mount(self) -> None:
+        self.set_class(self.symbols == "ascii", "-ascii")
+        self.feed.start()
+        self.switch_mode("overview")
+        self.set_interval(_TICK, self.tick)
+        self.call_after_refresh(self.tick)
+
+    def on_unmount(self) -> None:
+        self.feed.stop()
+
+    def tick(self) -> None:
+        """Let time pass and show the moment."""
+        room = self._room()
+        if room is None:
+            return
+        with self.feed.lock:
+            self._timeline = self._current_timeline()
+            complete = self.history.end is not None or self.feed.source.lost is not None or self.feed.caught_up.is_set()
+            self.moment.advance(self.clock(), self._timeline, complete)
+            room.show(self._view())
+        self._finish_leaving()
+
+    def _room(self) -> Room | None:
+        """The screen in sight, below any dialog."""
+        return next(
+            (screen for screen in reversed(self.screen_stack) if isinstance(screen, Room) and screen.is_mounted), None
+        )
+
+    def _current_timeline(self) -> Timeline:
+        track = self.history.main
+        series = max(track.values(), key=len, default=None) if track is not None else None
+        return Timeline(series.steps, series.times) if series is not None else Timeline()
+
+    def _view(self) -> View:
+        history, timeline, moment = self.history, self._timeline, self.moment
+        step = moment.at(timeline)
+        key = (len(history.finding_log), len(history.judgements), step, moment.step is None, history.end is None)
+        if self._verdict is None or self._verdict[0] != key:
+            self._verdict = key, verdict(history, moment.step)
+        return View(
+            history=history,
+            track=history.main,
+            columns=self.columns,
+            timeline=timeline,
+            moment=moment,
+            lens=self.lens,
+            step=step,
+            head=timeline.head,
+            time=history.last_time if moment.step is None else timeline.time_of(step),
+            verdict=self._verdict[1],
+            state=state(history, self.feed.source.lost, self.feed.caught_up.is_set()),
+            symbols=self.symbols,
+        )
+
+    def on_changed(self, message: Changed) -> None:
+        self.tick()
+
+    def on_go(self, message: Go) -> None:
+        self.moment.go(message.step, self._timeline)
+        self.tick()
+
+    def on_notice(self, message: Notice) -> None:
+        self.notify(message.text, timeout=4)
+
+    def action_room(self, name: str) -> None:
+        """Show a screen."""
+        self.switch_mode(name)
+        self.call_after_refresh(self.tick)
+
+    def action_pause(self) -> None:
+        self.moment.toggle(self._timeline)
+        self.tick()
+
+    def action_step(self, by: int) -> None:
+        self.moment.go(self._timeline.beside(self.moment.at(self._timeline), by), self._timeline)
+        self.tick()
+
+    def action_finding(self, by: int) -> None:
+        """To the next step at which a finding begins, or the one before."""
+        now = self.moment.at(self._timeline)
+        with self.feed.lock:
+            starts = {finding.first_step for finding in self.history.finding_log}
+        beyond = [step for step in starts if (step > now if by > 0 else step < now)]
+        if not beyond:
+            self.notify("no finding after this step" if by > 0 else "no finding before this step", timeout=2)
+            return
+        self.moment.go(min(beyond) if by > 0 else max(beyond), self._timeline)
+        self.tick()
+
+    def action_start(self) -> None:
+        self.moment.go(0, self._timeline)
+        self.tick()
+
+    def action_end(self) -> None:
+        self.moment.to_end(self._timeline)
+        self.tick()
+
+    def action_speed(self, by: int) -> None:
+        self.moment.faster(by)
+        self.tick()
+
+    def action_goto(self) -> None:
+        def go(text: str | None) -> None:
+            digits = (text or "").strip().replace(",", "").replace("_", "")
+            if digits.isdecimal():
+                self.moment.go(int(digits), self._timeline)
+                self.tick()
+            elif digits:
+                self.notify(f"{text!r} is not a step; type a number such as 1200", timeout=4)
+
+        self.push_screen(Ask("go to step"), go)
+
+    def action_keys(self) -> None:
+        bindings = [active.binding for active in self.screen.active_bindings.values()]
+        self.push_screen(Help(bindings))
+
+    async def action_quit(self) -> None:
+        """Leave; ask first where this terminal started a run that is still alive."""
+        if self.screen.get_selected_text():
+            self.screen.action_copy_text()
+            return
+        if self.control is None or self.history.end is not None:
+            self.exit("left")
+        elif not isinstance(self.screen, Leave):
+            self.push_screen(Leave(), self._leave)
+
+    def _leave(self, choice: Choice | None) -> None:
+        if choice is None or self.control is None:
+            return
+        if choice == "detach":
+            self.exit("detach")
+            return
+        if choice == "stop":
+            self.control.interrupt()
+            self.notify(
+                f"Ctrl+C sent to the script; SIGTERM follows in {_GRACE:.0f} s if it does not end", timeout=_GRACE
+            )
+        else:
+            self.control.kill()
+        self._leaving, self._deadline, self._patience = choice, self.clock() + _GRACE, choice == "stop"
+
+    def _finish_leaving(self) -> None:
+        """Exit when the run has ended after "stop" or "kill"; help it along when it does not."""
+        if self._leaving is None or self.control is None:
+            return
+        if self.history.end is not None or self.feed.source.lost is not None:
+            self.exit(self._leaving)
+        elif self.clock() > self._deadline:
+            if not self._patience:
+                self.exit(self._leaving)
+                return
+            self.control.terminate()
+            self._patience, self._deadline = False, self.clock() + _GRACE
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        yield from super().get_system_commands(screen)
+        for i, name in enumerate(SCREENS, 1):
+            yield SystemCommand(f"Screen: {name}", f"The same as {i}", lambda name=name: self.action_room(name))
+
+
+def _ascii_terminal() -> bool:
+    return "utf" not in (sys.stdout.encoding or "").lower()

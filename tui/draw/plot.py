@@ -1,0 +1,155 @@
+"""One chart: title with legend, y axis, curves, x axis with its marks. Pure: columns in, cells out."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .grid import Grid, Ink
+from .pyramid import Extremes
+from .raster import DOTS, Symbols, raster, trace
+from .scale import Buckets, Scale
+from .text import tick
+
+GUTTER = 8
+"""Cells left of the curves: six for the tick label, a blank, the axis."""
+_TICK_ROOM = 12
+_SPARSE = 4
+"""A curve with data in fewer than a quarter of the columns shows its points."""
+
+
+class Line(NamedTuple):
+    """One curve as extremes per dot column."""
+
+    extremes: Extremes
+    ink: int
+    char: str = "*"
+    dashed: bool = False
+    points: bool = False
+
+
+class Mark(NamedTuple):
+    """A sign on the x axis."""
+
+    x: float
+    char: str
+    ink: int
+
+
+def dots(width: int, symbols: Symbols) -> int:
+    """Dot columns that the curves of a chart ``width`` cells wide have."""
+    return max(width - GUTTER, 1) * DOTS[symbols][0]
+
+
+def plot(
+    grid: Grid,
+    lines: list[Line],
+    x: Buckets,
+    y: Scale,
+    *,
+    symbols: Symbols = "braille",
+    marks: list[Mark] | None = None,
+    guide: float | None = None,
+    cursor: float | None = None,
+    now: float | None = None,
+) -> None:
+    """Draw on rows 1 and below of ``grid`` (row 0 is the legend's).
+
+    ``guide`` is a reference on the y axis, ``cursor`` an x to point at; what is right of ``now`` is drawn pale.
+    """
+    width, height = grid.width - GUTTER, grid.height - 2
+    if width < 2 or height < 1:
+        return
+    across, down = DOTS[symbols]
+    traces = [
+        trace(
+            y.share(line.extremes.low),
+            y.share(line.extremes.high),
+            line.extremes.bad,
+            height * down,
+            line.ink,
+            line.char,
+            line.dashed,
+        )
+        for line in lines
+    ]
+    codes, inks, used = raster(traces, width, height, symbols)
+    if now is not None:
+        later = max(x.column(now) // across + 1, 0)
+        inks[:, later:][used[:, later:]] = Ink.GHOST
+    _guide(codes, inks, used, y, guide)
+    _cursor(codes, inks, used, x, cursor, across)
+    _points(codes, inks, lines, y, across, height)
+    _gaps(codes, inks, lines, across)
+    grid.codes[1 : 1 + height, GUTTER:], grid.inks[1 : 1 + height, GUTTER:] = codes, inks
+    _y_axis(grid, y, height)
+    _x_axis(grid, x, height + 1, width, across, marks or [])
+
+
+def _row(share: float, height: int) -> int:
+    return round((1 - share) * (height - 1))
+
+
+def _guide(codes: Any, inks: Any, used: Any, y: Scale, guide: float | None) -> None:
+    if guide is None or not y.low <= guide <= y.high:
+        return
+    row = _row(float(y.share(guide)), len(codes))
+    free = ~used[row]
+    codes[row, free], inks[row, free] = ord("┄"), Ink.DIM
+
+
+def _cursor(codes: Any, inks: Any, used: Any, x: Buckets, cursor: float | None, across: int) -> None:
+    column = x.column(cursor) // across if cursor is not None else -1
+    if 0 <= column < codes.shape[1]:
+        free = ~used[:, column]
+        codes[free, column] = ord("│")
+        inks[free, column] = Ink.CURSOR
+
+
+def _points(codes: Any, inks: Any, lines: list[Line], y: Scale, across: int, height: int) -> None:
+    for line in lines:
+        have = np.flatnonzero(np.isfinite(line.extremes.high))
+        if line.points and 0 < len(have) <= max(codes.shape[1] * across // _SPARSE, 1):
+            rows = np.clip(np.rint((1 - y.share(line.extremes.high[have])) * (height - 1)), 0, height - 1).astype(int)
+            codes[rows, have // across], inks[rows, have // across] = ord("●" if not line.dashed else "○"), line.ink
+
+
+def _gaps(codes: Any, inks: Any, lines: list[Line], across: int) -> None:
+    """A cross on the top row where values stop being finite."""
+    for line in lines:
+        bad = line.extremes.bad
+        begins = np.flatnonzero(bad & ~np.concatenate(([False], bad[:-1]))) // across
+        codes[0, begins], inks[0, begins] = ord("✗"), Ink.ERROR
+
+
+def _y_axis(grid: Grid, y: Scale, height: int) -> None:
+    for row in range(1, height + 1):
+        grid.put(GUTTER - 1, row, "│", Ink.DIM)
+    taken: set[int] = set()
+    for value in y.ticks(max(height // 3, 2)):
+        row = 1 + _row(float(y.share(value)), height)
+        if row not in taken and 1 <= row <= height:
+            taken.add(row)
+            grid.right(GUTTER - 2, row, tick(value), Ink.DIM)
+            grid.put(GUTTER - 1, row, "┤", Ink.DIM)
+
+
+def _x_axis(grid: Grid, x: Buckets, row: int, width: int, across: int, marks: list[Mark]) -> None:
+    """Step numbers at round columns between pieces of axis, and the marks over them."""
+    grid.put(GUTTER - 1, row, "└" + "─" * width, Ink.DIM)
+    scale = Scale("linear", x.first, x.last)
+    end = GUTTER
+    for value in scale.ticks(max(width // _TICK_ROOM, 1)):
+        if value != int(value):
+            continue
+        label = tick(value) if value < 1e4 or value % 100 == 0 else f"{value:.0f}"
+        at = GUTTER + x.column(value) // across
+        start = max(at - len(label) // 2, GUTTER)
+        if start >= end and start + len(label) <= GUTTER + width:
+            grid.put(start, row, label, Ink.DIM)
+            end = start + len(label) + 2
+    for mark in marks:
+        column = x.column(mark.x) // across
+        if 0 <= column < width:
+            grid.put(GUTTER + column, row, mark.char, mark.ink)

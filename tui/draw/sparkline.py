@@ -1,0 +1,37 @@
+"""A curve one row high, in eighth blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+BARS = "▁▂▃▄▅▆▇█"
+GAP = " "
+BROKEN = "✗"
+
+
+def sparkline(share: Any, bad: Any | None = None) -> str:
+    """One character a column; ``share`` is the place on the axis (0 to 1, NaN: no data).
+
+    Columns without data between two that have some repeat the earlier one, so that a rarely sampled metric
+    is still one line; ``bad`` marks the columns that hold a value which is not finite.
+    """
+    share = np.asarray(share, np.float64)
+    have = np.isfinite(share)
+    if have.any():
+        last = np.maximum.accumulate(np.where(have, np.arange(len(share)), -1))
+        until = len(share) - 1 - int(np.argmax(have[::-1]))
+        held = (last >= 0) & (np.arange(len(share)) <= until)
+        share = np.where(held, share[np.maximum(last, 0)], np.nan)
+    level = np.clip(np.nan_to_num(share) * len(BARS), 0, len(BARS) - 1).astype(int)
+    chars = [GAP if np.isnan(value) else BARS[k] for value, k in zip(share, level, strict=True)]
+    if bad is not None:
+        chars = [BROKEN if wrong else char for char, wrong in zip(chars, bad, strict=True)]
+    return "".join(chars)
+
+
+def bar(share: float, width: int) -> str:
+    """A filled bar of ``width`` cells."""
+    filled = round(min(max(share, 0.0), 1.0) * width) if share == share else 0
+    return "━" * filled + "─" * (width - filled)

@@ -1,0 +1,59 @@
+"""One thread that reads frames into the history; the screen looks at it under the lock, some times a second."""
+
+from __future__ import annotations
+
+from threading import Event, Lock, Thread
+from typing import Protocol
+
+from nnwatch.frame import Frame
+from nnwatch.history import History
+
+_CHUNK = 64
+"""Frames taken in while the lock is held once: about a millisecond."""
+
+
+class Source(Protocol):
+    """Where frames come from: a file, a growing file, a socket."""
+
+    lost: str | None
+    """Why no more will come although the run has not ended; None while all is well."""
+
+    def read(self) -> list[Frame]:
+        """Frames that are new; waits at most 0.1 s, empty when there are none. Raises nothing."""
+
+    def close(self) -> None: ...
+
+
+class Feed:
+    """``history`` may be read by whoever holds ``lock``. ``caught_up`` is set when a read first came back empty."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.history = History()
+        self.lock = Lock()
+        self.caught_up = Event()
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="nnwatch-feed", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            frames = self.source.read()
+            for at in range(0, len(frames), _CHUNK):
+                with self.lock:
+                    for frame in frames[at : at + _CHUNK]:
+                        self.history.apply(frame)
+                if self._stopping.is_set():
+                    break
+            if not frames:
+                self.caught_up.set()
+                self._stopping.wait(0.02 if self.history.end is None else 0.2)
+        self.source.close()
+
+    def stop(self) -> None:
+        """End the thread and close the source; at most one wait of the source later."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2)

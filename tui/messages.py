@@ -1,0 +1,28 @@
+"""What widgets tell the app."""
+
+from __future__ import annotations
+
+from textual.message import Message
+
+
+class Changed(Message):
+    """The user changed what is looked at: redraw."""
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, Changed)
+
+
+class Go(Message):
+    """The user points at a step: show that moment."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step = step
+
+
+class Notice(Message):
+    """One line for the user."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text

@@ -1,0 +1,79 @@
+"""What all screens share: status and verdict above, time line and keys below, a body between."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Footer
+
+from ..draw.grid import Grid, Ink
+from ..view import View
+from ..widgets.cells import Cells
+from ..widgets.scrubber import Scrubber
+from ..widgets.status import Status
+from ..widgets.verdict import VerdictBar
+
+NEEDED = (40, 12)
+"""Columns and rows below which nothing useful can be shown."""
+
+
+class TooSmall(Widget):
+    """One line that says what size is needed."""
+
+    def render(self) -> str:
+        width, height = self.app.size
+        return f"nnwatch needs {NEEDED[0]}×{NEEDED[1]}, this is {width}×{height}"
+
+
+class Room(Screen[None]):
+    """Subclasses name themselves, yield their body and may do more than redraw their cells in ``look``."""
+
+    name_of: ClassVar[str] = ""
+
+    def compose(self) -> ComposeResult:
+        yield Status(self.name_of, self.app.title)
+        yield VerdictBar()
+        yield from self.body()
+        yield Scrubber()
+        yield Footer(compact=True)
+        yield TooSmall()
+
+    def body(self) -> ComposeResult:
+        raise NotImplementedError
+
+    def show(self, view: View) -> None:
+        """Redraw what can be seen of this moment."""
+        scrubber = self.query_one(Scrubber)
+        wanted = view.moment.replay or view.moment.step is not None
+        if scrubber.display != wanted:
+            scrubber.display = wanted
+        for cells in self.query(Cells):
+            if cells.display:
+                cells.show(view)
+        self.look(view)
+
+    def look(self, view: View) -> None:
+        """Bring up to date what is not made of cells."""
+
+
+class Words(Cells):
+    """Lines of text that a screen sets, cut at the edge."""
+
+    def __init__(self, **names: object) -> None:
+        super().__init__(**names)
+        self.lines: list[tuple[str, Ink]] = []
+
+    def say(self, lines: list[tuple[str, Ink]]) -> None:
+        if lines != self.lines:
+            self.lines = lines
+            self.repaint()
+
+    def key(self, view: View) -> object:
+        return tuple(self.lines)
+
+    def draw(self, view: View, grid: Grid) -> None:
+        for y, (line, ink) in enumerate(self.lines):
+            grid.put(0, y, line, ink)

@@ -1,0 +1,98 @@
+"""What is happening to the run, in words: what it is, why, and what one can do next."""
+
+from __future__ import annotations
+
+from signal import Signals
+from typing import Literal, NamedTuple
+
+from nnwatch.history import History
+
+from .draw.grid import Ink
+
+Kind = Literal["opening", "waiting", "running", "finished", "failed", "killed", "lost", "disconnected"]
+
+
+class State(NamedTuple):
+    """``word`` and ``glyph`` name it; ``what`` says what goes on, ``next`` what to do, where that is not plain."""
+
+    kind: Kind
+    glyph: str
+    word: str
+    ink: Ink
+    what: str = ""
+    next: str = ""
+
+
+def last_words(history: History, most: int) -> list[str]:
+    """The last lines of the traceback, or else of what the script printed."""
+    event = next((event for event in reversed(history.events) if event.name == "exception"), None)
+    text = str(event.data.get("traceback") or event.data.get("message") or "") if event else ""
+    if not text:
+        tail = "".join(console.text for console in history.console[-50:])
+        at = tail.rfind("Traceback (most recent call last)")
+        text = tail[at:] if at >= 0 else tail
+    return [line for line in text.splitlines() if line.strip()][-most:]
+
+
+def _signal_name(number: int | None) -> str:
+    try:
+        return Signals(number or 0).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def state(history: History, lost: str | None, caught_up: bool) -> State:
+    """The state of the run as far as the history says, and of the connection to it (``lost``)."""
+    end = history.end
+    if end is not None:
+        return _ended(history)
+    if lost is not None:
+        return State(
+            "disconnected",
+            "!",
+            "DISCONNECTED",
+            Ink.ERROR,
+            f"{lost}; what came before is all here",
+            "the training does not depend on this screen: q leaves, `nnwatch attach` connects again",
+        )
+    if history.main is None or (history.last_step == 0 and not any(history.main.values())):
+        if not caught_up and history.run is None:
+            return State("opening", "…", "OPENING", Ink.INFO, "reading the session", "")
+        return State(
+            "waiting",
+            "…",
+            "WAITING",
+            Ink.INFO,
+            "no backward pass yet: importing, loading data, building the model",
+            "charts begin with the first backward(); 6 shows what the script prints",
+        )
+    return State("running", "●", "RUNNING", Ink.GOOD)
+
+
+def _ended(history: History) -> State:
+    end = history.end
+    assert end is not None
+    if end.status == "finished":
+        return State(
+            "finished", "✓", "FINISHED", Ink.GOOD, "the script ended by itself", "Home, < and > look back; q leaves"
+        )
+    if end.status == "failed":
+        words = last_words(history, 1)
+        why = words[-1].strip() if words else end.cause or f"the script ended with status {end.exit}"
+        return State("failed", "✗", f"FAILED (exit {end.exit})", Ink.ERROR, why, "6 shows the traceback; q leaves")
+    if end.status == "killed":
+        name = _signal_name(end.signal)
+        what = end.cause or (
+            "killed from outside, often for using too much memory: 5 shows it"
+            if name == "SIGKILL"
+            else f"ended by {name}"
+        )
+        return State("killed", "■", f"KILLED ({name})", Ink.ERROR, what, "5 shows memory, 6 the last output; q leaves")
+    return State(
+        "lost",
+        "?",
+        "LOST",
+        Ink.WARN,
+        end.cause or "the recording stops here; nobody saw how the run ended",
+        "look at the job itself (its log, its scheduler); q leaves",
+    )

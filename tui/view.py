@@ -1,0 +1,113 @@
+"""What one redraw looks at: the history at one moment. Widgets read it and keep nothing of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nnwatch.advisor.verdict import Verdict
+from nnwatch.frame import Console, Event, Finding, Judgement
+from nnwatch.history import History, Series, Track
+
+from .column import Column, Columns
+from .draw.raster import Symbols
+from .lens import Lens
+from .moment import Moment, Timeline
+from .state import State
+
+
+@dataclass(frozen=True)
+class View:
+    """``step`` is the step shown, ``head`` the newest there is, ``time`` the recorded time of the moment."""
+
+    history: History
+    track: Track | None
+    columns: Columns
+    timeline: Timeline
+    moment: Moment
+    lens: Lens
+    step: int
+    head: int
+    time: float
+    verdict: Verdict
+    state: State
+    symbols: Symbols
+
+    @property
+    def until(self) -> int | None:
+        """The step shown where it is not simply the newest."""
+        return None if self.moment.step is None else self.step
+
+    @property
+    def seen(self) -> int:
+        """The last step that charts show."""
+        return self.head if self.moment.seen is None else self.moment.seen
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return self.history.facts_of(self.track) if self.track is not None else {}
+
+    @property
+    def planned(self) -> int | None:
+        planned = self.facts.get("planned_steps")
+        return int(planned) if isinstance(planned, int | float) and planned > 0 else None
+
+    def column(self, name: str) -> Column | None:
+        return self.columns.get(self.track, name) if self.track is not None else None
+
+    def value(self, name: str) -> float | None:
+        """The newest value of a column at the moment, None where there is none."""
+        column = self.column(name)
+        return column.at(self.until) if column is not None else None
+
+    def series(self, name: str) -> Series | None:
+        return self.track.get(name) if self.track is not None else None
+
+    def row(self, name: str) -> tuple[Series, int] | None:
+        """A metric's series and the number of its newest record at the moment."""
+        series = self.series(name)
+        n = series.until(self.until) if series is not None else 0
+        return (series, n - 1) if series is not None and n else None
+
+    def machine(self, name: str) -> tuple[Series, int] | None:
+        """A metric of the machine and how many of its samples were taken by the moment."""
+        series = self.history.system.get(name)
+        if series is None:
+            return None
+        n = len(series) if self.until is None else int(np.searchsorted(series.times, self.time, side="right"))
+        return (series, n) if n else None
+
+    def console(self) -> list[Console]:
+        """What was printed by the moment."""
+        if self.until is None:
+            return self.history.console
+        return [text for text in self.history.console if text.step <= self.step]
+
+    def findings(self) -> list[Finding]:
+        """The findings known at the moment, each in its state then."""
+        if self.until is None:
+            return list(self.history.findings.values())
+        known = {finding.id: finding for finding in self.history.finding_log if finding.last_step <= self.step}
+        return list(known.values())
+
+    @property
+    def judgement(self) -> Judgement | None:
+        """Which rules could judge at the moment."""
+        if self.until is None:
+            return self.history.judgement
+        earlier = [judgement for judgement in self.history.judgements if judgement.step <= self.step]
+        return earlier[-1] if earlier else None
+
+    @property
+    def machine_facts(self) -> dict[str, Any]:
+        """What the monitor knows about the machine: its facts belong to no training segment."""
+        known: dict[str, Any] = {}
+        for event in self.history.fact_log:
+            known |= event.data
+        return known
+
+    def event(self, name: str) -> Event | None:
+        """The newest event of a name, whenever it happened."""
+        return next((event for event in reversed(self.history.events) if event.name == name), None)

@@ -1,0 +1,138 @@
+"""Softmax confidence over time: a histogram a column, as heat; beside it the histogram of the moment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnwatch.history import Series
+from nnwatch.metric import CONFIDENCE_BINS
+
+from ..draw.grid import Grid, Ink
+from ..draw.heat import levels
+from ..draw.scale import Buckets, fit
+from ..draw.text import tick
+from ..view import View
+from .cells import Cells
+
+_GUTTER = 5
+_NOW = 24
+_NOW_FROM = 64
+_RECENT = 8
+"""Records (batches) that the histogram of the moment is summed over."""
+
+
+def over_time(counts: Any, steps: Any, x: Buckets) -> NDArray[np.float64]:
+    """Shares (bins, columns) of the bins in each column; a column without records repeats the one before it,
+    NaN before the first and behind the last record."""
+    at = np.searchsorted(steps, x.edges())
+    shares = np.full((counts.shape[1], x.columns), np.nan)
+    filled = np.flatnonzero(at[1:] > at[:-1])
+    if len(filled) == 0:
+        return shares
+    sums = np.add.reduceat(counts[: at[-1]], at[filled], axis=0).astype(np.float64)
+    sums /= np.maximum(sums.sum(axis=1, keepdims=True), 1e-12)
+    columns = np.arange(filled[0], filled[-1] + 1)
+    shares[:, columns] = sums[np.searchsorted(filled, columns, side="right") - 1].T
+    return shares
+
+
+class Confidence(Cells):
+    """The metric holds counts per bin: CONFIDENCE_BINS of wrong predictions, then as many of right ones."""
+
+    DEFAULT_CSS = "Confidence { height: 1fr; }"
+
+    def __init__(self, metric: str, title: str, missing: str, **names: Any) -> None:
+        super().__init__(**names)
+        self.metric = metric
+        self.title = title
+        self.missing = missing
+
+    def key(self, view: View) -> Any:
+        series = view.series(self.metric)
+        return id(series), len(series) if series else 0, view.until, view.seen, view.state.kind
+
+    def draw(self, view: View, grid: Grid) -> None:
+        series = view.series(self.metric)
+        shown = series.until(view.until) if series is not None else 0
+        x = grid.put(0, 0, self.title, Ink.TITLE)
+        if series is None or not shown or series.width != 2 * CONFIDENCE_BINS:
+            waiting = view.state.kind in ("opening", "waiting")
+            text = (
+                view.state.what
+                if waiting
+                else "not yet"
+                if view.until is not None and series is not None
+                else self.missing
+            )
+            grid.put(2, grid.height // 2, text, Ink.DIM)
+            return
+        recent = self._recent(series, shown)
+        grid.put(x + 2, 0, self._reading(recent), Ink.TEXT)
+        rows = next((n for n in (20, 10, 5) if n <= grid.height - 2), 0)
+        now_width = _NOW if grid.width >= _NOW_FROM else 0
+        width = grid.width - _GUTTER - now_width
+        if not rows or width < 4:
+            return
+        until = series.until(view.seen)
+        buckets = fit(min(int(series.steps[0]), view.seen), view.seen, width)
+        counts = series.values[:until]
+        both = counts[:, :CONFIDENCE_BINS] + counts[:, CONFIDENCE_BINS:]
+        shares = over_time(both, series.steps[:until], buckets)
+        shares = shares.reshape(rows, CONFIDENCE_BINS // rows, width).sum(axis=1)
+        tall = max((grid.height - 2) // rows, 1)
+        level = np.repeat(levels(np.sqrt(shares))[::-1], tall, axis=0)
+        area = grid.inks[1 : 1 + rows * tall, _GUTTER : _GUTTER + width]
+        area[level >= 0] = Ink.HEAT + level[level >= 0]
+        self._axes(grid, rows * tall, width, buckets)
+        if view.moment.standing and view.step < view.seen and 0 <= (column := buckets.column(view.step)) < width:
+            grid.codes[1 : 1 + rows * tall, _GUTTER + column] = ord("│")
+        if now_width:
+            self._now(grid, recent, rows, tall)
+
+    def _recent(self, series: Series, shown: int) -> NDArray[np.float64]:
+        """Counts (2, bins), wrong and right, of the last records, of one evaluation at the most."""
+        begin = max(shown - _RECENT, 0)
+        if self.metric.endswith(".val"):
+            begin = int(np.searchsorted(series.steps[:shown], series.steps[shown - 1]))
+        summed = series.values[begin:shown].sum(axis=0, dtype=np.float64)
+        return np.asarray(summed.reshape(2, CONFIDENCE_BINS))
+
+    def _reading(self, recent: NDArray[np.float64]) -> str:
+        """Confidence against accuracy, in words."""
+        total = recent.sum()
+        if total <= 0:
+            return ""
+        middle = (np.arange(CONFIDENCE_BINS) + 0.5) / CONFIDENCE_BINS
+        sure = float((recent.sum(axis=0) * middle).sum() / total)
+        right = float(recent[1].sum() / total)
+        gap = (sure - right) * 100
+        word = "overconfident" if gap > 0 else "underconfident"
+        match = f"{abs(gap):.0f} points {word}" if abs(gap) >= 5 else "they agree"
+        return f"sure {sure:.0%}, right {right:.0%}: {match}"
+
+    def _axes(self, grid: Grid, height: int, width: int, x: Buckets) -> None:
+        for row, label in ((1, "1"), (1 + height // 2, "0.5"), (height, "0")):
+            grid.right(_GUTTER - 1, row, label, Ink.DIM)
+        y = height + 1
+        grid.put(_GUTTER, y, "─" * width, Ink.DIM)
+        grid.put(_GUTTER, y, tick(x.first), Ink.DIM)
+        last = tick(x.last) if x.last < 1e4 else f"{x.last:.0f}"
+        grid.right(_GUTTER + width, y, last, Ink.DIM)
+
+    def _now(self, grid: Grid, recent: NDArray[np.float64], rows: int, tall: int) -> None:
+        """Bars of the right (solid) and wrong (hatched) predictions of the moment."""
+        wrong, right = recent.reshape(2, rows, -1).sum(axis=2)[:, ::-1]
+        x, room = grid.width - _NOW + 2, _NOW - 2
+        most = max(float((wrong + right).max()), 1e-12)
+        for row in range(rows):
+            good, bad = round(right[row] / most * room), round(wrong[row] / most * room)
+            for line in range(tall):
+                y = 1 + row * tall + line
+                end = grid.put(x, y, "█" * good, Ink.SERIES)
+                grid.put(end, y, "▒" * min(bad, room - good), Ink.SERIES + 1)
+        y = rows * tall + 1
+        end = grid.put(x, y, "█ right", Ink.SERIES)
+        grid.put(end + 2, y, "▒ wrong", Ink.SERIES + 1)

@@ -1,0 +1,52 @@
+"""The top line: what runs, how it is, and which screen this is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..draw.grid import Grid, Ink
+from ..draw.text import count, duration
+from ..view import View
+from .cells import Cells
+
+SCREENS = ("overview", "layers", "confidence", "advisor", "system", "console", "runs")
+
+
+class Status(Cells):
+    """State in glyph and word, the run's name, the step, the time; the screens on the right."""
+
+    def __init__(self, screen: str, title: str) -> None:
+        super().__init__()
+        self.current = screen
+        self.title = title
+
+    def key(self, view: View) -> Any:
+        return view.state, view.step, view.head, view.moment.step, int(view.time), view.history.run
+
+    def draw(self, view: View, grid: Grid) -> None:
+        x = self._tabs(grid)
+        state = view.state
+        name = view.history.run.name if view.history.run is not None else self.title
+        at = grid.put(0, 0, f"{state.glyph} {state.word}", state.ink, x)
+        parts = [name]
+        if view.step or view.head:
+            parts.append(f"step {count(view.step)}")
+        if view.track is not None and view.track.segment.segment > 0:
+            parts.append(f"segment {view.track.segment.segment + 1}")
+        if view.history.run is not None and view.time > view.history.run.started:
+            parts.append(duration(view.time - view.history.run.started))
+        for i, part in enumerate(parts):
+            if at + 2 + len(part) > x:
+                break
+            at = grid.put(at + 2, 0, part, Ink.TITLE if i == 0 else Ink.TEXT)
+
+    def _tabs(self, grid: Grid) -> int:
+        """The screens with their digits, or as many words as there is room for; the x where they begin."""
+        whole = "  ".join(f"{i} {name}" for i, name in enumerate(SCREENS, 1))
+        if grid.width < len(whole) + 56:
+            mine = f"{SCREENS.index(self.current) + 1} {self.current}" if grid.width >= 60 else self.current
+            return grid.right(grid.width, 0, mine, Ink.DIM) - 1
+        x = begin = grid.width - len(whole)
+        for i, name in enumerate(SCREENS, 1):
+            x = grid.put(x, 0, f"{i} {name}", Ink.SELECTED if name == self.current else Ink.DIM) + 2
+        return begin - 1
