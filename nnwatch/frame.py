@@ -194,17 +194,15 @@ class FrameError(Exception):
     """Bytes that are no frame."""
 
 
-def pack(frame: Frame) -> bytes:
-    """The frame's bytes, head included."""
-    payload = _encoder.encode(frame)
+def sealed(payload: bytes) -> bytes:
+    """Head and payload: the bytes of one frame."""
     length = _U32.pack(len(payload))
     return MARK + length + _U32.pack(crc32(payload, crc32(length))) + payload
 
 
-def unpack(data: bytes | bytearray | memoryview, at: int = 0) -> tuple[Frame | None, int]:
-    """The frame that begins at ``at`` and the offset behind it.
+def opened(data: bytes | bytearray | memoryview, at: int = 0) -> tuple[bytes, int]:
+    """The payload of the frame that begins at ``at`` and the offset behind it.
 
-    A frame of an unknown kind, or one whose fields do not fit, comes back as None (skipped, not an error).
     Raises EOFError when the frame is not whole yet, FrameError when the bytes are damaged.
     """
     if len(data) - at < HEAD_SIZE:
@@ -220,6 +218,21 @@ def unpack(data: bytes | bytearray | memoryview, at: int = 0) -> tuple[Frame | N
     payload = bytes(data[at + HEAD_SIZE : end])
     if crc32(payload, crc32(_U32.pack(length))) != crc:
         raise FrameError(f"the frame at byte {at} is damaged")
+    return payload, end
+
+
+def pack(frame: Frame) -> bytes:
+    """The frame's bytes, head included."""
+    return sealed(_encoder.encode(frame))
+
+
+def unpack(data: bytes | bytearray | memoryview, at: int = 0) -> tuple[Frame | None, int]:
+    """The frame that begins at ``at`` and the offset behind it.
+
+    A frame of an unknown kind, or one whose fields do not fit, comes back as None (skipped, not an error).
+    Raises what ``opened`` raises.
+    """
+    payload, end = opened(data, at)
     try:
         return _decoder.decode(payload), end
     except msgspec.DecodeError:

@@ -53,12 +53,51 @@ def _next_whole(data: bytes, at: int) -> int | None:
     return None
 
 
+class Parser:
+    """Bytes of a session, piece by piece, to frames.
+
+    ``number`` is the count of whole frames passed so far (unknown kinds too), which is also the cursor that a
+    viewer resumes from; ``damaged`` counts the places where bytes had to be skipped, ``taken`` the bytes passed.
+    """
+
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
+        self.damaged = 0
+        self.taken = 0
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """Frames that are whole now. A torn last one waits for more."""
+        frames: list[Frame] = []
+        data = self._rest + chunk
+        at = 0
+        while at < len(data):
+            try:
+                frame, end = unpack(data, at)
+            except (EOFError, FrameError):
+                found = _next_whole(data, at + 1)
+                if found is None:  # torn, or not all of it is visible yet: left for the next read
+                    break
+                self.damaged += 1
+                at = found
+                continue
+            at = end
+            self.number += 1
+            if frame is not None:
+                frames.append(frame)
+        self._rest = data[at:]
+        self.taken += at
+        return frames
+
+    def forget(self) -> None:
+        """Drop a torn last frame: the next bytes begin with a whole one."""
+        self._rest = b""
+
+
 class Reader:
     """Reads a session from its start, again and again while it grows.
 
-    ``number`` is the count of whole frames passed so far (unknown kinds too), which is also the cursor that a
-    viewer resumes from; ``damaged`` counts the places where bytes had to be skipped. Raises SessionError for
-    anything that is not a session.
+    Raises SessionError for anything that is no session.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -74,43 +113,32 @@ class Reader:
         except SessionError:
             self._file.close()
             raise
-        self._rest = b""
-        self.offset = _PRELUDE.size
-        self.number = 0
-        self.damaged = 0
+        self._parser = Parser()
+
+    @property
+    def offset(self) -> int:
+        """Bytes of the file that were read as whole frames."""
+        return _PRELUDE.size + self._parser.taken
+
+    @property
+    def number(self) -> int:
+        return self._parser.number
+
+    @property
+    def damaged(self) -> int:
+        return self._parser.damaged
 
     def read(self, most: int = 1 << 30) -> list[Frame]:
         """Whole frames that came since the last call, about ``most`` bytes of them at the most."""
         frames: list[Frame] = []
         taken = 0
         while taken < most:
-            chunk = self._file.read(min(_CHUNK, most - taken) if self._rest else _CHUNK)
-            data = self._rest + chunk
-            at = self._parse(data, frames)
-            self.offset += at
-            self._rest = data[at:]
-            taken += len(chunk)
-            if len(chunk) == 0:
+            chunk = self._file.read(min(_CHUNK, most - taken))
+            if not chunk:
                 break
+            frames += self._parser.feed(chunk)
+            taken += len(chunk)
         return frames
-
-    def _parse(self, data: bytes, frames: list[Frame]) -> int:
-        at = 0
-        while at < len(data):
-            try:
-                frame, end = unpack(data, at)
-            except (EOFError, FrameError):
-                found = _next_whole(data, at + 1)
-                if found is None:  # torn, or not all of it is visible yet: left for the next read
-                    return at
-                self.damaged += 1
-                at = found
-                continue
-            at = end
-            self.number += 1
-            if frame is not None:
-                frames.append(frame)
-        return at
 
     def close(self) -> None:
         self._file.close()
@@ -158,6 +186,11 @@ class Writer:
                 self.commit, end = frame, at
         os.ftruncate(self._fd, end)
         return end
+
+    @property
+    def end(self) -> int:
+        """Length of the session in bytes, up to its last Commit."""
+        return self._end
 
     def append(self, frames: Iterable[Frame], commit: Commit) -> None:
         """Write one flush. Raises OSError (disk full) with the file as it was before."""

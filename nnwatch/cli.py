@@ -1,0 +1,197 @@
+"""The front door: `nnwatch COMMAND`. Each command opens the rooms it needs, when it needs them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import __version__, command, runs
+from .command import Parser
+from .runs import Card, RunError
+
+_RUN = {"nargs": "?", "metavar": "RUN", "help": "a path, a name, a unique prefix, or nothing for the newest"}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return the exit code: 2 for bad input, with one line that says what to do."""
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        if words[:1] == ["run"] and not {"-h", "--help"} & set(words[1:2]):
+            return run(words[1:])
+        options = _parser().parse_args(words)
+        action: Callable[[argparse.Namespace], int] = options.action
+        return action(options)
+    except RunError as error:
+        print(f"nnwatch: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `nnwatch ls | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> Parser:
+    top = Parser(prog="nnwatch", description="Watch a PyTorch training in the terminal, and be told what is wrong.")
+    top.add_argument("--version", action="version", version=f"nnwatch {__version__}")
+    top.set_defaults(action=list_runs, json=False)
+    commands = top.add_subparsers(metavar="COMMAND", parser_class=Parser)
+    command.parser(commands)
+
+    def add(name: str, action: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help)
+        made.set_defaults(action=action)
+        return made
+
+    add("attach", attach, "the screen on a running job, or on how a run ended").add_argument("run", **_RUN)  # type: ignore[arg-type]
+    replay_ = add("replay", replay, "play a recorded run from its first step")
+    replay_.add_argument("run", **_RUN)  # type: ignore[arg-type]
+    report_ = add("report", report, "what was found, as text or JSON")
+    report_.add_argument("run", **_RUN)  # type: ignore[arg-type]
+    report_.add_argument("--json", action="store_true", help="for programs")
+    add("ls", ls, "the runs, newest first").add_argument("--json", action="store_true", help="for programs")
+    explain_ = add("explain", explain, "why a rule matters, how it decides, what to do")
+    explain_.add_argument("id", nargs="?", metavar="ID", help="the rule; without one, the list of rules")
+    add("metrics", metrics, "everything that is measured")
+    add("demo", demo, "replay a recorded faulty run; needs no torch")
+    return top
+
+
+def run(words: list[str]) -> int:
+    """`nnwatch run`: headless where there is no terminal for a screen."""
+    from . import job as jobs
+
+    asked = command.request(words)
+    options = asked.options
+    headless = options.headless or not command.has_screen()
+    if asked.why:
+        print(f"nnwatch: {asked.why}", file=sys.stderr)
+    job = jobs.prepare(
+        asked.command,
+        python=asked.python,
+        name=options.name,
+        session=options.session,
+        headless=headless,
+        budget=options.budget,
+        fail_on=options.fail_on,
+        on=options.on,
+    )
+    from . import launch
+
+    if headless:
+        code = launch.watch(job)
+        return launch.die_like(code) if code else _verdict_code(job, options.fail_on)
+    from .screen import live
+
+    code = live(job)
+    return code or _verdict_code(job, options.fail_on)
+
+
+def _verdict_code(job: Path, fail_on: str | None) -> int:
+    """3 if a finding was as severe as the user does not want it."""
+    worst = (Card.load(job / "job.json").end or {}).get("worst")
+    order = command.SEVERITIES
+    return 3 if fail_on and worst in order and order.index(worst) >= order.index(fail_on) else 0
+
+
+def attach(options: argparse.Namespace) -> int:
+    from .screen import show
+
+    return show(runs.resolve(options.run), "attach")
+
+
+def replay(options: argparse.Namespace) -> int:
+    from .screen import show
+
+    return show(runs.resolve(options.run), "replay")
+
+
+def demo(options: argparse.Namespace) -> int:
+    from .screen import show
+
+    recording = Path(__file__).parent / "demo" / "lr-too-high.nnw"
+    if not recording.exists():
+        raise RunError(f"{recording}: the recording is missing from this installation; install nnwatch again")
+    return show(runs.resolve(str(recording), []), "replay")
+
+
+def report(options: argparse.Namespace) -> int:
+    from .report import text
+    from .screen import summary
+
+    about = summary(runs.resolve(options.run))
+    print(json.dumps(about.json(), indent=2) if options.json else text(about), end="" if not options.json else "\n")
+    return 0
+
+
+def list_runs(options: argparse.Namespace) -> int:
+    """`nnwatch` alone."""
+    if command.has_screen():
+        from .screen import choose
+
+        return choose()
+    return ls(options)
+
+
+def ls(options: argparse.Namespace) -> int:
+    cards = runs.runs()
+    if options.json:
+        print(json.dumps([_row(card) for card in cards], indent=2))
+        return 0
+    if not cards:
+        print("no runs yet; start one: nnwatch run train.py")
+    for card in cards:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(card.started))
+        latest = card.latest
+        loss = latest.get("loss")
+        said = f"{latest['severity']} {latest['finding']}" if latest.get("finding") else ""
+        step = f"step {latest.get('step', 0):,}" + (f"  loss {loss:.4g}" if isinstance(loss, float | int) else "")
+        print(f"{card.id}  {when}  {card.state:9}  {card.name:24}  {step:28}  {said}".rstrip())
+    return 0
+
+
+def _row(card: Card) -> dict[str, object]:
+    return {
+        "id": card.id,
+        "name": card.name,
+        "status": card.state,
+        "session": card.session,
+        "host": card.host,
+        "command": card.command,
+        "started": card.started,
+        "attach": card.attach,
+        "latest": card.latest,
+        "end": card.end,
+    }
+
+
+def explain(options: argparse.Namespace) -> int:
+    from nnwatch.advisor.page import page
+    from nnwatch.advisor.rule import all_rules
+
+    if options.id is None:
+        for rule in all_rules():
+            print(f"{rule.id:20}  {rule.title}")
+        return 0
+    try:
+        print(page(options.id))
+    except KeyError as error:
+        raise RunError(error.args[0]) from None
+    return 0
+
+
+def metrics(options: argparse.Namespace) -> int:
+    from .metric import METRICS
+
+    for metric in METRICS.values():
+        print(f"{metric.name:20}  {metric.unit:8}  {metric.meaning}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""What `nnwatch run` is asked to do: its own options, and the user's command, which is not touched."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from . import interpreter
+from .runs import RunError
+
+SEVERITIES = ("info", "watch", "warn", "error", "fatal")
+_VALUES = {"--session": 1, "--name": 1, "--python": 1, "--budget": 1, "--fail-on": 1, "--on": 2}
+"""Options of `run` and how many words each takes; all others take none."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong arguments are one line, and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise RunError(f"{message}; see `{self.prog} --help`")
+
+
+class Request(NamedTuple):
+    """``command`` is what will be started, ``why`` one line on the choice of the interpreter."""
+
+    command: list[str]
+    python: str
+    why: str
+    options: Any
+
+
+def parser(parent: Any = None) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = (
+        parent.add_parser("run", help="run a training script and watch it") if parent else Parser(prog="nnwatch run")
+    )
+    made.usage = "nnwatch run [options] train.py [args] | -m pkg.train [args] | -- any command"
+    made.add_argument("--session", metavar="FILE", help="record into this new file (default: a new one in ./.nnwatch)")
+    made.add_argument("--name", help="what to call the run (default: script-MMDD-HHMM)")
+    made.add_argument("--headless", action="store_true", help="no screen; input, output and Ctrl+C as without nnwatch")
+    made.add_argument("--python", help="interpreter for the script (default: the first that has torch)")
+    made.add_argument("--budget", type=_share, default=0.01, metavar="1%", help="what the probes may cost of a step")
+    made.add_argument("--fail-on", choices=SEVERITIES, help="exit code 3 if a finding as severe as this was made")
+    made.add_argument(
+        "--on", nargs=2, action="append", default=[], metavar=("SEVERITY", "COMMAND"),
+        help="start COMMAND for each finding as severe as this, with the finding as JSON on its standard input",
+    )  # fmt: skip
+    return made
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share of the step; write 1% or 0.01")
+    return value
+
+
+def request(argv: list[str]) -> Request:
+    """Understand what follows ``nnwatch run``. Raises RunError."""
+    at = 0
+    while at < len(argv) and argv[at].startswith("-") and argv[at] not in ("-m", "--"):
+        at += 1 + _VALUES.get(argv[at], 0)
+    options = parser().parse_args(argv[:at])
+    for severity, _ in options.on:
+        if severity not in SEVERITIES:
+            raise RunError(f"--on {severity}: no severity; choose from {', '.join(SEVERITIES)}")
+    if options.name is not None and not (options.name.strip() and options.name.isprintable()):
+        raise RunError("--name: has to be printable text")
+    form, rest = (argv[at], argv[at + 1 :]) if argv[at:] else ("", [])
+    if form == "--":
+        return _any(rest, options)
+    if not form or (form == "-m" and not rest):
+        raise RunError("nothing to run; give a script (nnwatch run train.py), -m MODULE, or -- COMMAND")
+    if form != "-m":
+        _check_script(Path(form))
+    python, why = interpreter.choose(options.python)
+    return Request([python, form, *rest], python, why, options)
+
+
+def _any(words: list[str], options: Any) -> Request:
+    if not words:
+        raise RunError("nothing to run after --; give a command, such as: nnwatch run -- torchrun train.py")
+    if options.python is not None:
+        raise RunError("--python chooses who runs a script; the command after -- names its own interpreter")
+    if shutil.which(words[0]) is None:
+        raise RunError(f"{words[0]}: no such command; a script needs no --: nnwatch run train.py")
+    return Request(words, "", "", options)
+
+
+def _check_script(script: Path) -> None:
+    if script.is_dir():
+        if not (script / "__main__.py").exists():
+            raise RunError(f"{script}: a directory without __main__.py, not a script; give the .py file in it")
+    elif not script.exists():
+        found = shutil.which(str(script))
+        hint = f"to run the command {found}: nnwatch run -- {script}" if found else "check the path"
+        raise RunError(f"{script}: no such script; {hint}")
+    else:
+        try:
+            script.open("rb").close()
+        except OSError as error:
+            raise RunError(f"{script}: cannot be read: {error.strerror}") from None
+
+
+def has_screen() -> bool:
+    """Whether the standard streams are a terminal that can show a screen."""
+    import importlib.util
+    import os
+
+    tty = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    return tty and os.environ.get("TERM", "") not in ("", "dumb") and importlib.util.find_spec("textual") is not None

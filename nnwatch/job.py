@@ -1,0 +1,151 @@
+"""The job folder: made before the user's command starts, cleared away when its session is complete."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from . import runs
+from .runs import SUFFIX, Card, RunError
+
+RING_BYTES = 16 << 20
+_LEAST_BYTES = 1 << 20
+_SHARED_MEMORY = Path("/dev/shm")
+_PACKAGE = Path(__file__).parent
+
+
+def default_name(command: list[str]) -> str:
+    """``script-MMDD-HHMM`` of what is run: the first word of it that names a Python file, else the first."""
+    words = [word for word in command if word.endswith(".py")] or command
+    return f"{Path(words[0]).name.removesuffix('.py')}-{time.strftime('%m%d-%H%M')}"
+
+
+def prepare(
+    command: list[str],
+    *,
+    python: str = "",
+    name: str | None = None,
+    session: str | None = None,
+    headless: bool = True,
+    budget: float = 0.01,
+    fail_on: str | None = None,
+    on: list[list[str]] | None = None,
+) -> Path:
+    """Make the folder for one run of ``command`` and return it. Raises RunError."""
+    runs.prune()
+    id = secrets.token_hex(4)
+    name = name or default_name([word for word in command if word != python and not word.startswith("-")] or command)
+    path = Path(session).absolute() if session else runs.sessions_folder() / f"{_plain(name)}-{id}{SUFFIX}"
+    if path.is_dir():
+        raise RunError(f"--session {session}: a directory; give the name of a new file")
+    if path.exists():
+        raise RunError(f"--session {session}: exists already and is not overwritten; give the name of a new file")
+    job = runs.new_job(id)
+    taken = any(card.name == name for card in runs.runs())
+    sockets = runs.short_folder()
+    card = Card(
+        id=id,
+        name=name,
+        session=str(path),
+        command=command,
+        cwd=os.getcwd(),
+        started=time.time(),
+        python=python,
+        headless=headless,
+        socket=str(sockets / f"{id}.sock") if sockets else "",
+        attach=f"nnwatch attach {id if taken else name}",
+        **runs.here(),
+    )
+    rings, ring_bytes = _rings(id, job)
+    (job / "boot").mkdir()
+    (job / "hello").mkdir()
+    # The monitor runs from here: neither the user's folder nor a foreign package can shadow what it imports.
+    (job / "nnwatch").symlink_to(_PACKAGE)
+    (job / "boot" / "nnwatch").symlink_to(_PACKAGE)
+    shutil.copyfile(_PACKAGE / "boot" / "sitecustomize.py", job / "boot" / "sitecustomize.py")
+    settings = {"job": str(job), "rings": rings, "ring_bytes": ring_bytes, "budget": budget}
+    runs.write_json(job / "boot" / "settings.json", settings)
+    runs.write_json(job / "options.json", {"rings": rings, "fail_on": fail_on, "on": on or []})
+    card.save(job / "job.json")
+    return job
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "run"
+
+
+def _rings(id: str, job: Path) -> tuple[list[str], int]:
+    """Folders for the rings, best first, and the size of one ring in bytes.
+
+    Shared memory if an eighth of what is free there makes a useful ring (the trainer's own workers need the
+    rest), then local disks; a network file system never.
+    """
+    size, parents = RING_BYTES, [Path("/tmp")]
+    try:
+        free = shutil.disk_usage(_SHARED_MEMORY).free
+    except OSError:
+        free = 0
+    if free // 8 >= _LEAST_BYTES:
+        size = min(RING_BYTES, free // 8 // 4096 * 4096)
+        parents.insert(0, _SHARED_MEMORY)
+    folders = []
+    for parent in parents:
+        try:
+            folder = runs.private(parent / f"nnwatch-rings-{os.getuid()}") / id
+            folder.mkdir(mode=0o700)
+        except OSError:
+            continue
+        folders.append(str(folder))
+    if not _on_network(job):
+        (job / "rings").mkdir()
+        folders.append(str(job / "rings"))
+    return folders, size
+
+
+def _on_network(folder: Path) -> bool:
+    """True if the file system that holds ``folder`` is on another machine, or cannot be told."""
+    best, kind = "", "unknown"
+    try:
+        mounts = Path("/proc/self/mounts").read_text().splitlines()
+    except OSError:
+        return True
+    for line in mounts:
+        _, point, name, *_ = line.split()
+        if folder.is_relative_to(point) and len(point) >= len(best):
+            best, kind = point, name
+    return kind in {"unknown", "lustre", "gpfs", "beegfs", "ceph", "cifs", "smb3", "9p", "afs"} or kind.startswith(
+        ("nfs", "fuse.")
+    )
+
+
+def options(job: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((job / "options.json").read_text())
+    return loaded
+
+
+def environment(job: Path, *, console: bool) -> dict[str, str]:
+    """The trainer's environment: the user's, with the boot folder first on PYTHONPATH.
+
+    With ``console`` (its output goes to a file that people watch) Python is told to write at once.
+    """
+    env = dict(os.environ)
+    # An empty part of PYTHONPATH would mean the current folder.
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(job / "boot"), env.get("PYTHONPATH")]))
+    if console:
+        env.setdefault("PYTHONUNBUFFERED", "1")
+    return env
+
+
+def clear(job: Path) -> None:
+    """Remove what only a running job needs. The card, the console and how it ended stay."""
+    for folder in options(job)["rings"]:
+        shutil.rmtree(folder, ignore_errors=True)
+    for name in ("boot", "hello"):
+        shutil.rmtree(job / name, ignore_errors=True)
+    (job / "nnwatch").unlink(missing_ok=True)

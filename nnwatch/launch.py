@@ -1,0 +1,234 @@
+"""The launcher: parent of the user's command, and nothing the command could notice.
+
+It passes signals on, keeps a monitor running beside the command, copies what the monitor has to say to standard
+error, and ends as the command ended. Standard library only. Without a screen the command keeps its terminal and
+process group, so what the terminal sends (Ctrl+C) reaches it without us; with one, launcher, command and
+monitor have sessions of their own and outlive the terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from . import job as jobs
+from .runs import Card, Process, RunError, write_json
+
+_FORWARDED = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
+_SAME_SIGNAL = 0.1
+"""Seconds within which one sender's second signal is the same one (it was sent to the process and to its group)."""
+_TICK = 0.2
+_LAST_WORDS = 15.0
+"""Seconds the monitor has for its summary after the command has ended."""
+_RESTARTS = 5
+_PR_SET_PDEATHSIG = 1
+# A tool beside a training takes one core at the most, however many the machine has.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+_NOT_FOR_US = ("PYTHONWARNINGS", "PYTHONINSPECT")
+
+
+class _Voice:
+    """Standard error, written to only when that cannot block: nobody may be reading it, or it may be gone."""
+
+    _MOST = 1 << 16
+
+    def __init__(self) -> None:
+        self._waiting = b""
+
+    def say(self, text: bytes) -> None:
+        self._waiting = (self._waiting + text)[-self._MOST :]
+        try:
+            while self._waiting and select.select([], [2], [], 0)[1]:
+                self._waiting = self._waiting[os.write(2, self._waiting[: select.PIPE_BUF]) :]
+        except OSError:
+            self._waiting = b""
+
+
+class _Monitor:
+    """The monitor process, started again when it dies: the same session goes on."""
+
+    def __init__(self, job: Path) -> None:
+        self._job = job
+        self._restarts = 0
+        self._started = self._not_before = 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe = -1
+        self._voice = _Voice()
+        self._start()
+
+    def _start(self) -> None:
+        self._pipe, ours = os.pipe()
+        os.set_blocking(self._pipe, False)
+        os.set_blocking(ours, False)
+        env = {key: value for key, value in os.environ.items() if key not in _NOT_FOR_US} | _ONE_THREAD
+        self._started = time.monotonic()
+        try:
+            with (self._job / "monitor.log").open("ab") as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "nnwatch.monitor", str(self._job), str(ours)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self._job,
+                    env=env,
+                    pass_fds=(ours,),
+                    start_new_session=True,
+                    preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, ()),
+                )
+        except OSError as error:
+            self._voice.say(f"nnwatch: the monitor cannot be started: {error}; the command runs unwatched\n".encode())
+            self._restarts = _RESTARTS + 1
+            self._process = None
+        finally:
+            os.close(ours)
+
+    def relay(self) -> bool:
+        """Copy what the monitor said. False once it has nothing more to say."""
+        if self._pipe < 0:
+            return False
+        try:
+            while text := os.read(self._pipe, 1 << 16):
+                self._voice.say(text)
+        except BlockingIOError:
+            self._voice.say(b"")
+            return True
+        os.close(self._pipe)
+        self._pipe = -1
+        return False
+
+    def keep(self) -> None:
+        """Start it again if it died: soon at first, later and later, and not for ever."""
+        if self.relay() or self._process is None or self._process.poll() in (None, 0):
+            return
+        now = time.monotonic()
+        if self._not_before < self._started:
+            self._restarts = 1 if now - self._started > 60 else self._restarts + 1
+            self._not_before = now + 0.25 * 2**self._restarts
+            if self._restarts > _RESTARTS:
+                log = self._job / "monitor.log"
+                text = f"nnwatch: the monitor failed {_RESTARTS} times, see {log}; the command runs on unwatched\n"
+                self._voice.say(text.encode())
+                self._process = None
+        elif now >= self._not_before:
+            self._start()
+
+    def finish(self, interrupts: set[signal.Signals]) -> None:
+        """Wait until it has written its summary, but not for ever, and no longer than the user cares to."""
+        deadline = time.monotonic() + _LAST_WORDS
+        while self._process is not None and time.monotonic() < deadline:
+            said_all = not self.relay()
+            if said_all and self._process.poll() in (None, 0):
+                break
+            self.keep()
+            if signal.sigtimedwait(interrupts, 0.02) is not None:
+                break
+        self._voice.say(b"")
+
+
+def watch(job: Path) -> int:
+    """Run the command of a prepared job to its end. Returns its exit code, or minus the signal it died of.
+
+    Raises RunError if it cannot be started. Signals that are not ignored stay blocked in this process.
+    """
+    card = Card.load(job / "job.json")
+    signals = {number for number in _FORWARDED if signal.getsignal(number) is not signal.SIG_IGN}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals | {signal.SIGCHLD})
+    # A parent may have left SIGCHLD ignored; the kernel would then throw the exit status away.
+    on_child = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        trainer = _start(job, card, before, on_child)
+    except OSError as error:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        jobs.clear(job)
+        raise RunError(f"{card.command[0]}: cannot be started: {error.strerror}") from None
+    card.launcher, card.trainer = Process.of(os.getpid()), Process.of(trainer.pid)
+    card.save(job / "job.json")
+    monitor = _Monitor(job)
+    last: dict[tuple[int, int], float] = {}
+    while trainer.poll() is None:
+        info = signal.sigtimedwait(signals | {signal.SIGCHLD}, _TICK)
+        # si_code > 0: the kernel sent it, for the terminal, to the whole process group.
+        if info is not None and info.si_signo != signal.SIGCHLD and info.si_code <= 0 and info.si_pid != trainer.pid:
+            sender, now = (info.si_signo, info.si_pid), time.monotonic()
+            if now - last.get(sender, -1.0) > _SAME_SIGNAL:
+                trainer.send_signal(info.si_signo)
+            last[sender] = now
+        monitor.keep()
+    code: int = trainer.returncode
+    end = {"exit": code if code >= 0 else None, "signal": -code if code < 0 else None, "time": time.time()}
+    with contextlib.suppress(OSError):
+        write_json(job / "exit.json", end)
+    monitor.finish(signals)
+    return code
+
+
+def _start(job: Path, card: Card, mask: set[Any], on_child: Any) -> subprocess.Popen[bytes]:
+    parent = os.getpid()
+    libc = ctypes.CDLL(None)
+
+    def become_the_command() -> None:
+        signal.signal(signal.SIGCHLD, on_child or signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if card.headless:  # no orphan may hold a GPU when the launcher is killed
+            libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+            if os.getppid() != parent:
+                os._exit(1)
+
+    with contextlib.ExitStack() as stack:
+        streams: dict[str, Any] = {}
+        if not card.headless:
+            console = stack.enter_context((job / "console").open("ab"))
+            streams = {"stdin": subprocess.DEVNULL, "stdout": console, "stderr": console, "start_new_session": True}
+        return subprocess.Popen(
+            card.command,
+            cwd=card.cwd if not card.headless else None,
+            env=jobs.environment(job, console=not card.headless),
+            close_fds=False,  # what the shell left open for the command stays open
+            preexec_fn=become_the_command,
+            **streams,
+        )
+
+
+def die_like(code: int) -> int:
+    """End this process by the signal that ``code`` (negative) names, without a core file of our own.
+
+    Returns an exit code if ``code`` is none or the signal does not kill.
+    """
+    if code >= 0:
+        return code
+    number = -code
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    with contextlib.suppress(OSError, ValueError):  # SIGKILL has no handler to reset
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    os.kill(os.getpid(), number)
+    return 128 + number
+
+
+def detach(job: Path) -> None:
+    """Start a launcher for ``job`` that outlives this terminal."""
+    with (job / "launch.log").open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "nnwatch.launch", str(job)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=job,
+            start_new_session=True,
+        )
+
+
+if __name__ == "__main__":
+    try:
+        watch(Path(sys.argv[1]))
+    except RunError as error:
+        sys.exit(f"nnwatch: {error}")

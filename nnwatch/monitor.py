@@ -1,0 +1,319 @@
+"""The monitor, one per job: rings and machine in; session, findings and viewers out.
+
+``python -m nnwatch.monitor JOB FD``. It lives in a session of its own and nothing it does costs the trainer
+anything. When it dies the launcher starts another, which reads the session back and goes on behind the last
+Commit. ``FD`` is a pipe to the launcher: what is written there reaches the user's standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import job as jobs
+from .alert import Alerts
+from .console import Follower
+from .frame import SEVERITIES, End, Event, Finding, Frame, Status
+from .ingest import Ingest
+from .narrate import Narrator
+from .recorder import Recorder
+from .report import Summary, headline
+from .runs import Card, Process, card_path
+from .server import Server
+from .session import SessionError
+from .system import System
+
+FLUSH = 0.5
+"""Seconds from one flush to the next while nobody looks."""
+WATCHED_FLUSH = 0.1
+"""The same while a viewer is there, which draws no more than ten times a second."""
+_MOMENT = 0.02
+_SECOND = 1.0
+_CARD_EVERY = 10.0
+_UNSEEN = 60.0
+"""Seconds after which a run without torch or without a backward pass is told of."""
+_PATIENCE = 5.0
+"""Seconds at the end for a full disk, and then for viewers that have not got everything yet."""
+
+
+class Monitor:
+    def __init__(self, job: Path, voice: int) -> None:
+        self.job = job
+        self.card = card = Card.load(job / "job.json")
+        if card.trainer is None or card.launcher is None:
+            raise ValueError(f"{job}: the launcher has not started anything")
+        self._trainer, self._launcher = card.trainer, card.launcher
+        self._trainer_ended = False
+        self._voice = voice
+        self._narrator = Narrator()
+        self._worst = -1
+        self._failed: set[str] = set()
+        self._due_at: dict[str, float] = {}
+        options = jobs.options(job)
+        self._later: list[str] = []
+        self._alerts = Alerts(options["on"], card, self._notice_later)
+        self._recorder = Recorder(job, card, self._hear)
+        self._history = self._recorder.history
+        commit = self._recorder.commit
+        rings = {name: cursor for name, cursor in commit.cursors.items() if name != "console"}
+        self._ingest = Ingest(options["rings"], rings, commit.dropped, self._recorder.ids)
+        self._dropped = commit.dropped
+        self._console = Follower(job / "console", commit.cursors.get("console", (0, 0))[0])
+        self._advisor: Any = None
+        self._advised = -1
+        self._unseen_told = False
+        card.session, card.monitor = str(self._recorder.path), Process.of(os.getpid())
+        self._ready = selectors.DefaultSelector()
+        self._server = self._serve()
+        self._watch_trainer()
+        self._system: System | None = self._try("system", self._begin_system)
+
+    def _serve(self) -> Server | None:
+        recorder, path = self._recorder, self.card.socket
+        try:
+            if not path:
+                raise PermissionError("no folder for it belongs to this user alone")
+            return Server(Path(path), recorder.path, self.card.id, recorder.number, recorder.end, self._ready)
+        except OSError as error:
+            recorder.notice(f"no socket {path} ({error}): viewers read the session file instead")
+            return None
+
+    def _watch_trainer(self) -> None:
+        """Wake the loop as soon as the trainer ends."""
+
+        def ended(_: int) -> None:
+            self._trainer_ended = True
+            self._ready.unregister(pidfd)
+            os.close(pidfd)
+
+        try:
+            pidfd = os.pidfd_open(self._trainer.pid)
+        except OSError:
+            self._trainer_ended = True
+        else:
+            self._ready.register(pidfd, selectors.EVENT_READ, ended)
+
+    def _begin_system(self) -> System:
+        system = System(self._trainer, str(self._recorder.path.parent), self._recorder.ids)
+        for frame in system.introduce(time.time()):
+            self._recorder.take(frame)
+        return system
+
+    def run(self) -> None:
+        """Until the job has ended and its session is complete."""
+        self._save_card()
+        while self._history.end is None:
+            end = self._ended()
+            self._flush(time.time())
+            if end is not None:
+                self._finish(end)
+            else:
+                self._wait(self._pause())
+        self._leave()
+
+    def _pause(self) -> float:
+        """Seconds to the next flush."""
+        if self._trainer_ended:
+            return _MOMENT
+        return WATCHED_FLUSH if self._server is not None and self._server.watched else FLUSH
+
+    def _wait(self, seconds: float) -> None:
+        """Serve viewers for a while, less if the trainer ends."""
+        deadline, ended = time.monotonic() + seconds, self._trainer_ended
+        while self._trainer_ended is ended and (left := deadline - time.monotonic()) > 0:
+            for key, mask in self._ready.select(left):
+                key.data(mask)
+
+    def _flush(self, now: float) -> None:
+        if not self._recorder.stalled:
+            self._gather(now)
+        self._judge()
+        for text in self._later:
+            self._recorder.notice(text)
+        self._later.clear()
+        if self._recorder.pending or now - self._recorder.commit.time >= _SECOND:
+            self._write(now)
+        if self._due("tend", _SECOND):
+            self._alerts.reap()
+            if self._server is not None:
+                self._server.tend()
+        if self._due("card", _CARD_EVERY):
+            self._save_card()
+
+    def _due(self, what: str, every: float) -> bool:
+        now = time.monotonic()
+        if now < self._due_at.get(what, 0.0):
+            return False
+        self._due_at[what] = now + every
+        return True
+
+    def _gather(self, now: float) -> None:
+        """Everything that is new, from everywhere."""
+        take, step = self._recorder.take, self._history.last_step
+        for frame in self._ingest.read():
+            take(frame)
+        for text in self._console.read(now, self._history.last_step, last=self._history.end is not None):
+            take(text)
+        if self._system is not None and self._due("sample", _SECOND):
+            block = self._try("system", lambda: self._system and self._system.sample(now, step))
+            if block is not None:
+                take(block)
+            else:
+                self._system = None
+        if (dropped := self._ingest.dropped) > self._dropped:
+            take(Event("overflow", now, step, data={"dropped": dropped - self._dropped}))
+            self._dropped = dropped
+        if not self._unseen_told and now - self.card.started > _UNSEEN:
+            self._tell_unseen()
+
+    def _judge(self) -> None:
+        """Let the advisor look at what is new. It is loaded with the first training: it brings scipy."""
+        if "advisor" in self._failed or self._history.version == self._advised:
+            return
+        if self._history.tracks or self._history.end is not None:
+            for frame in self._try("advisor", self._advice) or []:
+                self._recorder.take(frame)
+        self._advised = self._history.version
+
+    def _advice(self) -> list[Frame]:
+        if self._advisor is None:
+            from nnwatch.advisor.engine import Advisor
+
+            self._advisor = Advisor()
+        return list(self._advisor.judge(self._history))
+
+    def _write(self, now: float) -> bool:
+        before = self._recorder.number
+        cursors = self._ingest.cursors | {"console": (self._console.position, 0)}
+        written = self._recorder.write(now, cursors, self._ingest.dropped)
+        if written:
+            self._ingest.release()
+            if self._server is not None:
+                self._server.advance(self._recorder.number - before, self._recorder.end)
+        return written
+
+    def _ended(self) -> End | None:
+        """How the job ended, once it has: the launcher tells, unless it was killed itself."""
+        told = self.job / "exit.json"
+        gone = not self._launcher.alive and not self._trainer.alive
+        try:
+            how = json.loads(told.read_text())
+        except FileNotFoundError:
+            if not gone:
+                return None
+            return End(time.time(), "lost", cause="the launcher was killed, nobody saw how the command ended")
+        status: Status = "killed" if how["signal"] else "failed" if how["exit"] else "finished"
+        return End(how["time"], status, how["exit"], how["signal"])
+
+    def _finish(self, end: End) -> None:
+        """What is left in the rings, the last judgement, and the end."""
+        step = -1
+        while step != self._history.last_step:
+            step = self._history.last_step
+            self._flush(time.time())
+        self._tell_unseen()
+        self._tell_input()
+        self._history.apply(end)  # rules judge the end; what they find comes before it in the file
+        self._flush(time.time())
+        self._recorder.take(end)
+        deadline = time.monotonic() + _PATIENCE
+        while not self._write(time.time()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        self._save_card()
+        for line in headline(Summary(self._history, self.card)):
+            self._say(line)
+        self._alerts.finish()
+
+    def _leave(self) -> None:
+        """The launcher may go; viewers get the rest."""
+        with contextlib.suppress(OSError):
+            os.close(self._voice)
+        deadline = time.monotonic() + _PATIENCE
+        while self._server is not None and self._server.behind and time.monotonic() < deadline:
+            self._wait(WATCHED_FLUSH)
+        if self._server is not None:
+            self._server.close()
+        jobs.clear(self.job)
+
+    def _hear(self, frame: Frame, again: bool) -> None:
+        """Each frame that is taken; ``again`` if an earlier monitor took it."""
+        if isinstance(frame, Finding):
+            self._worst = max(self._worst, SEVERITIES.index(frame.severity))
+        self._alerts.see(frame, again=again)
+        for line in self._narrator.tell(frame):
+            if not again:
+                self._say(line)
+
+    def _say(self, text: str) -> None:
+        """A line for the user. Lost if the launcher is gone or its pipe is full: nothing waits for it."""
+        lead = "         " if text.startswith(" ") else "nnwatch: "
+        with contextlib.suppress(OSError):
+            os.write(self._voice, f"{lead}{text}\n".encode("utf-8", "replace"))
+
+    def _notice_later(self, text: str) -> None:
+        if text not in self._failed:
+            self._failed.add(text)
+            self._later.append(text)
+
+    def _try(self, part: str, action: Callable[[], Any]) -> Any:
+        """A part of the monitor that may fail without the rest: None then, and told once."""
+        try:
+            return action()
+        except Exception as error:
+            traceback.print_exc()
+            if part not in self._failed:
+                self._failed.add(part)
+                why = f"{type(error).__name__}: {error}; see {self.job / 'monitor.log'}"
+                self._recorder.notice(f"the {part} part of nnwatch failed and is off ({why})")
+            return None
+
+    def _tell_unseen(self) -> None:
+        """Say why there is nothing to see, where there is nothing."""
+        if self._unseen_told or self._ingest.seen or self._history.tracks:
+            return
+        self._unseen_told = True
+        hellos = list((self.job / "hello").iterdir())
+        if hellos:
+            self._recorder.notice(
+                "saw torch, but no backward pass: nothing was trained in a process that imported torch itself"
+            )
+        else:
+            self._recorder.notice(
+                "saw no torch import: the command does not use torch, or its Python runs with -I, -E or -S or"
+                " in an environment that drops PYTHONPATH; start the training itself with `nnwatch run`"
+            )
+
+    def _tell_input(self) -> None:
+        tail = "".join(text.text for text in self._history.console[-20:])
+        if "EOFError: EOF when reading a line" in tail:
+            self._recorder.notice("the script asked for input, but the screen has the terminal: nnwatch run --headless")
+
+    def _save_card(self) -> None:
+        self.card.latest = Summary(self._history, self.card).latest()
+        if (end := self._history.end) is not None:
+            worst = SEVERITIES[self._worst] if self._worst >= 0 else None
+            self.card.end = {
+                "status": end.status, "exit": end.exit, "signal": end.signal, "time": end.time, "worst": worst,
+            }  # fmt: skip
+        for path in (self.job / "job.json", card_path(Path(self.card.session))):
+            with contextlib.suppress(OSError):
+                self.card.save(path)
+
+
+def main() -> None:
+    try:
+        Monitor(Path(sys.argv[1]), int(sys.argv[2])).run()
+    except SessionError as error:
+        sys.exit(f"nnwatch: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,269 @@
+"""Where runs are found: the registry of jobs of this user, and the card that lies beside each session.
+
+A card is small JSON: who runs, where, since when, and how it ended. An entry of another host or pid namespace
+is *elsewhere*: its processes cannot be seen from here, so it is never called lost. Standard library only, the
+launcher needs it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import shutil
+import socket
+import stat
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SUFFIX = ".nnw"
+CARD_SUFFIX = ".run.json"
+SOCKET_PATH_LIMIT = 107
+"""Longest path of a Unix socket on Linux, in bytes."""
+
+
+class RunError(Exception):
+    """What was asked for cannot be done: one line for the user (a list may follow), exit code 2."""
+
+
+def start_ticks(pid: int) -> int | None:
+    """Start time of a process in clock ticks since boot; None if it is gone or only waits to be reaped."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    fields = text[text.rindex(")") + 2 :].split()
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that cannot be mistaken for a later one with the same id."""
+
+    pid: int
+    start: int
+
+    @classmethod
+    def of(cls, pid: int) -> Process:
+        return cls(pid, start_ticks(pid) or 0)
+
+    @property
+    def alive(self) -> bool:
+        return start_ticks(self.pid) == self.start
+
+
+@functools.cache
+def here() -> dict[str, Any]:
+    """Host name, boot id and pid namespace: where process ids mean something."""
+
+    def read(action: Any) -> str:
+        try:
+            return str(action()).strip()
+        except OSError:
+            return ""
+
+    return {
+        "host": socket.gethostname(),
+        "boot": read(lambda: Path("/proc/sys/kernel/random/boot_id").read_text()),
+        "namespace": read(lambda: os.readlink("/proc/self/ns/pid")),
+    }
+
+
+@dataclass
+class Card:
+    """One run. ``latest`` and ``end`` are written by the monitor.
+
+    ``latest``: time, step, loss, and rule and severity of the primary finding. ``end``: status, exit, signal,
+    time, and the worst severity of any finding.
+    """
+
+    id: str
+    name: str
+    session: str
+    command: list[str]
+    cwd: str
+    started: float
+    python: str = ""
+    headless: bool = True
+    host: str = ""
+    boot: str = ""
+    namespace: str = ""
+    socket: str = ""
+    attach: str = ""
+    launcher: Process | None = None
+    trainer: Process | None = None
+    monitor: Process | None = None
+    latest: dict[str, Any] = field(default_factory=dict)
+    end: dict[str, Any] | None = None
+
+    @property
+    def state(self) -> str:
+        """``running``, ``elsewhere``, ``lost`` or how it ended: ``finished``, ``failed``, ``killed``."""
+        if self.end is not None:
+            return str(self.end.get("status", "lost"))
+        place = here()
+        if self.host != place["host"] or (self.boot == place["boot"] and self.namespace != place["namespace"]):
+            return "elsewhere"
+        processes = (self.trainer, self.launcher, self.monitor)
+        return "running" if any(p is not None and p.alive for p in processes) else "lost"
+
+    def save(self, path: Path) -> None:
+        write_json(path, dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> Card:
+        """Raises ValueError for anything that is no card: cards lie in folders that others may write to."""
+        try:
+            data = json.loads(path.read_text())
+            known = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name in data}
+            for role in ("launcher", "trainer", "monitor"):
+                known[role] = Process(**known[role]) if known.get(role) else None
+            card = cls(**known)
+            for text in (card.id, card.name, card.session, card.host, card.socket, *card.command):
+                if not isinstance(text, str) or not text.isprintable():
+                    raise ValueError("a text is none")
+            card.started = float(card.started)
+            if not isinstance(card.latest, dict) or not isinstance(card.end, dict | None):
+                raise ValueError("a part is none")
+        except (OSError, TypeError, KeyError, AttributeError, ValueError) as error:
+            raise ValueError(f"{path} is no run card: {error}") from None
+        return card
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Replace the file as a whole: a reader sees the old one or the new one."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.write_text(json.dumps(data))
+    new.replace(path)
+
+
+def private(folder: Path) -> Path:
+    """Make a folder that only this user may enter. Raises OSError if it is someone else's or a link."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise PermissionError(f"{folder} does not belong to this user")
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)
+    return folder
+
+
+def short_folder() -> Path | None:
+    """Where sockets lie: owner-only, a short path, and still there after the user logs out. None if there is none.
+
+    ``$XDG_RUNTIME_DIR`` goes away with the last login, so it is only the second choice.
+    """
+    choices = [Path("/tmp") / f"nnwatch-{os.getuid()}"]
+    if "XDG_RUNTIME_DIR" in os.environ:
+        choices.append(Path(os.environ["XDG_RUNTIME_DIR"]) / "nnwatch")
+    for folder in choices:
+        with contextlib.suppress(OSError):
+            return private(folder)
+    return None
+
+
+def registries() -> list[Path]:
+    """Folders that may hold job folders, best first."""
+    state = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    return [Path(state) / "nnwatch" / "jobs", Path(tempfile.gettempdir()) / f"nnwatch-{os.getuid()}" / "jobs"]
+
+
+def sessions_folder() -> Path:
+    """Where new sessions are written and the runs of this place are looked for."""
+    return Path(os.environ.get("NNWATCH_HOME") or ".nnwatch").absolute()
+
+
+def new_job(id: str) -> Path:
+    """Make the job folder. Raises RunError when no registry can be written to."""
+    reasons = []
+    for registry in registries():
+        try:
+            job = private(registry) / id
+            job.mkdir(mode=0o700)
+        except OSError as error:
+            reasons.append(str(error))
+        else:
+            return job
+    raise RunError(f"no folder for the job: {'; '.join(reasons)}; set XDG_STATE_HOME to one that can be written")
+
+
+def card_path(session: Path) -> Path:
+    return session.with_name(session.name.removesuffix(SUFFIX) + CARD_SUFFIX)
+
+
+def runs() -> list[Card]:
+    """All runs known here, newest first: the registry's, and those whose card lies in ``sessions_folder()``."""
+    jobs = (path for registry in registries() for path in registry.glob("*/job.json"))
+    found: dict[str, Card] = {}
+    for path in (*jobs, *sessions_folder().glob(f"*{CARD_SUFFIX}")):
+        try:
+            card = Card.load(path)
+        except ValueError:
+            continue
+        if path.name != "job.json":  # the folder may have been moved or copied here
+            beside = path.with_name(path.name.removesuffix(CARD_SUFFIX) + SUFFIX)
+            card.session = str(beside)
+        known = found.get(card.id)
+        if known is None or not Path(known.session).exists():
+            found[card.id] = card
+    there = (card for card in found.values() if card.state == "running" or Path(card.session).exists())
+    return sorted(there, key=lambda card: card.started, reverse=True)
+
+
+def prune() -> None:
+    """Forget jobs that are over and whose session the user has deleted."""
+    for registry in registries():
+        for path in registry.glob("*/job.json"):
+            with contextlib.suppress(ValueError):
+                card = Card.load(path)
+                if card.state not in ("running", "elsewhere") and not Path(card.session).exists():
+                    shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def resolve(run: str | None, known: Iterable[Card] | None = None) -> Card:
+    """The run that is meant: a path, an id, a name, a unique prefix of one, or None for the newest.
+
+    A session without a card gets one made up from its path. Raises RunError when there is none, or several.
+    """
+    cards = list(runs() if known is None else known)
+    if run is None:
+        if not cards:
+            raise RunError(
+                f"no runs yet: none in {sessions_folder()} and none registered; start one: nnwatch run train.py"
+            )
+        return cards[0]
+    path = Path(run)
+    if run.endswith(SUFFIX) or os.sep in run or path.is_file():
+        return _at(path.absolute(), cards)
+    for match in (
+        [card for card in cards if run in (card.id, card.name)],
+        [card for card in cards if run and (card.name.startswith(run) or card.id.startswith(run))],
+    ):
+        if len(match) == 1:
+            return match[0]
+        if match:
+            listed = "\n".join(f"  {card.id}  {card.state:9}  {card.name}  {card.session}" for card in match)
+            raise RunError(f"{run!r} means {len(match)} runs; give the id or the path of one:\n{listed}")
+    raise RunError(f"no run is called {run!r}; `nnwatch ls` lists them, a path to a session works too")
+
+
+def _at(path: Path, cards: list[Card]) -> Card:
+    if path.is_dir():
+        raise RunError(f"{path}: a directory, not a session; give a file in it, or a name from `nnwatch ls`")
+    if not path.exists():
+        raise RunError(f"{path}: no such session; `nnwatch ls` lists the runs")
+    for card in cards:
+        if Path(card.session) == path or (Path(card.session).exists() and path.samefile(card.session)):
+            return card
+    with contextlib.suppress(ValueError):
+        card = Card.load(card_path(path))
+        card.session = str(path)
+        return card
+    return Card(
+        id="", name=path.name.removesuffix(SUFFIX), session=str(path), command=[], cwd="", started=path.stat().st_mtime
+    )

@@ -1,0 +1,147 @@
+"""Opens a run on the screen, or as text where the terminal cannot carry one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from . import command, launch, plain, runs
+from .client import FileSource, SocketSource
+from .control import Control
+from .history import History
+from .report import Summary
+from .runs import Card, RunError
+from .session import SessionError
+
+Mode = Literal["live", "attach", "replay"]
+_START = 20.0
+"""Seconds a detached launcher has to start the command."""
+
+
+def live(job: Path) -> int:
+    """Start the job in the background and show it. Returns its exit code (128 + signal), 0 if it still runs."""
+    launch.detach(job)
+    card = _started(job)
+    source = SocketSource(card.socket) if card.socket else FileSource(_appeared(card), follow=True)
+    assert card.trainer is not None
+    history = _open(source, "live", card, Control(card.trainer))
+    card = _settled(job, history)
+    plain.leave(history, card)
+    end = card.end or {}
+    return 128 + end["signal"] if end.get("signal") else end.get("exit") or 0
+
+
+def _started(job: Path) -> Card:
+    deadline = time.monotonic() + _START
+    while time.monotonic() < deadline:
+        if not (job / "job.json").exists():
+            break
+        card = Card.load(job / "job.json")
+        if card.trainer is not None:
+            return card
+        if log := (job / "launch.log").read_text().strip():
+            raise RunError(log.splitlines()[-1].removeprefix("nnwatch: "))
+        time.sleep(0.02)
+    raise RunError(f"the command did not start within {_START:g} s; try nnwatch run --headless, see {job}")
+
+
+def _appeared(card: Card) -> str:
+    deadline = time.monotonic() + _START
+    while not Path(card.session).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return card.session
+
+
+def _settled(job: Path, history: History) -> Card:
+    """The card, with the end on it if the run has ended: the monitor writes it a moment later."""
+    deadline = time.monotonic() + 2
+    while (card := Card.load(job / "job.json")).end is None and history.end is not None:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
+    return card
+
+
+def show(card: Card, mode: Mode) -> int:
+    """The screen (or text) on a run that is there: over its socket where it can be reached, else its recording."""
+    running = card.state in ("running", "elsewhere")
+    source: SocketSource | FileSource
+    if mode == "attach" and card.state == "running" and Path(card.socket).exists():
+        source = SocketSource(card.socket)
+    else:
+        if not running:
+            summary(card)  # a file that holds no run is told of before a screen opens
+        source = _file(card, follow=running)
+    history = _open(source, mode, card, None)
+    if mode == "attach" and command.has_screen():
+        plain.leave(history, card)
+    return 0
+
+
+def choose() -> int:
+    """The list of runs on the screen, and then the one that is chosen."""
+    action = _app(None, "replay", "runs", None).run() or "left"
+    if action.startswith("open:"):
+        card = runs.resolve(action.removeprefix("open:"))
+        return show(card, "attach" if card.state == "running" else "replay")
+    return 0
+
+
+def summary(card: Card) -> Summary:
+    """A run as its session tells it so far. Raises RunError."""
+    source = _file(card, follow=False)
+    history = History()
+    while frames := source.read():
+        for frame in frames:
+            history.apply(frame)
+    source.close()
+    if history.run is None:
+        raise RunError(f"{card.session}: no run can be read from it, its beginning is missing or damaged")
+    return Summary(history, card)
+
+
+def _file(card: Card, *, follow: bool) -> FileSource:
+    try:
+        return FileSource(card.session, follow=follow)
+    except SessionError as error:
+        raise RunError(str(error)) from None
+
+
+def _rows() -> list[Any]:
+    """The runs as the list on the screen shows them."""
+    from nnwatch.tui.screens.runs import RunRow
+
+    return [
+        RunRow(
+            name=card.name,
+            status=card.state,
+            when=card.started,
+            last_step=card.latest.get("step"),
+            last_loss=card.latest.get("loss"),
+            verdict=" ".join(str(card.latest[key]) for key in ("severity", "finding") if card.latest.get(key)),
+            path=card.session,
+        )
+        for card in runs.runs()
+    ]
+
+
+def _app(source: Any, mode: Mode, title: str, control: Control | None) -> Any:
+    from nnwatch.tui.app import NnwatchApp
+
+    return NnwatchApp(source, mode=mode, control=control, list_runs=_rows, title=title)
+
+
+def _open(source: SocketSource | FileSource, mode: Mode, card: Card, control: Control | None) -> History:
+    """Show the source until the user leaves; as text if there is no terminal, or the screen fails."""
+    if not command.has_screen():
+        return plain.follow(source, card)
+    try:
+        app = _app(source, mode, card.name, control)
+        app.run()
+    except Exception as error:
+        print(f"nnwatch: the screen failed ({type(error).__name__}: {error}); as text instead:", file=sys.stderr)
+        return plain.follow(source, card)
+    history: History = app.history
+    return history
