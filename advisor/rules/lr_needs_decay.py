@@ -42,6 +42,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if not at.has("lr"):
         raise Abstain("the learning rate is not measured")
     if not at.lr_steady or at.cyclic:
+        if at.open:
+            return None  # it has fallen: what was asked for is done
         raise Abstain("a schedule changes the learning rate")
     epoch = float(at.facts.get("steps_per_epoch") or 0)
     length = int(max(min(max(0.2 * at.step, limit["window"]), 5000), min(epoch, at.horizon)))

@@ -1,16 +1,64 @@
-from nnwatch.advisor.case import frames
+"""The engine's contract: when it judges, what it says, and that flushing changes nothing of it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nnwatch.advisor.case import frames, run
 from nnwatch.advisor.engine import Advisor, next_boundary
-from nnwatch.advisor.verdict import verdict
+from nnwatch.frame import Block, End, Event, FieldSpec, Finding, Frame, Schema, Segment, pack
 from nnwatch.history import History
 
+KILLED_BY_A_HIGH_RATE = {
+    "facts": {"planned_steps": 400, "classes": 10, "loss": {"name": "cross_entropy"}},
+    "lr": "1x400",
+    "loss.train": "2.31 60 30 2.31~0.02x397",
+    "update.ratio": {"fc1.weight 64x64": "0.8x2 1e-6x398", "fc2.weight 10x64": "0.4x2 1e-4x398"},
+    "grad.norm": "3x2 0.01x398",
+    "act.dead": {"relu1 ReLU": "_x8 0.95x392"},
+    "val_every": 20,
+    "loss.val": "2.31~0.02x19",
+    "paired": True,
+}
 
-def judged(case):
-    history, advisor = History(), Advisor()
-    for frame in frames(case):
+
+def apply_all(history, advisor):
+    said = advisor.judge(history)
+    for frame in said:
         history.apply(frame)
-    for frame in advisor.judge(history):
+    return said
+
+
+def records(case):
+    """The session one record a frame, in the order in which a ring would hold them."""
+    order: list[tuple[int, int, Frame]] = []
+    for place, frame in enumerate(frames(case)):
+        match frame:
+            case Block():
+                steps = np.frombuffer(frame.steps, np.int64)
+                width = len(frame.values) // 4 // max(frame.count, 1)
+                values = np.frombuffer(frame.values, np.float32).reshape(width, frame.count)
+                for i, step in enumerate(steps):
+                    at = step.tobytes(), np.float64(step).tobytes()
+                    order.append((int(step), place, Block(frame.schema, 0, 0, 1, *at, values[:, i].tobytes())))
+            case Event():
+                order.append((frame.step, place, frame))
+            case End():
+                order.append((1 << 40, place, frame))
+            case _:
+                order.append((-1, place, frame))
+    return [frame for _, _, frame in sorted(order, key=lambda row: row[:2])]
+
+
+def flushed(stream, cuts):
+    """What is said when the stream arrives in pieces that end at ``cuts``."""
+    history, advisor, said = History(), Advisor(), []
+    for i, frame in enumerate(stream, 1):
         history.apply(frame)
-    return history
+        if i in cuts or i == len(stream):
+            said += apply_all(history, advisor)
+    return said
 
 
 def test_every_step_is_judged_at_first_and_a_million_take_some_hundreds():
@@ -19,25 +67,139 @@ def test_every_step_is_judged_at_first_and_a_million_take_some_hundreds():
         boundaries.append(next_boundary(boundaries[-1]))
     assert boundaries[:20] == list(range(1, 21))
     assert 300 < len(boundaries) < 1000
+    assert max(np.diff(boundaries[20:]) / boundaries[20:-1]) < 0.05
 
 
 def test_a_boundary_waits_for_a_record_of_a_later_step():
-    history = judged({"loss.train": "2.3x5"})
-    assert max(j.step for j in history.judgements) < 5
+    history, advisor = History(), Advisor()
+    for frame in frames({"loss.train": "2.3x4 nan"}):
+        history.apply(frame)
+    apply_all(history, advisor)
+    assert not history.findings
+    history.apply(frames({"loss.train": "_x5 nan"})[-1])
+    apply_all(history, advisor)
+    assert [(f.rule, f.last_step) for f in history.finding_log] == [("nan-loss-fn", 5)]
 
 
-def test_verdict_of_a_short_run_is_that_it_is_too_early():
-    assert verdict(judged({"loss.train": "2.3x12"})).line == "too early to tell (step 12)"
+STREAM = records(KILLED_BY_A_HIGH_RATE | {"end": {"status": "finished", "exit": 0}})
+WHOLE = b"".join(map(pack, flushed(STREAM, set())))
 
 
-def test_verdict_never_says_healthy():
-    view = verdict(judged({"loss.train": "2.3-0.02x60"}))
-    assert view.state == "clear"
-    assert view.line.startswith("nothing wrong found; ")
+@settings(max_examples=25, deadline=None)
+@given(st.sets(st.integers(1, len(STREAM)), max_size=60))
+def test_findings_do_not_depend_on_how_frames_were_flushed(cuts):
+    assert b"".join(map(pack, flushed(STREAM, cuts))) == WHOLE
 
 
-def test_verdict_at_an_earlier_step_is_the_one_of_then():
-    history = judged({"lr": "0.3x100", "loss.train": "2.3x3 2.4~0.05x97", "update.ratio": "4e-1x3 1e-4x97"})
-    assert verdict(history, 40).state == "clear"
-    assert verdict(history).state == "error"
-    assert verdict(history).line.startswith("ERROR learning rate too high: lr 0.3 → ")
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, len(STREAM)))
+def test_a_new_advisor_goes_on_where_the_other_stopped(cut):
+    history, said = History(), []
+    for piece in (STREAM[:cut], STREAM[cut:]):
+        advisor = Advisor()
+        for frame in piece:
+            history.apply(frame)
+        said += apply_all(history, advisor)
+    assert b"".join(map(pack, said)) == WHOLE
+
+
+def test_nothing_is_said_twice():
+    history, advisor = History(), Advisor()
+    for frame in frames(KILLED_BY_A_HIGH_RATE):
+        history.apply(frame)
+    assert apply_all(history, advisor)
+    assert apply_all(history, advisor) == []
+
+
+def test_a_high_rate_explains_dead_units_and_a_net_that_does_not_learn():
+    result = run(KILLED_BY_A_HIGH_RATE)
+    assert set(result.finds) == {"lr-too-high", "dead-relu", "not-learning"}
+    by_rule = {f.rule: f for f in result.history.findings.values()}
+    cause = by_rule["lr-too-high"]
+    assert cause.primary
+    assert cause.explained_by is None
+    assert by_rule["dead-relu"].explained_by == cause.id
+    assert by_rule["not-learning"].explained_by == cause.id
+    assert sum(f.primary for f in by_rule.values()) == 1
+    assert not any("Raise" in r.title for f in by_rule.values() for r in f.remedies)
+
+
+def test_a_finding_keeps_its_id_from_open_to_resolved():
+    case = {"loss.train": "2.31 2.4x80 1.5*0.98x60", "lr": "0.3x141", "update.ratio": "0.2x141"}
+    states = [(f.id, f.status, f.severity) for f in run(case).history.finding_log]
+    assert [status for _, status, _ in states] == ["open", "resolved"]
+    assert len({number for number, _, _ in states}) == 1
+
+
+def test_one_odd_boundary_raises_nothing():
+    """Two of three boundaries must agree: 60 % dead for one step is noise."""
+    dead = {"relu ReLU": "_x20 0.1x9 0.6 0.1x20"}
+    assert run({"loss.train": "2.3*0.98x50", "act.dead": dead}).finds == {}
+
+
+def test_a_threshold_is_easier_to_keep_than_to_reach():
+    dead = {"relu ReLU": "_x20 0.42x10 0.35x10 0.2x10"}
+    states = run({"loss.train": "2.3*0.98x50", "act.dead": dead}).history.finding_log
+    opened, resolved = states
+    assert opened.last_step < 31  # over 0.40
+    assert resolved.last_step > 40  # 0.35 is still over 0.7 x 0.40
+
+
+@pytest.mark.parametrize(
+    ("rates", "found"),
+    [("0.3x1200", {"lr-needs-decay"}), ("0.3x900 0.1x300", set()), ("0.3x100 0.1x1100", set())],
+)
+def test_a_jump_of_the_learning_rate_starts_the_trend_anew(rates, found):
+    case = {"lr": rates, "loss.train": "2.3*0.98x70 0.55~0.05x1130", "update.ratio": "1e-2x1200"}
+    result = run({"facts": {"planned_steps": 5000}} | case)
+    assert {f.rule for f in result.history.findings.values() if f.status == "open"} == found
+
+
+def test_one_key_is_at_most_watch():
+    dead = {"relu ReLU": "_x20 0.99x60"}
+    assert run({"loss.train": "2.3*0.98x80", "act.dead": dead}).finds == {"dead-relu": "watch at 22"}
+
+
+def test_slow_rules_wait_for_the_end_where_the_plan_is_unknown():
+    case = {"lr": "1e-5x120", "loss.train": "2.31-0.0005~0.01x120", "update.ratio": "1.2e-4x120"}
+    assert run(case).finds == {}
+    ended = run(case | {"end": {"status": "finished", "exit": 0}})
+    assert ended.finds == {"lr-too-low": "warn at 120"}
+
+
+def test_two_optimizers_make_the_loss_no_goal():
+    case = {"lr": "0.3x100", "loss.train": "2.3x3 2.4~0.05x97", "update.ratio": "4e-1x3 1e-4x97"}
+    gan = {"facts": {"optimizers": [{"class": "Adam"}, {"class": "Adam"}]}}
+    assert run(case).finds == {"lr-too-high": "error at 61"}
+    assert run(gan | case).finds == {"lr-too-high": "watch at 61"}
+
+
+def test_segments_are_judged_apart_and_never_share_an_id():
+    history, advisor = History(), Advisor()
+    for segment in (0, 1):
+        for frame in frames({"loss.train": "2.3x30 nanx5"}):
+            match frame:
+                case Segment():
+                    frame = Segment(segment, 0, 1, 0.0)
+                case Block():
+                    frame.segment = segment
+            history.apply(frame)
+    said = [frame for frame in apply_all(history, advisor) if isinstance(frame, Finding)]
+    assert [(f.segment, f.rule, f.first_step) for f in said] == [(0, "nan-loss-fn", 31), (1, "nan-loss-fn", 31)]
+    assert len({f.id for f in said}) == 2
+
+
+def test_rank_zero_speaks_for_all():
+    history, advisor = History(), Advisor()
+    history.apply(Segment(0, 1, 1, 0.0))
+    history.apply(Schema(1, "step", [FieldSpec("loss.train")]))
+    history.apply(Block(1, 0, 1, 1, np.int64(9).tobytes(), np.float64(9).tobytes(), np.float32("nan").tobytes()))
+    assert advisor.judge(history) == []
+
+
+def test_rules_that_cannot_judge_say_why_once():
+    history = run({"loss.train": "2.3*0.98x300"}).history
+    newest = history.judgements[-1]
+    assert set(newest.judged).isdisjoint(newest.abstained)
+    assert "update.ratio is not measured" in newest.abstained["lr-too-high"]
+    assert len(history.judgements) < 10
