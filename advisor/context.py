@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nnwatch.frame import End, Event
-from nnwatch.history import Evaluations, Floats, History, Steps, Track
+from nnwatch.history import Doubles, Evaluations, Floats, History, Steps, Track
 
 from .finding import Abstain, number
 from .window import View, finite, median
@@ -232,6 +232,12 @@ class Context:
         """Columns of per-parameter metrics that are weight matrices: biases and norm gains are left out."""
         return [i for i, shape in enumerate(self.view("update.ratio").notes) if "x" in shape]
 
+    @cached_property
+    def matrix_scales(self) -> Doubles:
+        """Square root of the number of elements of each weight matrix: its norm when every element is 1."""
+        shapes = self.view("update.ratio").notes
+        return np.sqrt([float(size(shapes[i])) for i in self.matrices])
+
     def ratios(self, view: View) -> Floats:
         """update.ratio of the weight matrices (n, m). Those that started at about zero do not count (NaN):
         any step is large against nothing."""
@@ -241,8 +247,7 @@ class Context:
             at = np.searchsorted(norms.steps, view.steps)
             known = (at < len(norms.steps)) & (norms.steps[np.minimum(at, len(norms.steps) - 1)] == view.steps)
             small = np.zeros(ratios.shape, bool)
-            floor = np.array([1e-3 * math.sqrt(size(norms.notes[i])) for i in self.matrices])
-            small[known] = norms.values[at[known]][:, self.matrices] < floor
+            small[known] = norms.values[at[known]][:, self.matrices] < 1e-3 * self.matrix_scales
             ratios = np.where(small, np.nan, ratios)
         return ratios
 

@@ -14,7 +14,10 @@ from ..finding import Abstain, Found, number
 from ..learning_rate import CLIP, LOWER, lower_remedy
 from ..nonfinite import Growth, Onset, growth, last_finite, onset
 from ..rule import Rule
-from ..window import finite, median
+from ..window import Numbers, finite, median
+
+Verdict = tuple[Severity, tuple[str, ...], int]
+"""Severity, keys and first step."""
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -24,11 +27,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Weights that ran away do not return; every further step is lost.
 
     How it is decided
-        Fast: three rising losses, the last over ten times the median of the first three ones of the run, with a rising
-        gradient: that is *watch* at once (an outlier batch does it too), and an error when ten steps later the loss is
-        not back under three times. Slow: all of the last five losses over three times the best median of five and over
-        the first loss, and a gradient norm three times its usual. A NaN counts as divergence when loss, gradient or
-        updates had grown before it.
+        Fast: three rising losses, the last over ten times the first one of the run: that is *watch* at once (an outlier
+        batch does it too), and an error when ten steps later the loss is not back under three times. Slow: all of the
+        last five losses over three times the best median of five and over the first loss, and a gradient norm three
+        times its usual. A NaN counts as divergence when loss, gradient or updates had grown before it.
 
     When it is a false alarm
         A learning-rate range test; a new term in the loss. Losses that can be negative are not judged.
@@ -91,40 +93,27 @@ def _remedies(at: Context) -> tuple[Remedy, ...]:
     return lower_remedy(at), Remedy(CLIP, change, "the gradient norm stays under that limit and the loss falls")
 
 
-def _fast(at: Context, values: np.ndarray, limit: Mapping[str, float]) -> tuple[Severity, tuple[str, ...], int] | None:
-    """A jump over ten times the level of the start within the last steps, and whether it lasts."""
-    start = median(at.loss.scalar[:3])
-    reference = max(start, 1e-12)
-    recent = values[-(int(limit["patience"]) + 4) :]
-    rising = np.flatnonzero(
-        (recent[3:] > limit["fast"] * reference)
-        & (recent[3:] > recent[2:-1])
-        & (recent[2:-1] > recent[1:-2])
-        & (recent[1:-2] > recent[:-3])
-    )
-    above = np.flatnonzero(values <= limit["back"] * reference)
-    since = len(values) - 1 - (int(above[-1]) if len(above) else -1)  # steps over three times without a break
-    if (
-        since > limit["patience"]
-        and values[-1] > limit["back"] * reference
-        and np.max(values[-since:]) > 10 * reference
-    ):
-        step = at.step - since + 1
-        return (
-            "error",
-            (_rose(values, since), f"{since} steps later it is not back under {number(3 * reference)}"),
-            step,
+def _fast(at: Context, values: Numbers, limit: Mapping[str, float]) -> Verdict | None:
+    """A jump over ten times the first loss: *watch* while it rises, an error when it lasts."""
+    first = max(at.initial_loss, 1e-12)
+    low = np.flatnonzero(values <= limit["back"] * first)
+    lasting = values[low[-1] + 1 if len(low) else 0 :]  # every loss since it was last under three times the first
+    if not len(lasting) or float(np.max(lasting)) <= limit["fast"] * first:
+        return None
+    step, highest = at.step - len(lasting) + 1, number(float(np.max(lasting)))
+    if len(lasting) > limit["patience"]:
+        reasons = (
+            f"the loss rose to {highest}",
+            f"{len(lasting)} steps later it is not back under {number(3 * first)}",
         )
-    if len(rising):
-        return (
-            "watch",
-            (f"three rising losses, the last {number(float(recent[-1] / reference))} times the first",),
-            at.step,
-        )
+        return "error", reasons, step
+    if np.all(np.diff(values[-4:]) > 0):
+        return "watch", (f"three rising losses in a row, up to {highest}",), step
     return None
 
 
-def _slow(at: Context, values: np.ndarray, limit: Mapping[str, float]) -> tuple[Severity, tuple[str, ...], int] | None:
+def _slow(at: Context, values: Numbers, limit: Mapping[str, float]) -> Verdict | None:
+    """All of the last five losses far over the best there was, with a gradient to match."""
     if at.step - at.track.segment.first_step < (60 if at.batchnorm else 20) or len(values) < 15:
         return None
     blocks = values[len(values) % 5 :].reshape(-1, 5)
@@ -141,10 +130,6 @@ def _slow(at: Context, values: np.ndarray, limit: Mapping[str, float]) -> tuple[
         f"none of the last five losses is under {number(worst)}; the best median of five was {number(best)}",
     )
     return "error", reasons, at.step - 5
-
-
-def _rose(values: np.ndarray, since: int) -> str:
-    return f"the loss rose to {number(float(np.max(values[-since:])))}"
 
 
 RULE = Rule(

@@ -91,7 +91,8 @@ def _never_moved(at: Context, limit: Mapping[str, float]) -> Found | None:
     if not (at.has("update.ratio") and at.has("grad.norm.layer")):
         return None
     ratios = at.view("update.ratio")
-    matrices = [i for i in at.matrices if "expert" not in ratios.names[i]]
+    names = ratios.names
+    matrices = [i for i in at.matrices if "expert" not in names[i]]
     newest = ratios.values[-1, matrices]
     suspects = [i for i, last in zip(matrices, newest, strict=True) if last == 0]
     if not suspects or len(ratios.steps) < limit["samples"]:
@@ -105,7 +106,7 @@ def _never_moved(at: Context, limit: Mapping[str, float]) -> Found | None:
     moved = any(np.any(ratios.values[-1, i] > 0) for i in matrices if i not in still)
     if not still or not moved:
         return None
-    names = [ratios.names[i] for i in still]
+    names = [names[i] for i in still]
     return Found(
         "error",
         f"{len(names)} weight matrices have not moved in {at.step} steps: {_some(names)}",

@@ -9,7 +9,7 @@ import numpy as np
 
 from nnwatch.frame import Evidence, Remedy, Severity
 
-from ..context import Context, size
+from ..context import Context
 from ..finding import Abstain, Found, number
 from ..rule import Rule
 
@@ -44,9 +44,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     ratios = at.view("update.ratio").last(int(limit["samples"]))
     if len(gradients.steps) < limit["samples"] or len(at.matrices) < 3:
         raise Abstain("it needs 20 sampled steps of three or more weight matrices")
-    shapes = gradients.notes
-    scale = np.sqrt([size(shapes[i]) for i in at.matrices])
-    rms = np.median(gradients.values[:, at.matrices], axis=0) / scale
+    rms = np.median(gradients.values[:, at.matrices], axis=0) / at.matrix_scales
     if not np.isfinite(rms).all() or rms[-1] <= 0:
         return None
     update = float(np.median(ratios.values[:, at.matrices[0]]))
