@@ -31,7 +31,7 @@ from .screens.overview import Overview
 from .screens.room import NEEDED, Room
 from .screens.runs import RunRow, RunsScreen
 from .screens.system import SystemScreen
-from .state import state
+from .state import FROZEN, REPLAY, State, state
 from .view import View
 from .widgets.status import SCREENS
 
@@ -85,7 +85,7 @@ class NnwatchApp(App[str]):
         Binding(
             "space",
             "pause",
-            "Freeze/play",
+            "Freeze",
             key_display="space",
             tooltip="Live: freeze the view, data go on; replay: play and pause",
         ),
@@ -100,7 +100,7 @@ class NnwatchApp(App[str]):
         Binding("right_square_bracket", "speed(1)", "Faster", show=False, tooltip="Replay faster"),
         Binding("question_mark", "keys", "Help", key_display="?", tooltip="All keys of this place"),
         Binding("colon", "command_palette", "Commands", show=False, tooltip="Command palette"),
-        Binding("q,ctrl+c", "quit", "Quit", key_display="q", tooltip="Leave; asks when that would touch the training"),
+        Binding("q,ctrl+q", "quit", "Quit", key_display="q", tooltip="Leave; asks when that would touch the training"),
     ]
 
     def __init__(
@@ -151,8 +151,9 @@ class NnwatchApp(App[str]):
             return
         with self.feed.lock:
             self._timeline = self._current_timeline()
-            complete = self.history.end is not None or self.feed.source.lost is not None or self.feed.caught_up.is_set()
-            self.moment.advance(self.clock(), self._timeline, complete)
+            if self.feed.caught_up.is_set():  # the speed of a replay depends on how long the run is
+                complete = self.history.end is not None or self.feed.source.lost is not None
+                self.moment.advance(self.clock(), self._timeline, complete)
             room.show(self._view())
         self._finish_leaving()
 
@@ -184,9 +185,15 @@ class NnwatchApp(App[str]):
             head=timeline.head,
             time=history.last_time if moment.step is None else timeline.time_of(step),
             verdict=self._verdict[1],
-            state=state(history, self.feed.source.lost, self.feed.caught_up.is_set()),
+            state=self._state(step),
             symbols=self.symbols,
         )
+
+    def _state(self, step: int) -> State:
+        """What happens now; at an earlier moment, only that it is one."""
+        if self.moment.step is not None and (step < self._timeline.head or not self.moment.replay):
+            return REPLAY if self.moment.replay else FROZEN
+        return state(self.history, self.feed.source.lost, self.feed.caught_up.is_set())
 
     def on_changed(self, message: Changed) -> None:
         self.tick()

@@ -97,10 +97,21 @@ def _rate(seconds: Any, samples: Any = None) -> Any:
         return np.where(seconds[:, 0] > 0, amount / seconds[:, 0], np.nan)
 
 
+def _sureness(counts: Any) -> Any:
+    """Mean softmax maximum of histograms (n, 2 * bins): wrong predictions, then right ones."""
+    bins = counts.shape[1] // 2
+    middle = np.tile((np.arange(bins) + 0.5) / bins, 2)
+    total = counts.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(total > 0, counts @ middle / total, np.nan)
+
+
 _DERIVED: dict[str, tuple[tuple[str, ...], Reduce]] = {
     "lr": (("lr",), _largest),
     "update.ratio": (("update.ratio",), _median),
     "steps.rate": (("step.seconds",), _rate),
+    "sure.train": (("confidence.train",), _sureness),
+    "sure.val": (("confidence.val",), _sureness),
     "samples.rate": (("step.seconds", "batch.size"), _rate),
 }
 """Columns that are not a metric's first number: the metrics they are made from, and how."""

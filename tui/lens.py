@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from .draw.scale import Buckets, fit, window
 
-WEIGHTS: tuple[float, ...] = (0.9, 0.99, 0.999)
+WEIGHTS: tuple[float, ...] = (0.8, 0.9, 0.99, 0.999)
+_RECORDS = (100, 1_000, 10_000, 200_000)
+"""From so many records on the next weight is taken by itself: its window is then some percent of the run at most."""
 _SHORTEST = 10.0
 
 
@@ -31,9 +33,8 @@ class Lens:
         """Weight of the moving average for a curve of so many records, None for none."""
         if self.chosen:
             return self.smoothing
-        if records < 50:
-            return None
-        return WEIGHTS[0] if records < 2_000 else WEIGHTS[1] if records < 50_000 else WEIGHTS[2]
+        row = (None, *WEIGHTS)
+        return row[sum(records >= least for least in _RECORDS)]
 
     def next_smoothing(self) -> None:
         """Go through none and the weights."""

@@ -8,9 +8,13 @@ import numpy as np
 
 from nnwatch.history import Doubles, Steps
 
-SPEEDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
-_PLEASANT = 45.0
-"""Seconds that a replay takes at the speed it starts with."""
+SPEEDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4)
+_PLEASANT = 40.0
+"""Seconds that a replay takes, about, at the speed it starts with."""
+
+
+def _nearest(speed: float) -> float:
+    return min(SPEEDS, key=lambda one: abs(np.log(one / max(speed, SPEEDS[0]))))
 
 
 @dataclass
@@ -105,7 +109,7 @@ class Moment:
     def faster(self, by: int) -> None:
         """One speed up (1) or down (-1)."""
         if self.speed is not None:
-            at = int(np.argmin(np.abs(np.log(np.array(SPEEDS) / self.speed))))
+            at = SPEEDS.index(self.speed)
             self.speed = SPEEDS[min(max(at + by, 0), len(SPEEDS) - 1)]
 
     def advance(self, now: float, timeline: Timeline, complete: bool) -> None:
@@ -115,15 +119,8 @@ class Moment:
             return
         if self.speed is None:
             whole = float(timeline.times[-1] - timeline.times[0])
-            self.speed = next((speed for speed in SPEEDS if whole / speed <= _PLEASANT), SPEEDS[-1])
-            if whole < _PLEASANT:
-                self.speed = next(
-                    speed
-                    for speed in reversed(SPEEDS)
-                    if (speed <= 1 and whole / speed >= _PLEASANT / 3) or speed == SPEEDS[0]
-                )
-        if self.step == 0 and self._time < timeline.times[0]:
-            self._time = float(timeline.times[0]) - 0.2 * self.speed
+            self.speed = _nearest(whole / _PLEASANT)
+        self._time = max(self._time, float(timeline.times[0]) - 0.2 * self.speed)  # a short look at the start
         if before is not None:
             self._time += (now - before) * self.speed
         last = float(timeline.times[-1])

@@ -9,7 +9,7 @@ from nnwatch.history import History
 
 from .draw.grid import Ink
 
-Kind = Literal["opening", "waiting", "running", "finished", "failed", "killed", "lost", "disconnected"]
+Kind = Literal["opening", "waiting", "running", "past", "finished", "failed", "killed", "lost", "disconnected"]
 
 
 class State(NamedTuple):
@@ -21,6 +21,11 @@ class State(NamedTuple):
     ink: Ink
     what: str = ""
     next: str = ""
+
+
+REPLAY = State("past", "▶", "REPLAY", Ink.INFO)
+FROZEN = State("past", "‖", "FROZEN", Ink.WARN)
+"""An earlier moment is shown: how the run ended later does not belong there."""
 
 
 def last_words(history: History, most: int) -> list[str]:

@@ -22,14 +22,14 @@ _LIGHT_SERIES: tuple[Rgb, ...] = (
 _DARK = {
     Ink.TEXT: (224, 224, 224), Ink.DIM: (128, 134, 142), Ink.TITLE: (255, 255, 255), Ink.GHOST: (70, 74, 80),
     Ink.CURSOR: (255, 255, 255), Ink.GOOD: (0, 188, 138), Ink.INFO: (86, 180, 233), Ink.WATCH: (204, 160, 220),
-    Ink.WARN: (240, 200, 60), Ink.ERROR: (255, 112, 80), Ink.FATAL: (255, 80, 80),
+    Ink.WARN: (240, 200, 60), Ink.ERROR: (255, 112, 80), Ink.FATAL: (255, 80, 80), Ink.KEY: (255, 176, 72),
 }  # fmt: skip
 _LIGHT = {
     Ink.TEXT: (30, 30, 30), Ink.DIM: (105, 110, 116), Ink.TITLE: (0, 0, 0), Ink.GHOST: (200, 203, 207),
     Ink.CURSOR: (0, 0, 0), Ink.GOOD: (0, 110, 80), Ink.INFO: (0, 100, 160), Ink.WATCH: (130, 60, 140),
-    Ink.WARN: (140, 95, 0), Ink.ERROR: (190, 50, 0), Ink.FATAL: (180, 0, 0),
+    Ink.WARN: (140, 95, 0), Ink.ERROR: (190, 50, 0), Ink.FATAL: (180, 0, 0), Ink.KEY: (150, 70, 0),
 }  # fmt: skip
-_BOLD = {Ink.TITLE, Ink.WARN, Ink.ERROR, Ink.FATAL}
+_BOLD = {Ink.KEY, Ink.TITLE, Ink.WARN, Ink.ERROR, Ink.FATAL}
 _BAND_SHARE = 0.38
 """How much of a curve's colour its raw band keeps over the background."""
 

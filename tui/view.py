@@ -85,6 +85,11 @@ class View:
             return self.history.console
         return [text for text in self.history.console if text.step <= self.step]
 
+    def last_line(self) -> str:
+        """The last line that the script printed."""
+        lines = "".join(text.text for text in self.history.console[-3:]).split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
     def findings(self) -> list[Finding]:
         """The findings known at the moment, each in its state then."""
         if self.until is None:

@@ -31,6 +31,7 @@ class Ink(IntEnum):
     WARN = 9
     ERROR = 10
     FATAL = 11
+    KEY = 12
     SERIES = 16
     BAND = 24
     HEAT = 32

@@ -88,7 +88,8 @@ def plot(
 
 
 def _row(share: float, height: int) -> int:
-    return round((1 - share) * (height - 1))
+    """The row of a place on the axis: the one that holds its dot."""
+    return min(max(int((1 - share) * height), 0), height - 1)
 
 
 def _guide(codes: Any, inks: Any, used: Any, y: Scale, guide: float | None) -> None:
@@ -97,6 +98,9 @@ def _guide(codes: Any, inks: Any, used: Any, y: Scale, guide: float | None) -> N
     row = _row(float(y.share(guide)), len(codes))
     free = ~used[row]
     codes[row, free], inks[row, free] = ord("┄"), Ink.DIM
+    label = f" guide {tick(guide)} "
+    if len(label) < len(free) and free[-len(label) :].all():
+        codes[row, -len(label) :] = [ord(char) for char in label]
 
 
 def _cursor(codes: Any, inks: Any, used: Any, x: Buckets, cursor: float | None, across: int) -> None:
@@ -111,7 +115,7 @@ def _points(codes: Any, inks: Any, lines: list[Line], y: Scale, across: int, hei
     for line in lines:
         have = np.flatnonzero(np.isfinite(line.extremes.high))
         if line.points and 0 < len(have) <= max(codes.shape[1] * across // _SPARSE, 1):
-            rows = np.clip(np.rint((1 - y.share(line.extremes.high[have])) * (height - 1)), 0, height - 1).astype(int)
+            rows = np.clip((1 - y.share(line.extremes.high[have])) * height, 0, height - 1).astype(int)
             codes[rows, have // across], inks[rows, have // across] = ord("●" if not line.dashed else "○"), line.ink
 
 
@@ -140,13 +144,15 @@ def _x_axis(grid: Grid, x: Buckets, row: int, width: int, across: int, marks: li
     grid.put(GUTTER - 1, row, "└" + "─" * width, Ink.DIM)
     scale = Scale("linear", x.first, x.last)
     end = GUTTER
+    marked = {GUTTER + x.column(mark.x) // across for mark in marks}
     for value in scale.ticks(max(width // _TICK_ROOM, 1)):
         if value != int(value):
             continue
         label = tick(value) if value < 1e4 or value % 100 == 0 else f"{value:.0f}"
         at = GUTTER + x.column(value) // across
         start = max(at - len(label) // 2, GUTTER)
-        if start >= end and start + len(label) <= GUTTER + width:
+        free = marked.isdisjoint(range(start, start + len(label)))
+        if free and start >= end and start + len(label) <= GUTTER + width:
             grid.put(start, row, label, Ink.DIM)
             end = start + len(label) + 2
     for mark in marks:

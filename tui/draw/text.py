@@ -75,6 +75,8 @@ def duration(seconds: float | None) -> str:
     """850 ms, 12 s, 3:07, 2:05:09, 3 d 4 h."""
     if seconds is None or isnan(seconds) or isinf(seconds):
         return "–"
+    if seconds == 0:
+        return "0 s"
     if seconds < 1e-3:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 1:

@@ -7,29 +7,32 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from nnwatch.advisor.page import page
 from nnwatch.frame import Finding, Judgement
 
+from ..curves import LOSS
 from ..draw.grid import plain
-from ..draw.text import count, number
+from ..draw.text import count, number, wrapped
 from ..messages import Notice
 from ..view import View
+from ..widgets.chart import Chart
 from ..widgets.findings import FindingTree
 from .room import Room
 
 
-def finding_text(finding: Finding) -> Text:
-    """The whole of a finding: what, why, do this, how you will know, if not, the numbers."""
+def finding_text(finding: Finding, width: int) -> Text:
+    """The whole of a finding: what, why, do this, how you will know, if not, the numbers; in lines of ``width``."""
     text = Text()
 
     def part(title: str, *lines: str) -> None:
         text.append(f"{title}\n", style="bold")
         for line in lines:
-            text.append(f"  {line}\n")
+            for piece in wrapped(line.lstrip(), width - 4):
+                text.append(f"  {'  ' if line.startswith(' ') else ''}{piece}\n")
         text.append("\n")
 
     state = f"resolved at step {count(finding.last_step)}" if finding.status == "resolved" else "open"
@@ -109,14 +112,17 @@ class AdvisorScreen(Room):
 
     def body(self) -> ComposeResult:
         with Container(id="pair"):
-            yield FindingTree()
+            with Vertical(id="tree"):
+                yield FindingTree()
+                yield Chart("loss", LOSS)
             with VerticalScroll(id="detail"):
                 yield Static(id="finding", markup=False)
 
     def look(self, view: View) -> None:
         entry = self.query_one(FindingTree).chosen
         finding = entry.finding if entry is not None else None
-        text = finding_text(finding) if finding is not None else rules_text(view.judgement, view.verdict.line)
+        width = max(self.query_one("#detail").content_size.width - 1, 20)
+        text = finding_text(finding, width) if finding is not None else rules_text(view.judgement, view.verdict.line)
         if text.markup == self._shown:
             return
         self._shown = text.markup

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
+from ..curves import ACCURACY, LOSS
 from ..draw.grid import Ink
 from ..draw.text import number
 from ..state import last_words
@@ -42,11 +43,11 @@ def _percent(value: float) -> str:
 
 
 ROWS = [
-    Row("accuracy.train", "accuracy", _percent, worst="low", note=_validation, series=0),
-    Row("lr", "learning rate", number, series=3),
-    Row("update.ratio", "update/weight", number, log=True, note=_times_guide, series=2),
-    Row("grad.norm", "gradient norm", number, log=True, note=_clipped, series=5),
-    Row("samples.rate", "samples/s", number, worst="low", note=_data_wait, series=4),
+    Row("accuracy.train", "accuracy", _percent, worst="low", note=_validation),
+    Row("lr", "learning rate", number, ink=Ink.SERIES + 3),
+    Row("update.ratio", "update/weight", number, log=True, note=_times_guide, ink=Ink.SERIES + 2),
+    Row("grad.norm", "gradient norm", number, log=True, note=_clipped, ink=Ink.SERIES + 5),
+    Row("samples.rate", "samples/s", number, worst="low", note=_data_wait, ink=Ink.DIM),
 ]
 
 
@@ -62,19 +63,13 @@ class Overview(Room):
             with Vertical(id="main"):
                 yield Chart(
                     "loss",
-                    [
-                        Curve("loss.train", "train"),
-                        Curve("loss.val", "val", 1, "o", dashed=True, smooth=False, points=True),
-                    ],
+                    LOSS,
                     missing="no loss function was called yet",
                     id="loss",
                 )
                 yield Chart(
                     "accuracy",
-                    [
-                        Curve("accuracy.train", "train"),
-                        Curve("accuracy.val", "val", 1, "o", dashed=True, smooth=False, points=True),
-                    ],
+                    ACCURACY,
                     kind="linear",
                     missing="no classification loss seen, so no accuracy",
                     id="accuracy",
@@ -97,7 +92,7 @@ class Overview(Room):
     def look(self, view: View) -> None:
         words = self.query_one("#last-words", Words)
         failed = view.state.kind == "failed" and view.until is None
-        lines = last_words(view.history, _WORDS) if failed else []
+        lines = last_words(view.history, min(_WORDS, self.size.height // 6)) if failed else []
         words.say([(line, Ink.ERROR if i == len(lines) - 1 else Ink.DIM) for i, line in enumerate(lines)])
         if words.display != bool(lines):
             words.display = bool(lines)

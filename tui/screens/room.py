@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from ..draw.grid import Grid, Ink
 from ..view import View
 from ..widgets.cells import Cells
+from ..widgets.keys import Keys
 from ..widgets.scrubber import Scrubber
 from ..widgets.status import Status
 from ..widgets.verdict import VerdictBar
@@ -32,13 +33,14 @@ class Room(Screen[None]):
     """Subclasses name themselves, yield their body and may do more than redraw their cells in ``look``."""
 
     name_of: ClassVar[str] = ""
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "app.quit", "Quit", show=False)]
 
     def compose(self) -> ComposeResult:
         yield Status(self.name_of, self.app.title)
         yield VerdictBar()
         yield from self.body()
         yield Scrubber()
-        yield Footer(compact=True)
+        yield Keys()
         yield TooSmall()
 
     def body(self) -> ComposeResult:

@@ -126,7 +126,9 @@ class Cells(Widget):
 
 def _merge_blanks(grid: Grid) -> None:
     """Give blanks the ink of the cell before them: each change of ink costs some 40 bytes on the line."""
-    blank = (grid.codes == 32) & (grid.inks < Ink.HEAT) & (grid.inks != Ink.SELECTED)
+    coloured = (grid.inks >= Ink.HEAT) | (grid.inks == Ink.SELECTED)
+    blank = (grid.codes == 32) & ~coloured
     blank[:, 0] = False
-    source = np.where(blank, 0, np.arange(grid.width))
-    grid.inks = np.take_along_axis(grid.inks, np.maximum.accumulate(source, axis=1), axis=1)
+    source = np.maximum.accumulate(np.where(blank, 0, np.arange(grid.width)), axis=1)
+    merged = np.take_along_axis(grid.inks, source, axis=1)
+    grid.inks = np.where(blank & np.take_along_axis(coloured, source, axis=1), Ink.TEXT, merged).astype(np.uint8)

@@ -49,7 +49,7 @@ class Chart(Cells, can_focus=True):
         Binding("minus", "zoom(2.0)", "Zoom out", show=False),
         Binding("0", "fit", "Show all steps", show=False),
         Binding("y", "scale", "Log", tooltip="Linear, log or symlog axis"),
-        Binding("s", "smooth", "Smooth", tooltip="Moving average: none, 0.9, 0.99, 0.999"),
+        Binding("s", "smooth", "Smooth", show=False, tooltip="Moving average: none, 0.8, 0.9, 0.99, 0.999"),
         Binding("r", "band", "Raw band", show=False, tooltip="Show the raw values behind the average"),
     ]
 
@@ -173,7 +173,7 @@ class Chart(Cells, can_focus=True):
     def _empty(self, view: View, grid: Grid) -> None:
         """Why there is nothing, in the middle of the chart."""
         waiting = view.state.kind in ("opening", "waiting")
-        text = view.state.what if waiting else "not yet" if view.seen < view.head else self.missing
+        text = view.last_line() if waiting else "not yet" if view.seen < view.head else self.missing
         row = grid.height // 2
         grid.put(max((grid.width - len(text)) // 2, 0), row, text, Ink.DIM)
 

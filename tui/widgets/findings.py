@@ -74,7 +74,7 @@ class FindingTree(Cells, can_focus=True):
             silent = len(judgement.abstained) if judgement is not None else 0
             text, ink = f"· {silent} rules could not judge", Ink.DIM
         else:
-            where = f" {finding.layer}" if finding.layer else ""
+            where = f" ({finding.layer})" if finding.layer else ""
             sign = "✓" if finding.status == "resolved" else SEVERITY_GLYPH[finding.severity]
             word = "resolved" if finding.status == "resolved" else finding.severity
             indent = "  ↳ " if entry.depth else ""

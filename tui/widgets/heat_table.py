@@ -72,13 +72,16 @@ class HeatTable(Cells, can_focus=True):
         columns = self._columns(view, grid.width)
         spark = grid.width >= _NAME + _CELL * len(columns) + _SPARK + 1
         name_width = grid.width - _CELL * len(columns) - (_SPARK + 1 if spark else 0)
+        if spark:  # a wide screen gives what the names do not need to the sparklines
+            name_width = min(name_width, max(max(map(len, table.names)) + 2, _NAME))
         self._header(grid, name_width, columns, spark, len(table.names))
         if not self._rows:
             grid.put(2, 2, f"no layer has “{self.sought}” in its name", Ink.DIM)
             return
         self._keep_in_sight(table, grid.height - 1)
         shown = self._rows[self._top : self._top + grid.height - 1]
-        sparks = self._sparks(view, table, shown) if spark else [""] * len(shown)
+        room = grid.width - name_width - _CELL * len(columns) - 2
+        sparks = self._sparks(view, table, shown, room) if spark else [""] * len(shown)
         heats = {k: levels(heat(METRICS[k], table.values[:, k])) for k in columns}
         for y, (row, line) in enumerate(zip(shown, sparks, strict=True), 1):
             chosen = table.names[row] == self.selected
@@ -129,7 +132,7 @@ class HeatTable(Cells, can_focus=True):
         )
         x = name_width
         for k in columns:
-            title = describe(METRICS[k]).title.replace("activation ", "act ")
+            title = describe(METRICS[k]).title.replace("activation ", "act ").removesuffix("/weight")
             mark = "▼" if self.order == METRICS[k] else ""
             grid.right(x + _CELL - 1, 0, f"{mark}{title}"[-_CELL + 1 :], Ink.TITLE if mark else Ink.DIM)
             x += _CELL
@@ -146,7 +149,7 @@ class HeatTable(Cells, can_focus=True):
         if is_far(metric, value):
             grid.put(x + 1, y, "!", Ink.HEAT + max(level, 0))
 
-    def _sparks(self, view: View, table: Layers, rows: list[int]) -> list[str]:
+    def _sparks(self, view: View, table: Layers, rows: list[int], cells: int) -> list[str]:
         """Sparklines of the sorted metric, or of a row's first one."""
         wanted = METRICS.index(self.order) if self.order in METRICS else None
         curves: dict[int, Any] = {}
@@ -158,7 +161,7 @@ class HeatTable(Cells, can_focus=True):
                 lines.append("")
                 continue
             if k not in curves:
-                curves[k] = self._extremes(view, METRICS[k])
+                curves[k] = self._extremes(view, METRICS[k], cells)
             high = curves[k][:, column]
             good = high[np.isfinite(high)]
             if not len(good):
@@ -171,7 +174,7 @@ class HeatTable(Cells, can_focus=True):
             lines.append(sparkline(scale("log" if log else "linear", *limits).share(high)))
         return lines
 
-    def _extremes(self, view: View, metric: str) -> Any:
+    def _extremes(self, view: View, metric: str, cells: int) -> Any:
         """Largest values of all columns of a metric in each of the sparkline's columns."""
         found = view.row(metric)
         assert found is not None
@@ -180,7 +183,7 @@ class HeatTable(Cells, can_focus=True):
             self._pyramids[metric] = id(series), Pyramid()
         pyramid = self._pyramids[metric][1]
         pyramid.update(series.values)
-        x = fit(int(series.steps[0]), int(series.steps[row]), _SPARK)
+        x = fit(int(series.steps[0]), int(series.steps[row]), cells)
         edges = np.searchsorted(series.steps[: row + 1], x.edges(), side="left")
         return pyramid.query(series.values, edges).high
 

@@ -77,13 +77,14 @@ class Confidence(Cells):
         if not rows or width < 4:
             return
         until = series.until(view.seen)
-        buckets = fit(min(int(series.steps[0]), view.seen), view.seen, width)
+        first = int(view.timeline.steps[0]) if len(view.timeline.steps) else 0
+        buckets = fit(min(first, view.seen), view.seen, width)
         counts = series.values[:until]
         both = counts[:, :CONFIDENCE_BINS] + counts[:, CONFIDENCE_BINS:]
         shares = over_time(both, series.steps[:until], buckets)
         shares = shares.reshape(rows, CONFIDENCE_BINS // rows, width).sum(axis=1)
         tall = max((grid.height - 2) // rows, 1)
-        level = np.repeat(levels(np.sqrt(shares))[::-1], tall, axis=0)
+        level = np.repeat(levels(np.sqrt(shares / max(float(np.nanmax(shares, initial=0)), 1e-12)))[::-1], tall, axis=0)
         area = grid.inks[1 : 1 + rows * tall, _GUTTER : _GUTTER + width]
         area[level >= 0] = Ink.HEAT + level[level >= 0]
         self._axes(grid, rows * tall, width, buckets)

@@ -30,7 +30,7 @@ class Row(NamedTuple):
     log: bool = False
     worst: str = "high"
     note: Callable[[View, float], str] | None = None
-    series: int = 0
+    ink: int = Ink.SERIES
 
 
 def draw_row(
@@ -87,7 +87,7 @@ class Rows(Cells):
                 spark,
                 note,
                 Ink.ERROR if bad else Ink.TEXT,
-                Ink.SERIES + row.series,
+                row.ink,
             )
 
     def _spark(self, view: View, row: Row, cells: int) -> str:

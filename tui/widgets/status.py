@@ -44,7 +44,9 @@ class Status(Cells):
         """The screens with their digits, or as many words as there is room for; the x where they begin."""
         whole = "  ".join(f"{i} {name}" for i, name in enumerate(SCREENS, 1))
         if grid.width < len(whole) + 56:
-            mine = f"{SCREENS.index(self.current) + 1} {self.current}" if grid.width >= 60 else self.current
+            if grid.width < 60:
+                return grid.width
+            mine = f"{SCREENS.index(self.current) + 1} {self.current}"
             return grid.right(grid.width, 0, mine, Ink.DIM) - 1
         x = begin = grid.width - len(whole)
         for i, name in enumerate(SCREENS, 1):

@@ -8,7 +8,7 @@ from ..draw.grid import SEVERITY_GLYPH, SEVERITY_INK, Grid, Ink
 from ..view import View
 from .cells import Cells
 
-_PLAIN = ("running", "finished")
+_PLAIN = ("running", "past", "finished")
 """States that need no words of their own."""
 
 
