@@ -253,8 +253,10 @@ class Context:
 
     @cached_property
     def first_peak(self) -> tuple[float, int, str]:
-        """Largest update.ratio of any weight matrix in the first eight steps: value, step, parameter."""
-        return self.peak(self.view("update.ratio").before(self.track.segment.first_step + 9))
+        """Largest update.ratio of any weight matrix in the first eight steps, and up to eight steps after the end of a
+        warm-up: value, step, parameter."""
+        early = max(self.track.segment.first_step, self.lr_warmup_end)
+        return self.peak(self.view("update.ratio").before(early + 9).thin(400))
 
     def peak(self, view: View) -> tuple[float, int, str]:
         """Largest update.ratio of any weight matrix in the view: value, step, parameter. Raises Abstain for none."""
@@ -270,10 +272,10 @@ class Context:
         if not self.has("act.dead"):
             return 0.0, ""
         view = self.view("act.dead")
-        newest = view.values[-1]
-        if not np.isfinite(newest).any():
+        newest = np.nan_to_num(view.values[-1], nan=-1)
+        if newest.max(initial=-1) < 0:
             return 0.0, ""
-        worst = int(np.nanargmax(newest))
+        worst = int(np.argmax(newest >= 0.95 * newest.max()))  # of equally dead ones the first, where it began
         return float(newest[worst]), view.names[worst]
 
     def loss_key(self) -> str | None:

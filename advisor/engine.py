@@ -197,12 +197,7 @@ def _changed(before: Finding | None, now: Finding) -> bool:
     """Whether a person would call it news. Numbers move at every boundary; that alone is none."""
     if before is None or before.status != now.status or before.severity != now.severity:
         return True
-    return (before.layer, before.title, before.primary, before.explained_by) != (
-        now.layer,
-        now.title,
-        now.primary,
-        now.explained_by,
-    )
+    return (before.title, before.primary, before.explained_by) != (now.title, now.primary, now.explained_by)
 
 
 def _time(track: Track, step: int) -> float:

@@ -49,4 +49,7 @@ def number(x: float) -> str:
 
 
 def percent(share: float) -> str:
+    """A share as a person would say it: 0.3 %, 41 %, 130 %, 3,400 times."""
+    if share >= 10:
+        return f"{share:,.0f} times"
     return f"{100 * share:.2g} %" if abs(share) < 0.995 else f"{100 * share:.0f} %"

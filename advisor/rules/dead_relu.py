@@ -43,21 +43,22 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("no layer was seen for 512 samples yet")
     if not at.exceeds(dead, limit["watch"]):
         return None
-    column = view.values[:, view.names.index(layer)]
+    index = view.names.index(layer)
+    column, name = view.values[:, index], f"{view.notes[index] or 'layer'} {layer}"
     known = np.flatnonzero(np.isfinite(column))
     began = int(view.steps[known[int(np.argmax(column[known] > limit["watch"]))]])
     at_start = float(column[known[0]])
-    keys = [f"{percent(dead)} of {layer} has not fired since step {began} or before"]
+    keys = [f"{percent(dead)} of {name} has not fired since step {began} or before"]
     outcome = at.loss_key() if at.step >= at.warmup else None
     severity: Severity = "watch"
     if outcome:
         keys.append(outcome)
         severity = "error" if at.exceeds(dead, limit["error"]) else "warn"
-    leak = Remedy(LEAKY, "ReLU → LeakyReLU(0.01) or GELU", f"the dead share of {layer} stays under 10 %")
+    leak = Remedy(LEAKY, "ReLU → LeakyReLU(0.01) or GELU", f"the dead share of {name} stays under 10 %")
     bias = Remedy(
         BIAS,
-        f"biases and input scale of {layer} as they are → bias 0, inputs of mean 0 and standard deviation 1",
-        f"under 60 % of {layer} is dead at the first measurement ({percent(at_start)} now)",
+        f"biases and input scale of {name} as they are → bias 0, inputs of mean 0 and standard deviation 1",
+        f"under 60 % of {name} is dead at the first measurement ({percent(at_start)} now)",
     )
     rate = lower_remedy(at)
     try:
@@ -66,7 +67,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         pushed = False
     return Found(
         severity,
-        f"{percent(dead)} of the units of {layer} are dead (reference {percent(limit['watch'])})",
+        f"{percent(dead)} of the units of {name} are dead (reference {percent(limit['watch'])})",
         tuple(keys),
         began,
         (Evidence("act.dead", dead, limit["watch"], "share of units that never fired", began, at.step, layer),),

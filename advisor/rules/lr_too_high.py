@@ -9,8 +9,8 @@ import numpy as np
 from nnwatch.frame import Evidence, Severity
 
 from ..context import Context
-from ..finding import Abstain, Found, number, percent
-from ..learning_rate import CLIP, LOWER, lower_remedy
+from ..finding import Found, number, percent
+from ..learning_rate import LOWER, lower_remedy
 from ..nonfinite import growth, onset
 from ..rule import Rule
 from ..window import finite
@@ -24,10 +24,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         the run looks calm, even too slow, and the usual advice, a higher rate, would be harmful.
 
     How it is decided
-        Mechanism: the largest ||update|| / ||weight|| of any weight matrix in steps 1 to 8 (or in the 20 sampled steps
-        before a loss that grew until it was NaN). Outcome: the loss is still at its first value after 60 steps; or
-        it has been three times that and is not back under it after 30; or it is no number any more. Both
-        are needed: healthy runs with large first updates are common.
+        Mechanism: the largest ||update|| / ||weight|| of any weight matrix in steps 1 to 8 and while the rate warms up
+        (or in the 20 sampled steps before a loss that grew until it was NaN). Outcome: the loss is still at its first
+        value after 60 steps; or it rose to three times that and is over it after 30; or it is ten times that after
+        10; or it is no number any more. Both are needed: healthy runs with large first updates are common.
 
     When it is a false alarm
         A learning-rate range test; the peak of a one-cycle schedule (the finding is resolved when the loss comes down).
@@ -39,37 +39,21 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     peak, step, layer = at.first_peak
     large = limit["peak"] * (2 if at.batchnorm else 1)
-    huge = limit["huge"] * (2 if at.batchnorm else 1)
-    first, age = at.initial_loss, at.step - at.track.segment.first_step
-    loss = at.loss
-    highest = float(np.max(finite(loss.scalar)))
-    now = at.recent_loss()
-    blown = onset(at)
-    outcome = None
     severity: Severity = "error"
-    if blown is not None and blown.origin not in ("input", "target") and not np.isfinite(loss.scalar[-1]):
-        late = growth(at, blown.step)
-        if peak <= large and late is not None and late.ratio is not None and late.ratio[0] > limit["late"]:
+    outcome = _stuck(at, limit, peak)
+    blown = onset(at)
+    late = growth(at, blown.step) if blown and blown.origin not in ("input", "target") else None
+    if blown is not None and late is not None:
+        severity, outcome = "fatal", f"the loss grew until it was no number, at step {blown.step}"
+        if peak <= large and late.ratio is not None and late.ratio[0] > limit["late"]:
             peak, step, layer = late.ratio
-        if late is not None and peak > large:
-            outcome, severity = f"the loss grew until it was {loss.scalar[-1]:g} at step {blown.step}", "fatal"
-    elif age >= limit["patience"] and at.exceeds(now, limit["stuck"] * first):
-        outcome = f"after {age} steps the loss is {number(now)}, it began at {number(first)}"
-    elif (
-        age >= limit["patience"] / (1 if at.batchnorm else 2)
-        and peak > huge
-        and highest > 3 * first
-        and at.exceeds(now, first)
-    ):
-        outcome = f"the loss rose to {number(highest)} and is {number(now)} now; it began at {number(first)}"
-    elif age < limit["patience"] / 2 and at.step <= at.warmup + limit["patience"] and peak <= large:
-        raise Abstain("the first updates are small; what they lead to is known after 30 steps")
     if outcome is None or peak <= large:
         return None
+    now, first = at.recent_loss(), at.initial_loss
     return Found(
         severity,
         f"one step moved {layer} by {percent(peak)} of its size (reference {percent(large)})",
-        (f"an update of {percent(peak)} of {layer} at step {step}", outcome),
+        (f"step {step} changed {layer} by {percent(peak)} of its size", outcome),
         step,
         (
             Evidence("update.ratio", peak, large, "largest update of a weight matrix", step, step, layer),
@@ -82,15 +66,31 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )
 
 
+def _stuck(at: Context, limit: Mapping[str, float], peak: float) -> str | None:
+    """How the loss shows that the net has not got over it; None while it may, and when it has."""
+    age = at.step - at.track.segment.first_step
+    now, first = at.recent_loss(), at.initial_loss
+    if age >= limit["patience"] and at.exceeds(now, limit["stuck"] * first):
+        return f"after {age} steps the loss is {number(now)}, it began at {number(first)}"
+    huge, soon = (2, 1) if at.batchnorm else (1, 0.5)
+    if age >= limit["lasting"] and peak > huge * limit["huge"] and at.exceeds(now, limit["lost"] * first):
+        return f"after {age} steps the loss is {number(now)}, it began at {number(first)}"
+    if age >= soon * limit["patience"] and peak > huge * limit["huge"] and at.exceeds(now, first):
+        highest = float(np.max(finite(at.loss.scalar)))
+        if highest > 3 * first:
+            return f"the loss rose to {number(highest)} and is {number(now)} now; it began at {number(first)}"
+    return None
+
+
 RULE = Rule(
     "lr-too-high",
     "learning rate too high",
     "statistical",
     ("update.ratio", "weight.norm", "loss.train", "lr", "grad.norm"),
-    (LOWER, CLIP),
+    (LOWER,),
     "168 small runs, 78 of them healthy: peak > 5e-2 with the loss not under 0.9 of its first value found 31 of 37 "
     "with no false alarm. Karpathy's 1e-3 is the centre of long runs, not a limit.",
     check,
-    {"peak": 5e-2, "huge": 0.24, "late": 0.1, "stuck": 0.9, "patience": 60},
+    {"peak": 5e-2, "huge": 0.24, "late": 0.1, "stuck": 0.9, "patience": 60, "lost": 10, "lasting": 10},
     goal=True,
 )

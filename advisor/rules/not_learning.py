@@ -55,20 +55,22 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("too few finite losses")
     size = min(60, len(values))
     blocks = values[len(values) % size :].reshape(-1, size)
-    means, errors = blocks.mean(axis=1), blocks.std(axis=1) / np.sqrt(size)
-    best = int(np.argmin(means))
-    if means[best] < baseline - limit["errors"] * max(float(errors[best]), 1e-4 * baseline):
+    levels = np.median(blocks, axis=1)
+    spread = 1.4826 * np.median(np.abs(blocks - levels[:, None]), axis=1)
+    errors = np.maximum(1.25 * spread / np.sqrt(size), 1e-4 * baseline)  # of a median
+    best = int(np.argmin(levels))
+    if levels[best] < baseline - limit["errors"] * errors[best]:
         return None
-    keys = [f"the best part of the run has a loss of {number(float(means[best]))}, a guess has {number(baseline)}"]
+    keys = [f"the best part of the run has a loss of {number(float(levels[best]))}, a guess has {number(baseline)}"]
     keys += [text for rule, text in MECHANISMS.items() if rule in at.opened][:1]
     if at.over:
         keys.append("the run is over")
     return Found(
         "warn",
-        f"loss {number(float(means[-1]))}, no better than a guess: {number(baseline)} ({meaning})",
+        f"loss {number(float(levels[-1]))}, no better than a guess: {number(baseline)} ({meaning})",
         tuple(keys),
         at.track.segment.first_step + 1,
-        (Evidence("loss.train", float(means[best]), baseline, "best block against the trivial baseline", 1, at.step),),
+        (Evidence("loss.train", float(levels[best]), baseline, "best block against the trivial baseline", 1, at.step),),
         (
             Remedy(BATCH, "the whole data set → the same 10 samples in every step, no regularisation",
                    "the loss falls under 1 % of its first value within 500 steps"),

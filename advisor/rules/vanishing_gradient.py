@@ -45,8 +45,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if len(gradients.steps) < limit["samples"] or len(at.matrices) < 3:
         raise Abstain("it needs 20 sampled steps of three or more weight matrices")
     rms = np.median(gradients.values[:, at.matrices], axis=0) / at.matrix_scales
-    if not np.isfinite(rms).all() or rms[-1] <= 0:
-        return None
+    if not np.isfinite(rms).all() or min(rms) <= 0:
+        return None  # exactly zero is another fault: a dead layer, a detached one
     update = float(np.median(ratios.values[:, at.matrices[0]]))
     down, middle = float(rms[0] / rms[-1]), float(rms[0] / max(float(np.median(rms)), 1e-300))
     first, last = (gradients.names[at.matrices[i]] for i in (0, -1))
