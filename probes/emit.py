@@ -20,6 +20,13 @@ SMALLEST = 64 << 10
 """A ring below this many bytes would drop more than it holds."""
 
 
+Column = tuple[str, int, Any]
+"""Metric, id of the labels along its axis (0: none), one number or an array of them."""
+
+
+_HEAD = struct.Struct("<qqd")  # segment, step, time
+
+
 class Schema(NamedTuple):
     """What one record holds. ``pack(segment, step, time, *values)`` makes the payload of a record of plain floats."""
 
@@ -118,19 +125,24 @@ class Emitter:
     def numbers(self, schema: Schema, step: int, when: float, *values: float) -> None:
         """One record of plain floats, in the order of the schema's fields."""
         if self._ring is not None and threading.get_ident() == self._thread:
-            self._ring.write(schema.id, schema.layout.pack(self.segment, step, when, *values))
+            try:
+                payload = schema.layout.pack(self.segment, step, when, *values)
+            except OverflowError:  # a float64 beyond float32
+                with np.errstate(over="ignore"):
+                    payload = _HEAD.pack(self.segment, step, when) + np.array(values, np.float32).tobytes()
+            self._ring.write(schema.id, payload)
 
-    def columns(self, name: str, step: int, when: float, columns: Sequence[tuple[str, int, Any]]) -> None:
-        """One record of arrays: (metric, labels, float or 1-d array) each."""
+    def columns(self, name: str, step: int, when: float, columns: Sequence[Column]) -> None:
+        """One record of arrays."""
         if self._ring is None or threading.get_ident() != self._thread or not columns:
             return
-        parts = [np.atleast_1d(np.asarray(values, np.float32)) for _, _, values in columns]
+        with np.errstate(over="ignore"):
+            parts = [np.atleast_1d(np.asarray(values, np.float32)) for _, _, values in columns]
         fields = tuple(
             Field(metric, len(part), labels) for (metric, labels, _), part in zip(columns, parts, strict=True)
         )
         schema = self.schema(name, fields)
-        head = struct.pack("<qqd", self.segment, step, when)
-        self._ring.write(schema.id, head + np.concatenate(parts).tobytes())
+        self._ring.write(schema.id, _HEAD.pack(self.segment, step, when) + np.concatenate(parts).tobytes())
         if self._ring.dropped > self._told and self._event("overflow", step, {"dropped": self._ring.dropped}):
             self._told = self._ring.dropped
 

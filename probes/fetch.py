@@ -72,7 +72,7 @@ def _from_cuda(tensors: Sequence[torch.Tensor], then: Callable[[Arrays], None]) 
     flat = torch.cat([tensor.detach().reshape(-1).float() for tensor in tensors])
     host = torch.empty(flat.shape, dtype=torch.float32, device="cpu", pin_memory=True)
     host.copy_(flat, non_blocking=True)
-    event: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    event: Any = torch.cuda.Event()
     event.record(torch.cuda.current_stream(flat.device))
     shapes = [tensor.shape for tensor in tensors]
 

@@ -34,6 +34,9 @@ class Patches:
             if hasattr(F, name):
                 self._put(F, name, _loss(watch, name, getattr(F, name)))
         self._put(torch.autograd, "backward", _backward(watch, torch.autograd.backward))
+        clip = _clip(watch, torch.nn.utils.clip_grad_norm_)
+        self._put(torch.nn.utils, "clip_grad_norm_", clip)
+        self._put(torch.nn.utils.clip_grad, "clip_grad_norm_", clip)
         self._put(torch, "compile", _noting(watch, torch.compile, watch.compiling))
         loader = dataloader.DataLoader
         self._put(loader, "__iter__", _iter(watch, loader.__iter__))
@@ -41,7 +44,11 @@ class Patches:
         self._put(iterator, "__next__", _next(watch, iterator.__next__))
         self._put(torch.nn.Module, "__init__", _made(watch, torch.nn.Module.__init__, watch.module_made))
         self._put(torch.nn.Module, "__setstate__", _made(watch, torch.nn.Module.__setstate__, watch.module_made))
-        self._put(torch.optim.Optimizer, "__init__", _made(watch, torch.optim.Optimizer.__init__, watch.optimizer_made))
+        self._put(torch.nn.Module, "__reduce_ex__", _reduce(watch))
+        made = watch.script.optimizer_made
+        self._put(torch.optim.Optimizer, "__init__", _made(watch, torch.optim.Optimizer.__init__, made))
+        self._put(torch.jit, "script", _scripting(watch, torch.jit.script))
+        self._put(torch.jit, "trace", _noting(watch, torch.jit.trace, watch.layers_off))
         scaler = getattr(torch.amp, "GradScaler", None)
         if scaler is not None:
             self._put(scaler, "scale", _scale(watch, scaler.scale))
@@ -111,6 +118,47 @@ def _optimizer(watch: Watch, told: Callable[[torch.optim.Optimizer], None]) -> C
                 watch.probes.failed("step", error)
 
     return hook
+
+
+def _clip(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0, *args: Any, **kwargs: Any) -> Any:
+        if _compiling():
+            return original(parameters, max_norm, norm_type, *args, **kwargs)
+        try:
+            watch.before_clip()
+        except Exception as error:
+            watch.probes.failed("clip", error)
+        norm = original(parameters, max_norm, norm_type, *args, **kwargs)
+        try:
+            if norm_type == 2.0:
+                watch.clipped(norm, float(max_norm))
+        except Exception as error:
+            watch.probes.failed("clip", error)
+        return norm
+
+    clip_grad_norm_.__prepare_scriptable__ = lambda: original  # type: ignore[attr-defined]
+    return clip_grad_norm_
+
+
+def _scripting(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
+    """torch.jit.script compiles a module's hooks, and looks names up in its caller's frame: one further out now."""
+
+    @functools.wraps(original)
+    def script(obj: Any, optimize: Any = None, _frames_up: int = 0, *args: Any, **kwargs: Any) -> Any:
+        watch.layers_off()
+        return original(obj, optimize, _frames_up + 1, *args, **kwargs)
+
+    return script
+
+
+def _reduce(watch: Watch) -> Callable[..., Any]:
+    def __reduce_ex__(self: Any, protocol: Any) -> Any:  # noqa: N807
+        """Pickling or copying a module: no hook of ours may go along."""
+        watch.layers_off()
+        return object.__reduce_ex__(self, protocol)
+
+    return __reduce_ex__
 
 
 def _iter(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:

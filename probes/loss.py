@@ -43,9 +43,10 @@ Value = float | torch.Tensor
 
 
 class Term:
-    """One call of a loss function: ``name(*args, **kwargs)`` gave ``value``."""
+    """One call of a loss function: ``name(*args, **kwargs)`` gave ``value``. ``loader`` is a weak reference to the
+    DataLoader that was read last before it, or None."""
 
-    __slots__ = ("args", "function", "kwargs", "loader", "name", "sequence", "step", "training", "value")
+    __slots__ = ("args", "function", "kwargs", "loader", "name", "sequence", "value")
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Term:
         kwargs: Mapping[str, Any],
         value: Value | None,
         sequence: int,
+        loader: Any,
     ) -> None:
         self.name = name
         self.function = function
@@ -62,9 +64,7 @@ class Term:
         self.kwargs = kwargs
         self.value = value
         self.sequence = sequence
-        self.loader: object = None
-        self.training: bool | None = None
-        self.step = 0
+        self.loader = loader
 
     @property
     def input(self) -> torch.Tensor | None:
@@ -88,9 +88,8 @@ def scalar(tensor: torch.Tensor) -> Value | None:
     return tensor.item() if tensor.is_cpu else tensor.detach()
 
 
-def consumed(root: torch.Tensor, terms: Sequence[Term]) -> list[Term]:
-    """The terms that the graph of ``root`` was made from, in the order they were called."""
-    node = root.grad_fn
+def consumed(node: Any, terms: Sequence[Term]) -> list[Term]:
+    """The terms that the graph below ``node`` was made from, in the order they were called."""
     if node is None or not terms:
         return []
     wanted = {term.sequence: term for term in terms}

@@ -37,6 +37,11 @@ class Sampler:
         self._idle: deque[float] = deque(maxlen=KEPT)
         self._wall: deque[float] = deque(maxlen=KEPT)
 
+    @property
+    def seconds(self) -> float:
+        """Wall time of a step that is not sampled, 0 until known."""
+        return median(self._wall) if self._wall else 0.0
+
     def wants(self, step: int) -> bool:
         return step <= DENSE or step >= self._next
 
@@ -60,7 +65,7 @@ class Sampler:
             self.every = SETTLE
             return
         extra = max(median(self._sampled) - median(self._idle), 0.0)
-        step = max(median(self._wall), 1e-9)
+        step = max(self.seconds, 1e-9)
         allowed = self.budget * step - IDLE
         self.every = min(max(math.ceil(extra / allowed), 1), LONGEST) if allowed > 0 else LONGEST
         self.cost = (IDLE + extra / self.every) / step

@@ -1,8 +1,7 @@
 """One watch per process: what the hooks tell it, step by step, until a record goes out.
 
-It sleeps until the first backward pass and opens nothing before. A *step* ends with the optimizer's step; several
-optimizers that step after one backward pass (a parameter split) end it together, while a GAN, whose optimizers step
-after a backward pass each, makes a step with each. Without an optimizer a step ends with the backward pass.
+It sleeps until the first backward pass and opens nothing before; a bounded part of what came earlier is kept, as the
+initial loss matters. `clock.py` says when a step is over.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import os
 import sys
 import traceback
 import weakref
+from collections import deque
 from time import perf_counter, time
 from typing import Any
 
@@ -19,17 +19,35 @@ import torch
 
 from nnwatch.metric import Field
 
-from .emit import Emitter, Schema
+from . import inputs
+from .autopsy import Case
+from .clock import Clock
+from .emit import Column, Emitter, Schema
 from .fetch import Fetch
+from .layers import Layers
 from .loss import Term, Value, consumed, mean, scalar
+from .model import Model
 from .probe import Probes
+from .sample import Sample
 from .sampler import Sampler
+from .script import Script
+from .validation import Validation
 
 NAN = float("nan")
 PENDING = 4
-"""Loss calls whose tensors are kept while it is open whether training consumes them."""
-UNSTEPPED = 64
-"""Backward passes without an optimizer step after which the passes themselves count as steps."""
+"""Loss calls kept while it is open whether training consumes them."""
+EARLY = 256
+"""Validation batches kept from before the first backward pass."""
+LONG = 1e-3
+"""Seconds of a step from which on every step's model call is noted and a gradient looked at (3 us), for an autopsy."""
+CANARY = 4096
+"""Elements, at most, of the gradient that is looked at on every step."""
+RECOVERED = 10
+"""Finite losses in a row after which the next one that is not finite is examined again."""
+TRACEBACK = 8000
+"""Characters kept of a traceback, the last ones."""
+NEWS = (1, 2, 10, 100)
+"""Steps after which the facts are looked over; they are also after the first validation batch."""
 
 
 class Watch:
@@ -37,62 +55,80 @@ class Watch:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = settings
-        self.probes = Probes(self._report)
+        self.probes = Probes(self._switched_off)
         self.modules: weakref.WeakValueDictionary[int, torch.nn.Module] = weakref.WeakValueDictionary()
-        self.optimizers: weakref.WeakValueDictionary[int, torch.optim.Optimizer] = weakref.WeakValueDictionary()
+        self.script = Script()
+        self._passes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self._running: weakref.WeakKeyDictionary[Any, tuple[Any, int]] = weakref.WeakKeyDictionary()
         self._reset()
         os.register_at_fork(after_in_child=self._forked)
         atexit.register(self._exit)
 
     def _reset(self) -> None:
-        settings = self._settings
-        self._emit = Emitter(settings["rings"], settings["ring_bytes"])
-        self._budget = float(settings["budget"])
+        """Asleep, with nothing of an earlier process or ring."""
+        self._emit = Emitter(self._settings["rings"], self._settings["ring_bytes"])
         self._fetch = Fetch()
+        self.layers = Layers(self._fetch, lambda error: self.probes.failed("activations", error))
         self.awake = False
-        self.compiled = False
+        self.busy = False
         self.inside_backward = False
         self.optimizer_calls = 0
-        self._optimizer: Any = None
-        self._passes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
-        self._running: weakref.WeakKeyDictionary[Any, tuple[Any, int]] = weakref.WeakKeyDictionary()
+        self._early: deque[tuple[float, list[Column]]] = deque(maxlen=EARLY)
         self._iterator: Any = None
         self._loader: Any = None
         self._pass = 0
         self._batch: Any = None
+        self._fresh = False
         self._begin()
 
     def _begin(self) -> None:
-        """Counters of a fresh segment."""
+        """Everything that belongs to one segment."""
         self.step = 0
-        self._sampler = Sampler(self._budget)
+        self._backwards = 0
+        self._batches = 0
+        self._clock = Clock()
+        self._sampler = Sampler(float(self._settings["budget"]))
+        self._sample: Sample | None = Sample(self._fetch, self._emit)
+        self._validation = Validation(self._fetch)
+        self._validated_at = -1
+        self._model: Model | None = None
+        self._optimizers: list[weakref.ref[torch.optim.Optimizer]] = []
+        self._canary: Any = None
+        self._trained_on: Any = None
         self._pending: list[Term] = []
-        self._unscaled: tuple[int, Value] | None = None
+        self._term: Term | None = None
+        self._target: Any = None
+        self._node: Any = None
+        self._unscaled: Value | None = None
         self._losses: list[Value] = []
         self._roots: list[Value] = []
-        self._samples = 0
+        self._rows = 0
         self._wait = 0.0
-        self._epoch = 0
-        self._backwards = 0
         self._skipped: int | None = None
-        self._round: list[int] = []
-        self._expected = 1
         self._ended: float | None = None
-        self._by_backward = False
-        self._schema: Schema | None = None
-        self._groups = 0
         self._disturbed = False
+        self._finite = True
+        self._recovered = 0
+        self._schema: Schema | None = None
+        self._shape: tuple[int, bool, bool] | None = None
 
-    # what the hooks tell
+    # data
 
     def module_made(self, module: torch.nn.Module) -> None:
         self.modules[id(module)] = module
 
-    def optimizer_made(self, optimizer: torch.optim.Optimizer) -> None:
-        self.optimizers[id(optimizer)] = optimizer
-
     def compiling(self) -> None:
-        self.compiled = True
+        """torch.compile is used: from now on no hook on any module; it would be baked into a graph or break it."""
+        self.script.compiled = True
+        self.layers.remove()
+
+    def layers_off(self) -> None:
+        """A module is being pickled, copied or exported: until the next step no hook is on it."""
+        try:
+            if self.layers.state != "none":
+                self.layers.remove()
+        except Exception as error:
+            self.probes.failed("activations", error)
 
     def loader_began(self, loader: Any, iterator: Any) -> None:
         """A pass over a loader begins. Nothing is kept alive by it: an iterator may hold worker processes."""
@@ -102,150 +138,379 @@ class Watch:
 
     def batch(self, iterator: Any, batch: Any, seconds: float) -> None:
         if self._iterator is None or self._iterator() is not iterator:
-            self._iterator = weakref.ref(iterator)
-            self._loader, self._pass = self._running.get(iterator, (None, 0))
+            self._note_iterator(iterator)
         self._batch = batch
+        self._fresh = True
         self._wait += seconds
+
+    def _note_iterator(self, iterator: Any) -> None:
+        self._iterator = weakref.ref(iterator)
+        self._loader, self._pass = self._running.get(iterator, (None, 0))
+
+    # losses
 
     def loss(self, name: str, function: Any, args: Any, kwargs: Any, value: torch.Tensor) -> None:
         """A loss function was called."""
-        if not value.requires_grad:
+        if self.busy or self.inside_backward:
             return
         node = value.grad_fn
-        if node is not None:
-            term = Term(name, function, args, kwargs, scalar(value), node._sequence_nr())
-            term.loader = self._loader
-            self._pending.append(term)
-            if len(self._pending) > PENDING:
-                del self._pending[0]
+        if node is None:
+            if not torch.is_grad_enabled() or not self._training():
+                self._validate(Term(name, function, args, kwargs, None, 0, None), value)
+            return
+        number = scalar(value)
+        term = Term(name, function, args, kwargs, number, node._sequence_nr(), self._loader)
+        self._pending.append(term)
+        if len(self._pending) > PENDING:
+            self._unconsumed(self._pending.pop(0))
+        if type(number) is float and number - number != 0.0 and self.awake and self._training():
+            self._loss_not_finite(term, node, number)
+        if self.script.loss is None:
+            self.script.loss_called(term)
+
+    def _training(self) -> bool:
+        roots = self._model.roots if self._model is not None else []
+        return not roots or roots[0].training
+
+    def _unconsumed(self, term: Term) -> None:
+        """No backward pass came to it: a validation batch with gradients on, or a loss that is only looked at."""
+        other = term.loader is not None and self._trained_on is not None and term.loader is not self._trained_on
+        if (other or not self._training()) and term.value is not None:
+            self._validate(term, torch.as_tensor(term.value))
+
+    def _validate(self, term: Term, value: torch.Tensor) -> None:
+        target = self._target() if self._target is not None else None
+        seen = term.target
+        if target is not None and seen is not None and seen.data_ptr() == target.data_ptr():
+            return  # the training batch once more: a metric
+        if self._fresh and self._loader is not None and self._loader is self._trained_on:
+            return  # a pass over the training data, or a metric before the batch is trained on
+        self._disturbed = True
+        self.script.validated(self._loader() if self._loader is not None else None)
+        step = self.step
+        self.probes.run("validation", lambda: self._validation.see(term, value, lambda row: self._validated(step, row)))
+
+    def _validated(self, step: int, columns: list[Column]) -> None:
+        if not self.awake:
+            self._early.append((time(), columns))
+            return
+        self._emit.columns("val", step, time(), columns)
+        if self._validated_at < 0:
+            self._tell()
+        self._validated_at = step
 
     def scaled(self, outputs: Any) -> None:
         """GradScaler.scale: the number before scaling is the loss, the root of backward is not."""
+        self.script.amp = True
         if self._skipped is None:
-            self._skipped, self._schema = 0, None
-        if isinstance(outputs, torch.Tensor) and outputs.grad_fn is not None:
-            value = scalar(outputs)
-            if value is not None:
-                self._unscaled = (outputs.grad_fn._sequence_nr(), value)
+            self._skipped = 0
+        if isinstance(outputs, torch.Tensor):
+            self._unscaled = scalar(outputs)
 
     def skipped(self) -> None:
         """The scaler found infinities: no step was taken, and the batch taught nothing."""
         self._skipped = (self._skipped or 0) + 1
         self._losses.clear()
         self._roots.clear()
-        self._samples = 0
+        self._rows = 0
+
+    # backward
 
     def before_backward(self, tensors: Any) -> None:
+        if self.busy:
+            return
         if not self.awake:
             self._wake()
+        if self._clock.backward_begins():
+            self._close()
         root = tensors if isinstance(tensors, torch.Tensor) else tensors[0]
-        if self._round:
-            if len(self._round) < self._expected:
-                self._expected = len(self._round)
-                self._close()
-            self._round.clear()
-        self._backwards += 1
-        pending = self._pending
-        if not pending:
-            terms = []
-        elif len(pending) == 1 and root.grad_fn is not None and pending[0].sequence == root.grad_fn._sequence_nr():
-            terms = pending
-        else:
-            terms = consumed(root, pending)
-        self._pending = []
+        node, pending = root.grad_fn, self._pending
+        plain = len(pending) == 1 and node is not None and pending[0].sequence == node._sequence_nr()
+        terms = pending if plain else consumed(node, pending)
+        if pending:
+            self._pending = []
+            if len(terms) != len(pending):
+                for other in pending:
+                    if other not in terms:
+                        self._unconsumed(other)
         value = terms[0].value if len(terms) == 1 else None
-        at_root = value if terms is pending and value is not None else scalar(root)
-        if at_root is not None:
-            self._roots.append(at_root)
+        at_root = value if plain and value is not None else scalar(root)
         if value is None:
-            value = self._unscaled[1] if self._unscaled is not None else at_root
+            value = self._unscaled if self._unscaled is not None else at_root
         self._unscaled = None
+        if self._losses and self._clock.inside_step:  # a closure evaluated again (LBFGS): its first loss counts
+            return
         if value is not None:
             self._losses.append(value)
-        self._samples += self._rows(terms)
-
-    def _rows(self, terms: list[Term]) -> int:
-        """Samples of this micro-batch: rows of the loader's batch, else of the loss's target."""
-        batch = self._batch
-        while isinstance(batch, list | tuple) and batch:
-            batch = batch[0]
-        if isinstance(batch, dict):
-            batch = next(iter(batch.values()), None)
-        if isinstance(batch, torch.Tensor) and batch.dim():
-            return batch.shape[0]
-        target = terms[0].target if terms else None
-        return target.shape[0] if target is not None and target.dim() else 0
+        if at_root is not None:
+            self._roots.append(at_root)
+        self._term = term = terms[0] if terms else None
+        target = term.target if term is not None else None
+        self._target = weakref.ref(target) if target is not None else None
+        self._node = node
+        self._backwards += 1
+        if self._fresh:
+            self._fresh = False
+            self._batches += 1
+            self._trained_on = self._loader
+            self._rows += inputs.rows(self._batch)
+        elif self._loader is None and target is not None and target.dim():
+            self._rows += target.shape[0]
+        if type(value) is float and value - value != 0.0:
+            self._loss_not_finite(term, node, value)
+        sample, call = self._sample, self.layers.call
+        if sample is not None and term is not None:
+            self.probes.run("confidence", lambda: sample.outputs(term))
+        if sample is not None and call is not None:
+            self.probes.run("inputs", lambda: inputs.moments("input", call[1:], self._fetch, sample.put))
 
     def after_backward(self) -> None:
-        if self._by_backward:
+        if not self.busy and self._clock.backward_ends():
             self._close()
-        elif self._backwards >= UNSTEPPED and self.optimizer_calls == 0:
-            self._by_backward = True
+
+    # the optimizer
+
+    def before_clip(self) -> None:
+        """Clipping spreads a NaN over every gradient, so one is looked at before."""
+        if self.awake:
+            self._look_at_canary()
+
+    def clipped(self, norm: torch.Tensor, limit: float) -> None:
+        sample = self._sample
+        if sample is not None and self.awake:
+            self._fetch([norm.reshape(1)], lambda arrays: sample.put("grad.clip.norm", arrays[0]))
+            sample.put("grad.clip.max", limit)
 
     def before_step(self, optimizer: torch.optim.Optimizer) -> None:
         self.optimizer_calls += 1
+        if self.busy:
+            return
         if not self.awake:
             self._wake()
+        if not any(ref() is optimizer for ref in self._optimizers):
+            self._adopt(optimizer)
+        self._clock.step_begins(id(optimizer))
+        sample = self._sample
+        if sample is not None:
+            if self._losses:
+                self.probes.run("gradients", lambda: self._gradients(sample, optimizer))
+            self.probes.run("weights", lambda: sample.weights_before(optimizer))
+        elif self.layers.state == "call":
+            self._look_at_canary()
+
+    def _gradients(self, sample: Sample, optimizer: torch.optim.Optimizer) -> None:
+        sample.gradients(optimizer)
+        if sample.gradient - sample.gradient != 0.0:
+            self._gradients_not_finite()
+
+    def _look_at_canary(self) -> None:
+        """A NaN in a backward pass reaches the first layer: the sum of a small gradient tells. CPU only: no waiting."""
+        parameter = self._canary() if self._canary is not None else None
+        gradient = parameter.grad if parameter is not None else None
+        if gradient is not None and gradient.is_cpu and not gradient.is_sparse:
+            total = gradient.sum().item()
+            if total - total != 0.0:
+                self._gradients_not_finite()
 
     def after_step(self, optimizer: torch.optim.Optimizer) -> None:
-        self._optimizer = optimizer
-        if id(optimizer) in self._round:
-            self._round.clear()
-        self._round.append(id(optimizer))
-        if len(self._round) == self._expected:
+        if self.busy:
+            return
+        sample = self._sample
+        if sample is not None:
+            if not sample.has_gradients:  # a closure: the gradients came inside the step
+                self.probes.run("gradients", lambda: self._gradients(sample, optimizer))
+            self.probes.run("weights", lambda: sample.weights_after(optimizer))
+        if self._clock.step_ends(id(optimizer)):
             self._close()
-        else:
-            self._expected = max(self._expected, len(self._round))
 
-    # a step
-
-    def _wake(self) -> None:
-        self.awake = True
-        self._by_backward = not self.optimizers
-        self._emit.open_segment("start", int(os.environ.get("RANK", "0")))
+    # a step is over
 
     def _close(self) -> None:
-        """The step is over: publish it."""
-        self.step += 1
-        ended = perf_counter()
-        rates = [float(group["lr"]) for group in self._optimizer.param_groups] if self._optimizer is not None else []
-        if self._schema is None or len(rates) != self._groups:
-            self._groups = len(rates)
-            self._schema = self._step_schema()
-        values = [*rates, float(self._samples or NAN), ended - self._ended if self._ended is not None else NAN]
+        """Publish the step, and decide how closely the next one is looked at."""
+        self.step = step = self.step + 1
+        ended, when = perf_counter(), time()
+        seconds = ended - self._ended if self._ended is not None else NAN
+        self._ended = ended
+        values = [float(self._rows or NAN), seconds]
         if self._loader is not None:
             values += [float(self._pass), self._wait]
         if self._skipped is not None:
             values.append(float(self._skipped))
-        self._publish(self._schema, self.step, time(), mean(self._losses), mean(self._roots), values)
-        self._losses.clear()
-        self._roots.clear()
-        self._samples, self._wait, self._ended = 0, 0.0, ended
+            self._skipped = 0
+        self._publish(step, when, self._rates(), values)
+        sample = self._sample
+        if sample is not None:
+            self.probes.run("sample", lambda: self._finish(sample, step, when))
+        if self._sampler.ended(step, sample is not None, seconds, self._disturbed):
+            self._sample = Sample(self._fetch, self._emit)
+            self._sample.model = self._model
+        else:
+            self._sample = None
+        if not self.script.compiled:
+            self.layers.call = None
+            self.layers.place(
+                "all" if self._sample is not None else "call" if self._sampler.seconds >= LONG else "none"
+            )
+        self._losses, self._roots, self._rows, self._wait, self._disturbed = [], [], 0, 0.0, False
+        self._term = self._node = None
+        if step in NEWS:
+            self._tell()
+        if self._fetch.waiting:
+            self.probes.run("fetch", self._fetch.poll)
 
-    def _publish(self, schema: Schema, step: int, when: float, loss: Value, root: Value, values: list[float]) -> None:
+    def _rates(self) -> list[float]:
+        """Learning rate of each group of each optimizer that has stepped."""
+        rates = []
+        for ref in self._optimizers:
+            optimizer = ref()
+            if optimizer is not None:
+                for group in optimizer.param_groups:
+                    rate = group["lr"]
+                    rates.append(NAN if isinstance(rate, torch.Tensor) and not rate.is_cpu else float(rate))
+        return rates
+
+    def _publish(self, step: int, when: float, rates: list[float], values: list[float]) -> None:
         """One step record; in the order of the steps also when a loss is still on its way from a device."""
-        if isinstance(loss, float) and isinstance(root, float) and not self._fetch.waiting:
-            self._emit.numbers(schema, step, when, loss, root, *values)
+        shape = (len(rates), self._loader is not None, self._skipped is not None)
+        if self._schema is None or shape != self._shape:
+            self._schema, self._shape = self._step_schema(*shape), shape
+        schema, loss, root = self._schema, mean(self._losses), mean(self._roots)
+        if not self._finite and type(loss) is float:
+            self._recovered = self._recovered + 1 if loss - loss == 0.0 else 0
+            self._finite = self._recovered >= RECOVERED
+        if type(loss) is float and type(root) is float and not self._fetch.waiting:
+            self._emit.numbers(schema, step, when, loss, root, *rates, *values)
             return
-        tensors = [torch.as_tensor(value, device="cpu") for value in (loss, root)]
-        self._fetch(
-            tensors, lambda arrays: self._emit.numbers(schema, step, when, *(float(a) for a in arrays), *values)
-        )
+        device = next((value.device for value in (loss, root) if isinstance(value, torch.Tensor)), "cpu")
+        tensors = [
+            value if isinstance(value, torch.Tensor) else torch.full((), value, device=device) for value in (loss, root)
+        ]
+        term, call, batch = self._term, self.layers.call, self._batch
 
-    def _step_schema(self) -> Schema:
+        def arrived(arrays: Any) -> None:
+            numbers = [float(array) for array in arrays]
+            self._emit.numbers(schema, step, when, *numbers, *rates, *values)
+            if numbers[0] - numbers[0] != 0.0 and self._finite:
+                self._finite = False
+                self._examine(self._case(term, None, call, batch).of_loss_seen_late, step, numbers[0])
+
+        self._fetch(tensors, arrived)
+
+    def _step_schema(self, rates: int, loader: bool, scaler: bool) -> Schema:
         fields = [Field("loss.train"), Field("loss.root")]
-        if self._groups:
-            fields.append(Field("lr", self._groups))
+        if rates:
+            fields.append(Field("lr", rates))
         fields += [Field("batch.size"), Field("step.seconds")]
-        if self._loader is not None:
+        if loader:
             fields += [Field("epoch"), Field("data.wait")]
-        if self._skipped is not None:
+        if scaler:
             fields.append(Field("step.skipped"))
         return self._emit.schema("step", tuple(fields))
 
+    def _finish(self, sample: Sample, step: int, when: float) -> None:
+        self.layers.activations.put(sample, self._emit.labels)
+        sample.put("watch.every", self._sampler.every)
+        if self._sampler.cost is not None:
+            sample.put("watch.cost", self._sampler.cost)
+        sample.write(step, when)
+
+    def _tell(self) -> None:
+        self.probes.run("facts", self._news)
+
+    def _news(self) -> None:
+        loader = self._trained_on() if self._trained_on is not None else None
+        optimizers = [optimizer for ref in self._optimizers if (optimizer := ref()) is not None]
+        news = self.script.news(self._model, optimizers, loader, self.step, self._backwards, self._batches)
+        if news:
+            self._emit.event("facts", self.step, news)
+
+    # segments
+
+    def _wake(self) -> None:
+        """The first backward pass, or the first step, of this process."""
+        self.awake = True
+        self._clock = Clock(by_backward=not self.script.optimizers())
+        if not self._emit.open_segment("start", _rank()):
+            self.busy = True  # no ring to be had: nothing is measured in vain
+            return
+        while self._early:
+            when, columns = self._early.popleft()
+            self._emit.columns("val", 0, when, columns)
+        self.probes.run("facts", self.script.backward_called)
+
+    def _adopt(self, optimizer: torch.optim.Optimizer) -> None:
+        """An optimizer steps for the first time: find out what it trains."""
+        alive = [ref for ref in self._optimizers if ref() is not None]
+        if self._optimizers and not alive and self._model is not None and not self._model.holds(optimizer):
+            self._new_segment()
+        self._optimizers = [*alive, weakref.ref(optimizer)]
+        known = {id(known): known for known in (*self.script.optimizers(), optimizer)}
+        self._model = model = Model(list(self.modules.values()), known.values())
+        self.layers.adopt(model)
+        small = [parameter for parameter in model.parameters() if parameter.numel() <= CANARY]
+        self._canary = weakref.ref(small[0]) if small else None
+        if self._sample is not None:
+            self._sample.model = model
+
+    def _new_segment(self) -> None:
+        """Another model is trained, by another optimizer, and the old ones are gone: a fold, a trial of a sweep."""
+        kept = (
+            self._losses,
+            self._roots,
+            self._rows,
+            self._wait,
+            self._term,
+            self._node,
+            self._target,
+            self._trained_on,
+        )
+        self._begin()
+        (self._losses, self._roots, self._rows, self._wait, self._term, self._node, self._target, self._trained_on) = (
+            kept
+        )
+        self._backwards = self._batches = 1
+        self._emit.open_segment("start", _rank())
+        self.script.begin()
+        self.probes.run("facts", self.script.backward_called)
+
+    # what is not finite
+
+    def _loss_not_finite(self, term: Term | None, node: Any, value: float) -> None:
+        if self._finite:
+            self._finite = False
+            self._examine(self._case(term, node, self.layers.call, self._batch).of_loss, self.step + 1, value)
+
+    def _gradients_not_finite(self) -> None:
+        if self._finite and not self.script.amp:
+            self._finite = False
+            loss = self._losses[-1] if self._losses and type(self._losses[-1]) is float else None
+            case = self._case(self._term, self._node, self.layers.call, self._batch)
+            self._examine(case.of_gradients, self.step + 1, loss)
+
+    def _case(self, term: Term | None, node: Any, call: Any, batch: Any) -> Case:
+        model = self._model or Model(list(self.modules.values()), self.script.optimizers())
+        return Case(list(zip(model.names, model.parameters(), strict=False)), call, batch, term, node)
+
+    def _examine(self, work: Any, step: int, loss: Any) -> None:
+        """Find the origin and say it; no hook of ours listens meanwhile."""
+        self.busy = True
+        report: dict[str, Any] | None = {"origin": "unknown", "detail": "it could not be examined"}
+        try:
+            report = work()
+        except Exception as error:
+            self.probes.failed("autopsy", error)
+        finally:
+            self.busy = False
+        if report is None:  # large, not infinite
+            self._finite = True
+            return
+        step -= report.pop("earlier", 0)
+        data = {"layer": None, "op": None, **report, "loss": str(loss), "last_finite_step": step - 1}
+        self._emit.event("nonfinite", step, data)
+
     # the ends
 
-    def _report(self, probe: str, error: str) -> None:
+    def _switched_off(self, probe: str, error: str) -> None:
         self._emit.event("probe.failed", self.step, {"probe": probe, "error": error})
 
     def _forked(self) -> None:
@@ -254,16 +519,24 @@ class Watch:
 
     def _exit(self) -> None:
         """At the end of the interpreter: what is still under way, why the script ended, and a clean mark."""
+        if not self.awake or self.busy:
+            return
         try:
+            for term in self._pending:
+                self._unconsumed(term)
             self._fetch.poll()
+            self._tell()
             error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
             if error is not None:
                 text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-                self._emit.event(
-                    "exception",
-                    self.step,
-                    {"type": type(error).__name__, "message": str(error), "traceback": text[-8000:]},
-                )
+                data = {"type": type(error).__name__, "message": str(error), "traceback": text[-TRACEBACK:]}
+                self._emit.event("exception", self.step, data)
             self._emit.close()
         except Exception as problem:
             self.probes.failed("exit", problem)
+
+
+def _rank() -> int:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank()
+    return int(os.environ.get("RANK", "0"))

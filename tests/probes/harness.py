@@ -64,14 +64,14 @@ class Recorded:
         return found[0]
 
 
-def make_boot(job: Path, budget: float = 0.01, ring_bytes: int = 8 << 20) -> Path:
+def make_boot(job: Path, budget: float = 0.01, ring_bytes: int = 8 << 20, rings: list[str] | None = None) -> Path:
     """JOB with its boot folder and ring folder; gives back the boot folder."""
     boot = job / "boot"
     boot.mkdir(parents=True)
     (job / "rings").mkdir()
     (boot / "sitecustomize.py").write_bytes((PACKAGE / "boot" / "sitecustomize.py").read_bytes())
     (boot / "nnwatch").symlink_to(PACKAGE)
-    settings = {"job": str(job), "rings": [str(job / "rings")], "ring_bytes": ring_bytes, "budget": budget}
+    settings = {"job": str(job), "rings": rings or [str(job / "rings")], "ring_bytes": ring_bytes, "budget": budget}
     (boot / "settings.json").write_text(json.dumps(settings))
     return boot
 
@@ -119,18 +119,23 @@ def run(
     args: tuple[str, ...] = (),
     python: tuple[str, ...] = (),
     budget: float = 0.01,
+    rings: list[str] | None = None,
     extra: dict[str, str] | None = None,
+    more_path: str | None = None,
 ) -> Recorded:
     """Run ``script`` (its text) in a process of its own; the records of all its processes come back."""
     job = job or Path(tempfile.mkdtemp(prefix="nnwatch-test-"))
-    boot = make_boot(job, budget) if watched else None
+    boot = make_boot(job, budget, rings=rings) if watched else None
     source = job / "script"
     source.mkdir(parents=True, exist_ok=True)
     (source / "train.py").write_text(textwrap.dedent(script))
+    surroundings = environment(boot) | (extra or {})
+    if more_path is not None:
+        surroundings["PYTHONPATH"] += os.pathsep + more_path
     done = subprocess.run(
         [sys.executable, *python, "train.py", *args],
         cwd=source,
-        env=environment(boot) | (extra or {}),
+        env=surroundings,
         capture_output=True,
         text=True,
         timeout=120,

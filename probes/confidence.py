@@ -1,0 +1,104 @@
+"""What a classifier predicts: right or wrong, how sure, which classes.
+
+Logits of (N, C), (N, C, d...) with class indices or class probabilities as targets, and binary outputs of any shape.
+Of a large batch a strided part of the rows is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nnwatch.metric import CONFIDENCE_BINS
+
+from .fetch import Arrays
+from .loss import Term
+
+ELEMENTS = 65536
+"""Logits looked at, at most."""
+ROWS = 16
+"""Rows looked at, at least: with a vocabulary of 50,000 the logits of one row are already many."""
+CLASSES = 1000
+"""Above this many classes there are no counts per class."""
+SOFTMAX = ("cross_entropy", "nll_loss")
+BINARY = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
+
+
+class Prediction(NamedTuple):
+    """``accuracy`` share; ``confidence`` (2 * bins,) wrong then right; ``predicted``, ``targets`` (C,) or None."""
+
+    accuracy: float
+    confidence: NDArray[np.int64]
+    predicted: NDArray[np.int64] | None
+    targets: NDArray[np.int64] | None
+
+
+Reduce = Callable[[Arrays], Prediction | None]
+
+
+def select(term: Term) -> tuple[list[torch.Tensor], Reduce] | None:
+    """The outputs and targets to look at, and what makes a Prediction of their values; None for any other loss."""
+    output, target = term.input, term.target
+    if output is None or target is None or not output.numel() or not output.is_floating_point():
+        return None
+    if term.name in BINARY and output.shape == target.shape:
+        step = -(-output.numel() // ELEMENTS)
+        with_logits = term.name != "binary_cross_entropy"
+        parts = [output.detach().reshape(-1)[::step], target.detach().reshape(-1)[::step]]
+        return parts, lambda arrays: _binary(arrays[0], arrays[1], with_logits)
+    if term.name not in SOFTMAX or output.dim() < 2:
+        return None
+    soft = target.shape == output.shape and target.is_floating_point()
+    if not soft and (target.is_floating_point() or target.shape != output.shape[:1] + output.shape[2:]):
+        return None
+    ignored = term.option("ignore_index", 4, -100)
+    distance = _distance(output)
+    hard = target.detach().argmax(1) if soft else target.detach()
+    parts = [output.detach().movedim(1, -1).flatten(0, -2)[::distance], hard.reshape(-1)[::distance]]
+    return parts, lambda arrays: _classes(arrays[0], arrays[1].astype(np.int64), ignored)
+
+
+def _distance(output: torch.Tensor) -> int:
+    """Distance between the rows looked at."""
+    classes = output.shape[1]
+    count = output.numel() // classes
+    return max(1, count // max(ROWS, ELEMENTS // classes))
+
+
+def _classes(logits: NDArray[Any], target: NDArray[np.int64], ignored: int) -> Prediction | None:
+    kept = target != ignored
+    if not kept.all():
+        logits, target = logits[kept], target[kept]
+    if not len(target):
+        return None
+    with np.errstate(all="ignore"):
+        highest = logits.max(1)
+        sure = 1.0 / np.exp(logits - highest[:, None]).sum(1)
+    predicted = logits.argmax(1)
+    right = predicted == target
+    classes = logits.shape[1]
+    count = classes <= CLASSES
+    return Prediction(
+        float(right.mean()),
+        _histogram(sure, right),
+        np.bincount(predicted, minlength=classes) if count else None,
+        np.bincount(target, minlength=classes)[:classes] if count and target.min() >= 0 else None,
+    )
+
+
+def _binary(output: NDArray[Any], target: NDArray[Any], with_logits: bool) -> Prediction:
+    with np.errstate(all="ignore"):
+        one = 1.0 / (1.0 + np.exp(-output)) if with_logits else output
+        right = (one > 0.5) == (target > 0.5)
+        return Prediction(float(right.mean()), _histogram(np.maximum(one, 1.0 - one), right), None, None)
+
+
+def _histogram(sure: NDArray[Any], right: NDArray[np.bool_]) -> NDArray[np.int64]:
+    with np.errstate(invalid="ignore"):
+        place = np.nan_to_num(sure * CONFIDENCE_BINS, nan=0.0).astype(np.int64).clip(0, CONFIDENCE_BINS - 1)
+    place += right * CONFIDENCE_BINS
+    return np.bincount(place[np.isfinite(sure)], minlength=2 * CONFIDENCE_BINS)

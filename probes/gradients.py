@@ -1,0 +1,40 @@
+"""Gradient norms as the optimizer sees them, after clipping and unscaling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from .fetch import Arrays, Fetch
+
+Done = Callable[[np.ndarray, float], None]
+
+
+def norms(parameters: Sequence[torch.Tensor], fetch: Fetch, done: Done) -> None:
+    """L2 norm of each parameter's gradient, NaN where it has none, and of all of them together.
+
+    ``done(each, whole)`` gets float64 (len(parameters),) and a float. A sharded gradient gives the norm of its
+    local part: adding the parts up needs the other ranks, and a probe never waits for them.
+    """
+    places: list[int] = []
+    gradients: list[torch.Tensor] = []
+    for place, parameter in enumerate(parameters):
+        gradient = parameter.grad
+        if gradient is None:
+            continue
+        if gradient.is_sparse:
+            gradient = gradient.coalesce().values()
+        places.append(place)
+        gradients.append(gradient.to_local() if hasattr(gradient, "to_local") else gradient)
+    if not gradients:
+        return
+    each = np.full(len(parameters), np.nan)
+
+    def reduce(arrays: Arrays) -> None:
+        each[places] = arrays[0]
+        done(each, float(np.sqrt(np.square(arrays[0], dtype=np.float64).sum())))
+
+    with torch.no_grad():
+        fetch([torch.stack(torch._foreach_norm(gradients))], reduce)

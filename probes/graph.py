@@ -1,0 +1,103 @@
+"""Reading autograd's graph: which operation stood at a pole, which one can have spoiled these gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from typing import Any
+
+import torch
+
+NODES = 20000
+"""Nodes looked at, at most."""
+SUSPECTS = {
+    "Sqrt": "the derivative of sqrt is infinite at 0",
+    "Pow": "the derivative of a power below 1 is infinite at 0",
+    "Std": "the derivative of a standard deviation of 0 is not a number",
+    "Acos": "the derivative of acos is infinite at -1 and 1",
+    "Asin": "the derivative of asin is infinite at -1 and 1",
+}
+"""Operations, by the name of their node, that can be finite forward and not backward."""
+
+
+def nodes(root: Any) -> list[Any]:
+    """The graph below ``root``: operations from the latest to the earliest, then the leaves."""
+    seen, queue = {root}, [root]
+    for node in queue:
+        for below, _ in node.next_functions:
+            if below is not None and below not in seen and len(seen) < NODES:
+                seen.add(below)
+                queue.append(below)
+    return sorted(queue, key=lambda node: 1 if hasattr(node, "variable") else -node._sequence_nr())
+
+
+def operation(node: Any) -> str:
+    """``"Sqrt"`` for a SqrtBackward0."""
+    return str(type(node).__name__).rstrip("0123456789").removesuffix("Backward")
+
+
+def pole(root: Any) -> tuple[str, str] | None:
+    """The first operation that stood at a pole, and how, by what autograd saved for it: log 0, x / 0.
+
+    Only before backward(), which frees what was saved.
+    """
+    if root is None:
+        return None
+    for node in reversed([node for node in nodes(root) if not hasattr(node, "variable")]):
+        name = operation(node)
+        try:
+            if name in ("Log", "Log2", "Log10"):
+                times = int((node._saved_self <= 0).sum())
+                if times:
+                    return name.lower(), f"{name.lower()} of a number that is not positive, {times} times"
+            elif name == "Div" and isinstance(node._saved_other, torch.Tensor):
+                times = int((node._saved_other == 0).sum())
+                if times:
+                    return "div", f"a division by 0, {times} times"
+            elif name in ("Sqrt", "Rsqrt", "Exp", "Reciprocal"):
+                times = int((~torch.isfinite(node._saved_result)).sum())
+                if times:
+                    return name.lower(), f"the result of {name.lower()} is not finite, {times} times"
+        except (AttributeError, RuntimeError):  # not saved, or already freed
+            continue
+    return None
+
+
+def suspect(root: Any, names: Mapping[int, str], bad: Set[str]) -> tuple[str | None, str | None, str]:
+    """After a backward pass that spoiled the gradients of ``bad``: (bad parameter nearest to the loss, operation, why).
+
+    A gradient that is not finite spoils everything below it, so the culprit reaches bad parameters only. Where
+    operations of more than one kind are possible, none is named. ``names`` of parameters by id().
+    """
+    if root is None:
+        return None, None, ""
+    found = nodes(root)
+    below: dict[Any, tuple[bool, bool]] = {}  # does it reach (a good, a bad) parameter
+    nearest: str | None = None
+    for node in reversed(found):
+        leaf = getattr(node, "variable", None)
+        if leaf is not None:
+            name = names.get(id(leaf))
+            below[node] = (name is not None and name not in bad, name in bad)
+            continue
+        children = [child for child, _ in node.next_functions if child is not None]
+        reached = [below.get(child, (False, False)) for child in children]
+        below[node] = (any(good for good, _ in reached), any(spoilt for _, spoilt in reached))
+        for child in children:
+            name = names.get(id(getattr(child, "variable", None)))
+            if name in bad:
+                nearest = name
+    kinds = {
+        operation(node)
+        for node in found
+        if below[node] == (False, True) and operation(node) in SUSPECTS and not _whole_power(node)
+    }
+    if len(kinds) != 1:
+        return nearest, None, f"one of {', '.join(sorted(kinds)).lower()}" if kinds else ""
+    kind = kinds.pop()
+    return nearest, kind.lower(), SUSPECTS[kind]
+
+
+def _whole_power(node: Any) -> bool:
+    """x ** 2 and the like, whose derivative is finite."""
+    exponent = getattr(node, "_saved_exponent", None)
+    return isinstance(exponent, int | float) and exponent >= 1

@@ -1,0 +1,116 @@
+"""What is measured at one sampled step, gathered until the step closes and all of it has arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from . import confidence, gradients, inputs
+from .emit import Column, Emitter
+from .fetch import Fetch
+from .loss import Term
+from .model import Model
+from .weights import Snapshot
+
+
+class Sample:
+    """The record of one sampled step. ``model`` is set as soon as an optimizer has shown what is being trained."""
+
+    def __init__(self, fetch: Fetch, emit: Emitter) -> None:
+        self.model: Model | None = None
+        self.gradient = 0.0
+        """L2 norm of the gradients seen so far; NaN or infinite when one of them is. Late on a device."""
+        self._fetch = fetch
+        self._emit = emit
+        self._columns: list[Column] = []
+        self._wide: dict[str, NDArray[np.float64]] = {}
+        self._asked = False
+        self._snapshots: dict[int, tuple[Snapshot, list[int]]] = {}
+
+    @property
+    def has_gradients(self) -> bool:
+        return self._asked
+
+    def put(self, metric: str, value: Any, labels: int = 0) -> None:
+        self._columns.append((metric, labels, value))
+
+    def _put_places(self, metric: str, places: Sequence[int], values: NDArray[np.float64]) -> None:
+        """Values of some of the parameters; the others (of another optimizer, without a gradient) stay NaN."""
+        assert self.model is not None
+        if metric not in self._wide:
+            self._wide[metric] = np.full(len(self.model.names), np.nan)
+        self._wide[metric][list(places)] = values
+
+    def outputs(self, term: Term) -> None:
+        """Accuracy, confidence and targets of the training batch."""
+        selected = confidence.select(term)
+        if selected is not None:
+            parts, reduce = selected
+
+            def done(prediction: confidence.Prediction | None) -> None:
+                if prediction is None:
+                    return
+                self.put("accuracy.train", prediction.accuracy)
+                self.put("confidence.train", prediction.confidence)
+                if prediction.targets is not None:
+                    self.put("target.count", prediction.targets)
+                if prediction.predicted is not None:
+                    self.put("predicted.count", prediction.predicted)
+
+            self._fetch(parts, lambda arrays: done(reduce(arrays)))
+        if term.target is not None and term.target.is_floating_point():
+            inputs.moments("target", term.target, self._fetch, self.put)
+
+    def gradients(self, optimizer: torch.optim.Optimizer) -> None:
+        """Norms of what this optimizer is about to use, or has just used."""
+        if getattr(optimizer, "grad_scale", None) is not None:
+            return  # a fused optimizer unscales by itself: what is there now is not what it uses
+        parameters, places = self._of(optimizer)
+        self._asked = True
+
+        def done(each: NDArray[np.float64], whole: float) -> None:
+            self._put_places("grad.norm.layer", places, each)
+            with np.errstate(over="ignore"):
+                self.gradient = float(np.hypot(self.gradient, whole))
+
+        gradients.norms(parameters, self._fetch, done)
+
+    def weights_before(self, optimizer: torch.optim.Optimizer) -> None:
+        parameters, places = self._of(optimizer)
+        if parameters:
+            self._snapshots[id(optimizer)] = Snapshot(parameters), places
+
+    def weights_after(self, optimizer: torch.optim.Optimizer) -> None:
+        snapshot, places = self._snapshots.pop(id(optimizer), (None, []))
+
+        def done(norm: NDArray[np.float64], ratio: NDArray[np.float64]) -> None:
+            self._put_places("weight.norm", places, norm)
+            self._put_places("update.ratio", places, ratio)
+
+        if snapshot is not None:
+            snapshot.compare(self._fetch, done)
+
+    def _of(self, optimizer: torch.optim.Optimizer) -> tuple[list[torch.Tensor], list[int]]:
+        """The optimizer's parameters and their places among the model's names."""
+        assert self.model is not None
+        index = self.model.index
+        held = [p for group in optimizer.param_groups for p in group["params"] if id(p) in index]
+        return held, [index[id(p)] for p in held]
+
+    def write(self, step: int, when: float) -> None:
+        """Publish the record once everything that was asked for has arrived."""
+
+        def done(_: Any) -> None:
+            if self.model is not None and self._wide:
+                labels = self._emit.labels(self.model.names, self.model.notes)
+                if "grad.norm.layer" in self._wide:
+                    self.put("grad.norm", self.gradient)
+                for metric, values in self._wide.items():
+                    self.put(metric, values, labels)
+            self._emit.columns("sample", step, when, self._columns)
+
+        self._fetch([], done)

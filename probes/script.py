@@ -1,0 +1,107 @@
+"""What becomes known about the script while it runs, told as ``facts`` events when it is news."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from . import facts
+from .loss import Term
+from .model import Model
+from .source import Line, Rounds, lines, rounds
+
+SETTLED = 10
+"""Steps after which the number of backward passes per step is believed."""
+
+
+class Script:
+    """Gathers; ``news`` gives what has not been told yet, in the words of the facts table."""
+
+    def __init__(self) -> None:
+        self.compiled = False
+        self.amp = False
+        self.loss: dict[str, Any] | None = None
+        self._made: weakref.WeakValueDictionary[int, torch.optim.Optimizer] = weakref.WeakValueDictionary()
+        self._lines: dict[int, list[Line]] = {}
+        self._rounds: Rounds | None = None
+        self._val_rows: int | None = None
+        self._told: dict[str, Any] = {}
+        self.path = sys.argv[0] if sys.argv else ""
+
+    def begin(self) -> None:
+        """A new segment: everything is news again, and the loops are looked at anew."""
+        self.loss = self._rounds = self._val_rows = None
+        self._told.clear()
+
+    def optimizer_made(self, optimizer: torch.optim.Optimizer) -> None:
+        self._made[id(optimizer)] = optimizer
+        self._lines[id(optimizer)] = lines()
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """All that are alive, whether they have stepped or not."""
+        return list(self._made.values())
+
+    def backward_called(self) -> None:
+        """The first backward pass of a segment: the loops around it say how long the training will be."""
+        made = [line for number in self._made for line in self._lines.get(number, [])]
+        self._rounds = rounds(made)
+
+    def loss_called(self, term: Term) -> None:
+        self.loss = facts.loss(term, lines())
+
+    def validated(self, loader: Any) -> None:
+        if self._val_rows is None and loader is not None:
+            self._val_rows = facts.rows(loader)
+
+    def news(
+        self,
+        model: Model | None,
+        optimizers: Sequence[torch.optim.Optimizer],
+        loader: Any,
+        step: int,
+        backwards: int,
+        batches: int,
+    ) -> dict[str, Any]:
+        """Facts that are new or have changed; ``backwards`` passes, ``batches`` of the training loader so far."""
+        known = facts.process(self.path) | (self.loss or {})
+        if model is not None:
+            known |= facts.model(model)
+        if optimizers:
+            known["optimizers"] = facts.optimizers((o, self._lines.get(id(o), [])) for o in optimizers)
+        known["train_rows"] = facts.rows(loader) if loader is not None else None
+        known["val_rows"] = self._val_rows
+        known["amp"], known["compiled"] = self.amp, self.compiled
+        known["distributed"] = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if step >= SETTLED:
+            known |= self._plan(loader, step, backwards, batches, len(optimizers))
+        news = {key: value for key, value in known.items() if value is not None and self._told.get(key) != value}
+        self._told |= news
+        return news
+
+    def _plan(self, loader: Any, step: int, backwards: int, batches: int, optimizers: int) -> dict[str, Any]:
+        """Planned steps from the rounds of the loops and the steps that a round has been making so far."""
+        plan: dict[str, Any] = {}
+        if optimizers < 2:
+            plan["accumulation"] = max(1, round(backwards / step))
+        try:
+            length = len(loader) if loader is not None else None
+        except TypeError:
+            length = None
+        if length and batches:
+            plan["steps_per_epoch"] = max(1, round(length * _ratio(step, batches)))
+        if self._rounds is not None:
+            made = batches if self._rounds.loader else backwards / max(1, optimizers)
+            if made:
+                plan["planned_steps"] = max(1, round(self._rounds.times * _ratio(step, made)))
+                plan["planned_from"] = self._rounds.said
+        return plan
+
+
+def _ratio(steps: int, rounds: float) -> float:
+    """Steps a round: a whole number, or one over one; counted in the middle of an accumulation it is a little off."""
+    ratio = steps / rounds
+    return float(round(ratio)) if ratio > 0.75 else 1 / round(1 / ratio)

@@ -1,0 +1,306 @@
+"""The watched run is the user's run, bit for bit, and nothing of ours stays in it."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+
+import pytest
+
+from .harness import run
+
+SCRIPT = """
+    import hashlib, io, json, sys
+    assert "torch" not in sys.modules and "numpy" not in sys.modules
+    import torch, torch.nn as nn, torch.nn.functional as F
+    from torch.utils.data import DataLoader, TensorDataset
+    torch.manual_seed(3)
+    {model}
+    loader = DataLoader(TensorDataset(x, y), batch_size=16, shuffle=True)
+    losses = []
+    for epoch in range(5):
+        model.train()
+        for a, b in loader:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(a).flatten(0, -2), b.flatten())
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            losses.append(loss.item())
+        model.eval()
+        with torch.no_grad():
+            losses.append(F.cross_entropy(model(x).flatten(0, -2), y.flatten()).item())
+    digest = hashlib.sha256()
+    for value in model.state_dict().values():
+        digest.update(value.numpy().tobytes())
+    draws = [torch.rand(()).item(), __import__("random").random(), float(__import__("numpy").random.rand())][:1]
+    print(json.dumps([losses, digest.hexdigest(), draws, sys.argv[1:], __name__]))
+"""
+MODELS = {
+    "mlp": """
+    model = nn.Sequential(nn.Linear(20, 32), nn.ReLU(inplace=True), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 5))
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    x, y = torch.randn(96, 20), torch.randint(0, 5, (96,))
+    """,
+    "cnn": """
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.3), nn.Conv2d(8, 8, 3),
+                          nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    x, y = torch.randn(96, 3, 12, 12), torch.randint(0, 5, (96,))
+    """,
+    "transformer": """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = nn.Embedding(30, 16)
+            layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.2, batch_first=True)
+            self.encoder = nn.TransformerEncoder(layer, 2)
+            self.head = nn.Linear(16, 30)
+        def forward(self, tokens):
+            mask = nn.Transformer.generate_square_subsequent_mask(tokens.shape[1])
+            return self.head(self.encoder(self.embed(tokens), mask=mask, is_causal=True))
+    model = Net()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    tokens = torch.randint(0, 30, (96, 9))
+    x, y = tokens[:, :-1], tokens[:, 1:]
+    """,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_bit_identical(name):
+    script = textwrap.dedent(SCRIPT).replace("{model}", textwrap.dedent(MODELS[name]))
+    bare = run(script, watched=False, args=("--lr", "3"))
+    watched = run(script, args=("--lr", "3"))
+    assert bare.returncode == watched.returncode == 0, watched.stderr
+    assert watched.printed() == bare.printed()
+    assert watched.stdout == bare.stdout
+    assert watched.stderr == bare.stderr
+    assert len(watched.steps("loss.train")) == 30
+    assert len(watched.steps("act.std")) > 18  # it was looked at closely all the while
+    assert not [event for event in watched.events if event["name"] == "probe.failed"]
+
+
+SURROUNDINGS = """
+    import copy, io, json, os, pickle, sys
+    import torch, torch.nn as nn, torch.nn.functional as F
+    from torch.utils.data import DataLoader, Dataset
+    from torch.utils.checkpoint import checkpoint
+
+    class Rows(Dataset):
+        def __len__(self):
+            return 64
+        def __getitem__(self, i):
+            generator = torch.Generator().manual_seed(i)
+            return torch.randn(6, generator=generator), i % 3
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.act, self.b = nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)
+            self.saved = None
+        def forward(self, x):
+            h = self.act(self.a(x))
+            if self.saved == "now":                       # in the middle of a sampled pass
+                self.saved = (pickle.dumps(self), copy.deepcopy(self))
+            return self.b(F.relu(h))
+
+    def hooks(module):
+        return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in module.modules())
+
+    @torch.jit.script
+    def scripted(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(a, b) + F.mse_loss(a, a)
+
+    def main():
+        torch.manual_seed(0)
+        net = Net()
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        loader = DataLoader(Rows(), batch_size=8, num_workers=1)
+        out = {}
+        for x, y in loader:
+            optimizer.zero_grad()
+            if out.get("steps", 0) == 4:
+                net.saved = "now"
+            F.cross_entropy(net(x), y).backward()
+            optimizer.step()
+            out["steps"] = out.get("steps", 0) + 1
+            out.setdefault("armed", 0)
+            out["armed"] += hooks(net)
+            file = io.BytesIO()
+            torch.save(net, file)
+            out["left"] = hooks(net) + hooks(torch.load(io.BytesIO(file.getvalue()), weights_only=False))
+            out["copied"] = hooks(copy.deepcopy(net))
+        data, copied = net.saved
+        out["inside"] = hooks(pickle.loads(data)) + hooks(copied)
+        # a model that raises in a sampled pass, then goes on
+        try:
+            net(torch.zeros(2, 5))
+        except RuntimeError:
+            out["raised"] = True
+        out["after_error"] = len(net.act._forward_hooks)
+        out["modes"] = torch._C._len_torch_function_stack()
+        # reentrant checkpoint: a backward inside the backward
+        for _ in range(3):
+            optimizer.zero_grad()
+            x = torch.randn(8, 6, requires_grad=True)
+            h = checkpoint(lambda v: net.act(net.a(v)), x, use_reentrant=True)
+            F.cross_entropy(net.b(h), torch.zeros(8).long()).backward()
+            optimizer.step()
+            out["steps"] += 1
+        out["scripted"] = scripted(torch.zeros(2, 3), torch.tensor([0, 1])).item()
+        out["script_module"] = torch.jit.script(net.a)(torch.zeros(2, 6)).shape[0]
+        out["traced"] = torch.jit.trace(net.act, torch.zeros(2, 6))(torch.ones(2, 6)).sum().item()
+        out["vmap"] = torch.func.vmap(lambda v, t: F.mse_loss(v, t))(torch.ones(3, 2), torch.zeros(3, 2)).tolist()
+        pid = os.fork()
+        if pid == 0:
+            F.cross_entropy(net(torch.randn(8, 6)), torch.zeros(8).long())
+            os._exit(0)
+        out["child"] = os.waitpid(pid, 0)[1]
+        out["pickled"] = pickle.loads(pickle.dumps(Rows())).__class__.__module__
+        out["function"] = pickle.loads(pickle.dumps(F.cross_entropy)) is F.cross_entropy
+        import threading
+        out["threads"] = threading.active_count()
+        print(json.dumps(out))
+
+    if __name__ == "__main__":
+        main()
+"""
+
+
+@pytest.mark.slow
+def test_saving_copying_forking_scripting_go_on_as_before():
+    done = run(SURROUNDINGS)
+    assert done.returncode == 0, done.stderr
+    out = done.printed()
+    assert out["armed"] > 0  # there were hooks, and none of them went along or stayed
+    assert out["left"] == out["copied"] == out["inside"] == out["after_error"] == out["modes"] == 0
+    assert out["raised"]
+    assert done.steps("loss.train") == list(range(1, out["steps"] + 1))
+    assert out["scripted"] == pytest.approx(1.0986, abs=1e-3)
+    assert (out["script_module"], out["traced"], out["vmap"]) == (2, 12.0, [1.0] * 3)
+    assert out["child"] == 0
+    assert out["pickled"] == "__main__"
+    assert out["function"]
+    assert out["threads"] == 1
+    assert len(done.segments) == 1  # neither the workers nor the child opened a ring
+    assert not [event for event in done.events if event["name"] == "probe.failed"]
+
+
+FAULTY = """
+    import importlib, json, sys
+    import torch, torch.nn as nn, torch.nn.functional as F
+    from torch.utils.data import DataLoader, TensorDataset
+
+    def broken(*args, **kwargs):
+        raise ValueError("planted")
+
+    def train():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        loader = DataLoader(TensorDataset(torch.randn(40, 4), torch.randint(0, 2, (40,))), batch_size=8)
+        losses = []
+        for epoch in range(3):
+            for x, y in loader:
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(x), y)
+                loss.backward()
+                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                losses.append(loss.item())
+            model.eval()
+            with torch.no_grad():
+                losses.append(F.cross_entropy(model(x), y.clone()).item())
+            model.train()
+        return losses
+
+    out = [train()]
+    for name in sys.argv[1:]:
+        module, *path, last = name.split(".")
+        owner = importlib.import_module("nnwatch.probes." + module)
+        for part in path:
+            owner = getattr(owner, part)
+        kept = getattr(owner, last)
+        setattr(owner, last, broken)
+        out.append(train())
+        setattr(owner, last, kept)
+    print(json.dumps(out))
+"""
+PLANTS = {
+    "loss": "watch.scalar",
+    "validation": "validation.confidence.select",
+    "confidence": "sample.confidence.select",
+    "gradients": "sample.gradients.norms",
+    "weights": "sample.Snapshot",
+    "inputs": "watch.inputs.moments",
+    "activations": "activations.strided",
+    "loader": "watch.Watch._note_iterator",
+    "clip": "watch.Watch._look_at_canary",
+    "facts": "script.facts.process",
+    "sample": "sample.Sample.write",
+    "backward": "watch.inputs.rows",
+    "step": "emit.Emitter.numbers",
+}
+
+
+def test_a_failing_probe_is_switched_off_and_training_goes_on():
+    done = run(FAULTY, args=tuple(PLANTS.values()))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    first, *others = done.printed()
+    assert others == [first] * len(PLANTS)
+    failed = {e["data"]["probe"]: e["data"]["error"] for e in done.events if e["name"] == "probe.failed"}
+    assert failed == dict.fromkeys(PLANTS, "ValueError: planted")
+
+
+def test_the_boot_file_is_out_of_the_way(tmp_path):
+    """The switch, a sitecustomize and a module nnwatch of the user's own, and where the probes cannot work."""
+    probe = """
+        import json, sys
+        import torch
+        print(json.dumps([hasattr(torch.autograd.backward, "__wrapped__"), type(torch.__spec__.loader).__module__]))
+    """
+    on = run(probe)
+    assert on.printed() == [True, run(probe, watched=False).printed()[1]]
+    (hello,) = (on.job / "hello").iterdir()
+    assert json.loads(hello.read_text())["error"] is None
+    assert json.loads(hello.read_text())["torch"].startswith("2.")
+    assert run(probe, extra={"NNWATCH_DISABLE": "1"}).printed()[0] is False
+    assert run(probe, python=("-I",)).printed()[0] is False
+
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "sitecustomize.py").write_text("import sys\nsys.hidden = __file__\n")
+    (tmp_path / "script").mkdir()
+    (tmp_path / "script" / "nnwatch.py").write_text("mine = 1\n")
+    (tmp_path / "script" / "probes.py").write_text("mine = 2\n")
+    done = run(
+        """
+        import json, sys
+        import torch, nnwatch, probes
+        x = torch.ones(2, requires_grad=True)
+        x.sum().backward()
+        print(json.dumps([sys.hidden[-16:], sys.modules["sitecustomize"].__file__[-22:], nnwatch.mine, probes.mine,
+                          hasattr(torch.autograd.backward, "__wrapped__")]))
+        """,
+        job=tmp_path,
+        more_path=str(tmp_path / "theirs"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.printed()[1:] == ["theirs/sitecustomize.py"[-22:], 1, 2, True]
+    assert len(done.steps("loss.train")) == 1
+
+
+def test_no_room_for_a_ring_means_no_watching(tmp_path):
+    done = run(
+        """
+        import torch
+        x = torch.ones(2, requires_grad=True)
+        for _ in range(3):
+            torch.nn.functional.mse_loss(x, torch.zeros(2)).backward()
+        print(1)
+        """,
+        rings=[str(tmp_path / "missing")],
+    )
+    assert (done.returncode, done.stderr, done.printed()) == (0, "", 1)
