@@ -49,7 +49,9 @@ def number(x: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as a person would say it: 0.3 %, 41 %, 130 %, 3,400 times."""
-    if share >= 10:
-        return f"{share:,.0f} times"
     return f"{100 * share:.2g} %" if abs(share) < 0.995 else f"{100 * share:.0f} %"
+
+
+def of_size(ratio: float) -> str:
+    """A change against what it changes: "41 % of its size", "3,400 times its size"."""
+    return f"{ratio:,.0f} times its size" if ratio >= 10 else f"{percent(ratio)} of its size"

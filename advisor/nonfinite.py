@@ -11,7 +11,7 @@ import numpy as np
 from nnwatch.frame import Evidence
 
 from .context import Context
-from .finding import Abstain, number
+from .finding import Abstain, number, of_size
 from .window import finite, median
 
 RECOVERED = 10
@@ -89,5 +89,5 @@ def growth(at: Context, step: int) -> Growth | None:
     with suppress(Abstain):
         ratio = at.peak(at.view("update.ratio").before(step + 1).last(20))
     if ratio is not None and ratio[0] > 0.1:
-        signs.append(f"step {ratio[1]} moved {ratio[2]} by {100 * ratio[0]:.2g} % of its size")
+        signs.append(f"step {ratio[1]} moved {ratio[2]} by {of_size(ratio[0])}")
     return Growth(tuple(signs), ratio) if signs else None

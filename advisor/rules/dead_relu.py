@@ -37,6 +37,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         initialisation and the scale of the input. Then start again: dead units rarely revive. If it stays, let them
         leak.
     """
+    if at.has("loss.train") and not np.isfinite(at.loss.scalar[-1]):
+        raise Abstain("the net computes no numbers any more")
     view = at.view("act.dead")
     dead, layer = at.dead
     if not layer:

@@ -109,7 +109,7 @@ def _never_moved(at: Context, limit: Mapping[str, float]) -> Found | None:
     names = [names[i] for i in still]
     return Found(
         "error",
-        f"{len(names)} weight matrices have not moved in {at.step} steps: {_some(names)}",
+        f"in {at.step} steps these weight matrices have not moved at all: {_some(names)}",
         ("their gradient and their change were exactly 0 at every sampled step, while others moved",),
         at.track.segment.first_step + 1,
         (Evidence("update.ratio", 0.0, None, "change at every sampled step", 1, at.step, names[0]),),

@@ -9,7 +9,7 @@ import numpy as np
 from nnwatch.frame import Evidence, Severity
 
 from ..context import Context
-from ..finding import Found, number, percent
+from ..finding import Found, number, of_size, percent
 from ..learning_rate import LOWER, lower_remedy
 from ..nonfinite import growth, onset
 from ..rule import Rule
@@ -52,8 +52,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     now, first = at.recent_loss(), at.initial_loss
     return Found(
         severity,
-        f"one step moved {layer} by {percent(peak)} of its size (reference {percent(large)})",
-        (f"step {step} changed {layer} by {percent(peak)} of its size", outcome),
+        f"one step moved {layer} by {of_size(peak)} (reference {percent(large)})",
+        (f"step {step} changed {layer} by {of_size(peak)}", outcome),
         step,
         (
             Evidence("update.ratio", peak, large, "largest update of a weight matrix", step, step, layer),

@@ -39,7 +39,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         return None
     part = "input" if first.origin == "input" else "targets"
     bad = first.data.get("bad_samples")
-    which = f"; bad samples of the batch: {bad}" if bad else ""
+    which = f": samples {', '.join(map(str, bad[:5]))} of the batch" if isinstance(bad, list) and bad else ""
     tensor = "x" if first.origin == "input" else "y"
     return Found(
         "fatal",
@@ -48,7 +48,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         first.step,
         (last_finite(at, first.step),),
         (
-            Remedy(CLEAN, f"the data set as it is → without the samples of step {first.step} that are not finite",
+            Remedy(CLEAN, f"the batch of step {first.step} → without its bad samples, or with them repaired",
                    restart(at, first.step)),
             Remedy(GUARD, f"no check → assert torch.isfinite({tensor}).all() over the whole data set",
                    "it names the bad rows before the first step"),

@@ -67,9 +67,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if not now < then:
         return None
     compared = [_compare(at, int(e), best) for e in last]
-    if not all(at.exceeds(c.z, limit["z"]) for c in compared):
+    z = sorted(c.z for c in compared)[1 if at.open else 0]  # all three raise it, two keep it
+    if not at.exceeds(z, limit["z"]):
         return None
-    z, samples = min(c.z for c in compared), compared[-1].samples
+    samples = compared[-1].samples
     fell, noise = _accuracy(at, best, last)
     severity: Severity = "error" if fell > 2 * noise else "warn"
     if fell < -noise or samples < limit["samples"] or not all(c.paired for c in compared):
@@ -81,7 +82,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         severity,
         f"val loss {number(worst)}, best {number(float(ev.loss[best]))} at step {best_step} ({percent(rise)} higher)",
         (
-            f"the last three evaluations are each worse on {samples} samples ({same} ones), z = {number(z)} or more",
+            f"the last three evaluations are worse on {samples} samples ({same} ones): z = {number(z)}",
             f"the training loss still falls: {number(then)} then, {number(now)} now",
         ),
         best_step,

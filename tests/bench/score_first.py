@@ -144,8 +144,10 @@ FAULTY = [
              f"(nn.Linear(64, 64), nn.Sigmoid())], nn.Linear(64, 10))\n{sgd(0.1)}", ("vanishing-gradient",)),
     Scenario("20 sigmoids, adam", "model = nn.Sequential(nn.Linear(64, 64), nn.Sigmoid(), *[m for _ in range(19) for m "
              f"in (nn.Linear(64, 64), nn.Sigmoid())], nn.Linear(64, 10))\n{adam(1e-3)}", ("vanishing-gradient",)),
-    Scenario("overfit, 200 rows", f"model = mlp(256)\n{adam(1e-3)}\nxt, yt, epochs = xt[:200], yt[:200], 120",
+    Scenario("overfit, 60 rows", f"model = mlp(256)\n{adam(1e-3)}\nxt, yt, epochs = xt[:60], yt[:60], 120",
              ("overfitting",)),
+    Scenario("overfit, 200 rows, 20 wrong", f"model = mlp(256)\n{adam(1e-3)}\nxt, yt, epochs = xt[:200], "
+             "yt[:200], 120\nyt[:20] = torch.randint(0, 10, (20,))", ("overfitting",)),
     Scenario("overfit, 30 % wrong labels", f"model = mlp(256)\n{adam(1e-3)}\nwrong = torch.rand(len(yt)) < 0.3\n"
              "yt[wrong] = torch.randint(0, 10, (int(wrong.sum()),))\nepochs = 40", ("overfitting",)),
     Scenario("exception", f"model = mlp()\n{adam(1e-3)}\nyt[700] = 10", ("crashed",)),
