@@ -69,8 +69,7 @@ def run(words: list[str]) -> int:
     asked = command.request(words)
     options = asked.options
     headless = options.headless or not command.has_screen()
-    if asked.why:
-        print(f"nnwatch: {asked.why}", file=sys.stderr)
+    greeting = f"nnwatch: {asked.why}\n" if asked.why else ""
     job = jobs.prepare(
         asked.command,
         python=asked.python,
@@ -84,10 +83,11 @@ def run(words: list[str]) -> int:
     from . import launch
 
     if headless:
-        code = launch.watch(job)
+        code = launch.watch(job, greeting)
         return launch.die_like(code) if code else _verdict_code(job, options.fail_on)
     from .screen import live
 
+    print(greeting, end="", file=sys.stderr)
     code = live(job)
     return code or _verdict_code(job, options.fail_on)
 

@@ -15,6 +15,8 @@ _WAIT = 0.1
 """Longest wait of a ``read`` in seconds."""
 _PATIENCE = 3.0
 """Seconds without a connection after which it is called lost: a monitor that died is back within them."""
+_SILENT = 60.0
+"""Seconds after which a file that does not grow is called lost: a monitor adds to it every second."""
 _CHUNK = 1 << 18
 
 
@@ -25,6 +27,7 @@ class FileSource:
         self._reader = Reader(path)
         self._follow = follow
         self._ended = False
+        self._grew = time.monotonic()
         self.lost: str | None = None
         """Why no more will come although the run has not ended; None while all is well."""
 
@@ -36,9 +39,14 @@ class FileSource:
             self.lost = f"{self._reader.path} cannot be read any more: {error.strerror}"
             frames = []
         self._ended = self._ended or any(isinstance(frame, End) for frame in frames)
-        if not frames and not self._ended:
+        now = time.monotonic()
+        if frames:
+            self._grew, self.lost = now, None
+        elif not self._ended:
             if not self._follow:
                 self.lost = self.lost or "the recording stops here, without the run's end"
+            elif now - self._grew > _SILENT:
+                self.lost = f"nothing was added to {self._reader.path} for {now - self._grew:.0f} s"
             time.sleep(_WAIT)
         return frames
 

@@ -26,7 +26,8 @@ from .runs import Card, Process, RunError, write_json
 _FORWARDED = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
 _SAME_SIGNAL = 0.1
 """Seconds within which one sender's second signal is the same one (it was sent to the process and to its group)."""
-_TICK = 0.2
+_TICK = 0.1
+"""Seconds between two looks at pending signals."""
 _LAST_WORDS = 15.0
 """Seconds the monitor has for its summary after the command has ended."""
 _RESTARTS = 5
@@ -44,7 +45,8 @@ class _Voice:
     def __init__(self) -> None:
         self._waiting = b""
 
-    def say(self, text: bytes) -> None:
+    def say(self, text: bytes = b"") -> None:
+        """Write what waits, and this."""
         self._waiting = (self._waiting + text)[-self._MOST :]
         try:
             while self._waiting and select.select([], [2], [], 0)[1]:
@@ -56,18 +58,19 @@ class _Voice:
 class _Monitor:
     """The monitor process, started again when it dies: the same session goes on."""
 
-    def __init__(self, job: Path) -> None:
+    def __init__(self, job: Path, voice: _Voice) -> None:
         self._job = job
+        self._voice = voice
         self._restarts = 0
         self._started = self._not_before = 0.0
         self._process: subprocess.Popen[bytes] | None = None
-        self._pipe = -1
-        self._voice = _Voice()
+        self.pipe = -1
+        """Readable when the monitor has something to say; -1 when there is none."""
         self._start()
 
     def _start(self) -> None:
-        self._pipe, ours = os.pipe()
-        os.set_blocking(self._pipe, False)
+        self.pipe, ours = os.pipe()
+        os.set_blocking(self.pipe, False)
         os.set_blocking(ours, False)
         env = {key: value for key, value in os.environ.items() if key not in _NOT_FOR_US} | _ONE_THREAD
         self._started = time.monotonic()
@@ -93,16 +96,16 @@ class _Monitor:
 
     def relay(self) -> bool:
         """Copy what the monitor said. False once it has nothing more to say."""
-        if self._pipe < 0:
+        if self.pipe < 0:
             return False
         try:
-            while text := os.read(self._pipe, 1 << 16):
+            while text := os.read(self.pipe, 1 << 16):
                 self._voice.say(text)
         except BlockingIOError:
-            self._voice.say(b"")
+            self._voice.say()
             return True
-        os.close(self._pipe)
-        self._pipe = -1
+        os.close(self.pipe)
+        self.pipe = -1
         return False
 
     def keep(self) -> None:
@@ -123,25 +126,29 @@ class _Monitor:
 
     def finish(self, interrupts: set[signal.Signals]) -> None:
         """Wait until it has written its summary, but not for ever, and no longer than the user cares to."""
+        while signal.sigtimedwait(interrupts, 0) is not None:
+            pass  # what ended the command has reached us as well
         deadline = time.monotonic() + _LAST_WORDS
         while self._process is not None and time.monotonic() < deadline:
             said_all = not self.relay()
             if said_all and self._process.poll() in (None, 0):
                 break
             self.keep()
-            if signal.sigtimedwait(interrupts, 0.02) is not None:
+            _sleep(0.02, self.pipe)
+            if signal.sigtimedwait(interrupts, 0) is not None:
                 break
-        self._voice.say(b"")
+        self._voice.say()
 
 
-def watch(job: Path) -> int:
+def watch(job: Path, greeting: str = "") -> int:
     """Run the command of a prepared job to its end. Returns its exit code, or minus the signal it died of.
 
-    Raises RunError if it cannot be started. Signals that are not ignored stay blocked in this process.
+    ``greeting`` is a line for the user. Raises RunError if it cannot be started. Signals that are not ignored stay
+    blocked in this process.
     """
     card = Card.load(job / "job.json")
     signals = {number for number in _FORWARDED if signal.getsignal(number) is not signal.SIG_IGN}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals | {signal.SIGCHLD})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     # A parent may have left SIGCHLD ignored; the kernel would then throw the exit status away.
     on_child = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
@@ -152,23 +159,36 @@ def watch(job: Path) -> int:
         raise RunError(f"{card.command[0]}: cannot be started: {error.strerror}") from None
     card.launcher, card.trainer = Process.of(os.getpid()), Process.of(trainer.pid)
     card.save(job / "job.json")
-    monitor = _Monitor(job)
+    voice = _Voice()
+    voice.say(greeting.encode())
+    monitor = _Monitor(job, voice)
+    pidfd = os.pidfd_open(trainer.pid)
     last: dict[tuple[int, int], float] = {}
     while trainer.poll() is None:
-        info = signal.sigtimedwait(signals | {signal.SIGCHLD}, _TICK)
-        # si_code > 0: the kernel sent it, for the terminal, to the whole process group.
-        if info is not None and info.si_signo != signal.SIGCHLD and info.si_code <= 0 and info.si_pid != trainer.pid:
+        _sleep(_TICK, pidfd, monitor.pipe)
+        # Only ever asked with a timeout of 0: with another one, Python hands out an uninitialised siginfo when it
+        # was stopped (Ctrl+Z) for longer than that.
+        while (info := signal.sigtimedwait(signals, 0)) is not None:
+            # si_code > 0: the kernel sent it, for the terminal, to the whole process group.
+            if info.si_code > 0 or info.si_pid == trainer.pid:
+                continue
             sender, now = (info.si_signo, info.si_pid), time.monotonic()
             if now - last.get(sender, -1.0) > _SAME_SIGNAL:
                 trainer.send_signal(info.si_signo)
             last[sender] = now
         monitor.keep()
+    os.close(pidfd)
     code: int = trainer.returncode
     end = {"exit": code if code >= 0 else None, "signal": -code if code < 0 else None, "time": time.time()}
     with contextlib.suppress(OSError):
         write_json(job / "exit.json", end)
     monitor.finish(signals)
     return code
+
+
+def _sleep(seconds: float, *wake: int) -> None:
+    """Until one of the files ``wake`` is readable (-1 stands for none), at most ``seconds``."""
+    select.select([fd for fd in wake if fd >= 0], [], [], seconds)
 
 
 def _start(job: Path, card: Card, mask: set[Any], on_child: Any) -> subprocess.Popen[bytes]:

@@ -231,6 +231,8 @@ class Monitor:
         for line in headline(Summary(self._history, self.card)):
             self._say(line)
         self._alerts.finish()
+        for text in self._later:  # too late for the session, whose last frame is the end
+            self._say(text)
 
     def _leave(self) -> None:
         """The launcher may go; viewers get the rest."""

@@ -71,7 +71,7 @@ class Summary:
         if self.history.end is not None:
             return self.history.end.status
         state = self.card.state
-        if state == "elsewhere":
+        if state in ("elsewhere", "recorded"):
             return "running" if time.time() - self.history.last_time < _SILENT else "lost"
         return "running" if state == "running" else "lost"
 

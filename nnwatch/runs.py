@@ -103,9 +103,11 @@ class Card:
 
     @property
     def state(self) -> str:
-        """``running``, ``elsewhere``, ``lost`` or how it ended: ``finished``, ``failed``, ``killed``."""
+        """``running``, ``elsewhere``, ``lost``, ``recorded``, or how it ended: ``finished``, ``failed``, ``killed``."""
         if self.end is not None:
             return str(self.end.get("status", "lost"))
+        if not self.id:  # a session whose card is not there
+            return "recorded"
         place = here()
         if self.host != place["host"] or (self.boot == place["boot"] and self.namespace != place["namespace"]):
             return "elsewhere"

@@ -10,12 +10,14 @@ from typing import Any, Literal
 from . import command, launch, plain, runs
 from .client import FileSource, SocketSource
 from .control import Control
+from .frame import Run
 from .history import History
 from .report import Summary
 from .runs import Card, RunError
-from .session import SessionError
+from .session import Reader, SessionError
 
 Mode = Literal["live", "attach", "replay"]
+_BEGINNING = 1 << 16
 _START = 20.0
 """Seconds a detached launcher has to start the command."""
 
@@ -71,8 +73,6 @@ def show(card: Card, mode: Mode) -> int:
     if mode == "attach" and card.state == "running" and Path(card.socket).exists():
         source = SocketSource(card.socket)
     else:
-        if not running:
-            summary(card)  # a file that holds no run is told of before a screen opens
         source = _file(card, follow=running)
     history = _open(source, mode, card, None)
     if mode == "attach" and command.has_screen():
@@ -97,13 +97,17 @@ def summary(card: Card) -> Summary:
         for frame in frames:
             history.apply(frame)
     source.close()
-    if history.run is None:
-        raise RunError(f"{card.session}: no run can be read from it, its beginning is missing or damaged")
     return Summary(history, card)
 
 
 def _file(card: Card, *, follow: bool) -> FileSource:
+    """The session as a source; a file that holds no run is told of before anything opens."""
     try:
+        reader = Reader(card.session)
+        begins = reader.read(_BEGINNING)
+        reader.close()
+        if not any(isinstance(frame, Run) for frame in begins) and not (follow and not begins):
+            raise RunError(f"{card.session}: no run can be read from it, its beginning is missing or damaged")
         return FileSource(card.session, follow=follow)
     except SessionError as error:
         raise RunError(str(error)) from None

@@ -1,0 +1,157 @@
+"""Real runs for the tests of the doors: an own home for each, and a trainer that fills a ring without torch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nnwatch.frame import Block, Frame
+from nnwatch.history import History
+from nnwatch.runs import Card
+from nnwatch.session import Reader
+
+TRAINER = '''
+"""Writes STEPS records into a ring as the probes would, one each PAUSE seconds, then ends as END says."""
+import json, os, signal, struct, sys, time
+steps, pause, end = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
+boot = os.environ["PYTHONPATH"].split(os.pathsep)[0]
+settings = json.load(open(boot + "/settings.json"))
+sys.path.insert(0, boot)
+from nnwatch.ring import Writer
+start = int(open("/proc/self/stat").read().rsplit(")", 1)[1].split()[19])
+size = int(os.environ.get("RING", settings["ring_bytes"]))
+ring = Writer(f"{settings['rings'][0]}/{os.getpid()}-{start}.ring", size, os.getpid(), start)
+rank = int(os.environ.get("RANK", 0))
+ring.set_rank(rank)
+ring.declare({"kind": "segment", "segment": 0, "rank": rank, "reason": "start", "first_step": 0, "time": time.time()})
+ring.declare({"kind": "schema", "id": 1, "name": "step", "fields": [["loss.train", 1, 0], ["lr", 1, 0]]})
+ring.event({"name": "facts", "segment": 0, "step": 0, "time": time.time(), "data": {"planned_steps": steps}})
+for step in range(1, steps + 1):
+    ring.write(1, struct.pack("<qqd2f", 0, step, time.time(), 1 / step, 0.1))
+    if pause:
+        time.sleep(pause)
+print("trained", flush=True)
+if end == "close":
+    ring.close()
+elif end.startswith("exit"):
+    os._exit(int(end[4:]))
+else:
+    os.kill(os.getpid(), getattr(signal, end))
+'''
+
+
+class Home:
+    """A place of its own for sessions, registry and scripts; commands run in it as a user would run them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONUNBUFFERED", "PYTHONPATH", "VIRTUAL_ENV")}
+        self.env = kept | {
+            "XDG_STATE_HOME": str(folder / "state"),
+            "NNWATCH_HOME": str(folder / "sessions"),
+            "OMP_NUM_THREADS": "1",
+        }
+        self.script("trainer.py", TRAINER)
+
+    def script(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    def start(self, *words: str, **options) -> subprocess.Popen[str]:
+        """``nnwatch WORDS``, started."""
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        env = self.env | options.pop("env", {})
+        command = [sys.executable, "-m", "nnwatch", *map(str, words)]
+        return subprocess.Popen(command, cwd=self.folder, env=env, **(pipes | options))
+
+    def nnwatch(self, *words: str, timeout: float = 60, **options) -> subprocess.CompletedProcess[str]:
+        """``nnwatch WORDS``, to its end."""
+        given = options.pop("input", None)
+        if given is not None:
+            options["stdin"] = subprocess.PIPE
+        process = self.start(*words, **options)
+        out, err = process.communicate(given, timeout=timeout)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def cards(self) -> list[Card]:
+        """Cards of the registry, oldest first."""
+        found = [Card.load(path) for path in (self.folder / "state").glob("nnwatch/jobs/*/job.json")]
+        return sorted(found, key=lambda card: card.started)
+
+    def job(self, card: Card) -> Path:
+        return self.folder / "state" / "nnwatch" / "jobs" / card.id
+
+    def running(self, steps=1):
+        """The card of the newest job, once its monitor has recorded ``steps`` steps."""
+
+        def look():
+            cards = self.cards()
+            if not cards or cards[-1].monitor is None or not Path(cards[-1].session).exists():
+                return None
+            return cards[-1] if history(cards[-1].session).last_step >= steps else None
+
+        return until(look)
+
+    def session(self) -> Path:
+        """The only session there is."""
+        [path] = (self.folder / "sessions").glob("*.nnw")
+        return path
+
+
+def until(look, seconds: float = 20.0):
+    """What ``look`` returns, as soon as it is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+    return found
+
+
+def frames(session: str | Path) -> list[Frame]:
+    reader = Reader(session)
+    try:
+        return reader.read()
+    finally:
+        reader.close()
+
+
+def history(session):
+    known = History()
+    for frame in frames(session):
+        known.apply(frame)
+    return known
+
+
+def steps(session: str | Path, rank: int = 0) -> list[int]:
+    """Every step recorded, in the order of the file."""
+    known = history(session)
+    return [step for (_, r), track in sorted(known.tracks.items()) if r == rank for step in track["loss.train"].steps]
+
+
+def blocks(found: list[Frame]) -> int:
+    return sum(frame.count for frame in found if isinstance(frame, Block))
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def fill(file: int) -> None:
+    """Write until nothing more goes in: a full disk, or a pipe that nobody reads."""
+    try:
+        while True:
+            os.write(file, b"x" * 512)
+    except OSError:
+        pass
+
+
+needs_tmpfs = pytest.mark.skipif(os.getuid() != 0, reason="needs to mount a small file system")
