@@ -48,8 +48,8 @@ def _not_optimized(at: Context) -> Found | None:
     names = [str(name) for name in at.facts.get("unoptimized") or ()]
     if not names:
         return None
-    known = len(at.view("weight.norm").names) if at.has("weight.norm") else 0
-    most = known > 0 and len(names) > known / 2
+    known = set(at.view("weight.norm").names) if at.has("weight.norm") else set()
+    most = bool(known) and len(names) > len(known.union(names)) / 2
     severity: Severity = "watch" if most else "error"
     declare = Remedy(DECLARE, f"{_some(names)} → requires_grad_(False)", "this finding is gone and the step is faster")
     add = Remedy(
@@ -92,7 +92,8 @@ def _never_moved(at: Context, limit: Mapping[str, float]) -> Found | None:
         return None
     ratios = at.view("update.ratio")
     names = ratios.names
-    matrices = [i for i in at.matrices if "expert" not in names[i]]
+    declared = set(at.facts.get("frozen") or ())
+    matrices = [i for i in at.matrices if names[i] not in declared and "expert" not in names[i]]
     newest = ratios.values[-1, matrices]
     suspects = [i for i, last in zip(matrices, newest, strict=True) if last == 0]
     if not suspects or len(ratios.steps) < limit["samples"]:

@@ -39,6 +39,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     What to do
         Divide the rate by three, or use ReduceLROnPlateau (factor 0.3, patience 5), or plan a cosine to the end.
     """
+    if at.multi_opt:
+        raise Abstain("two optimizers play against each other: a flat loss is no sign")
     if not at.has("lr"):
         raise Abstain("the learning rate is not measured")
     if not at.lr_steady or at.cyclic:

@@ -40,7 +40,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         three standard errors, the loss (median of three) over 10 % higher, and the training loss lower than at the
         best. It speaks about ten evaluations late and was never wrong on 24 healthy runs, where patience and
         gap rules were wrong on 4 to 24; the best checkpoint makes the delay cost nothing. Without the same
-        samples in the same order, or with fewer than 200, it is *watch*. It is an error when the accuracy fell too.
+        samples in the same order, or with fewer than 200, it is *watch*. It is an error when the accuracy fell too. It
+        takes three evaluations to raise it and three to clear it.
 
     When it is a false alarm
         Validation run in train mode, or with another preprocessing. Where only the loss rises and the accuracy still
@@ -60,14 +61,14 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if len(after) < 3:
         return None
     last = after[-3:]
-    rise = median(ev.loss[last]) / float(ev.loss[best]) - 1
+    rise = float(np.max(ev.loss[last]) if at.open else np.median(ev.loss[last])) / float(ev.loss[best]) - 1
     if float(ev.loss[best]) <= 0 or not at.exceeds(rise, limit["rise"]):
         return None
     then, now = _train(at, best), _train(at, int(last[-1]))
     if not now < then:
         return None
     compared = [_compare(at, int(e), best) for e in last]
-    z = sorted(c.z for c in compared)[1 if at.open else 0]  # all three raise it, two keep it
+    z = max(c.z for c in compared) if at.open else min(c.z for c in compared)  # three to raise it, three to clear it
     if not at.exceeds(z, limit["z"]):
         return None
     samples = compared[-1].samples
@@ -171,5 +172,6 @@ RULE = Rule(
     "Notes T24-35, B53-57. 44 small runs: the paired test found 20 of 20, 0 of 24 false alarms; a gap rule has 24.",
     check,
     {"z": 3, "rise": 0.1, "samples": 200},
+    votes=(1, 1),
     goal=True,
 )
