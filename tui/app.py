@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, ClassVar, Literal, Protocol
 
 from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.screen import Screen
 
 from nnwatch.advisor.verdict import Verdict, verdict
@@ -16,7 +16,8 @@ from nnwatch.history import History
 
 from .column import Columns
 from .draw.raster import Symbols
-from .feed import Feed, Source
+from .feed import Feed, Nothing, Source
+from .keys import KEYS
 from .lens import Lens
 from .messages import Changed, Go, Notice
 from .moment import Moment, Timeline
@@ -31,13 +32,15 @@ from .screens.overview import Overview
 from .screens.room import NEEDED, Room
 from .screens.runs import RunRow, RunsScreen
 from .screens.system import SystemScreen
-from .state import FROZEN, REPLAY, State, state
+from .state import FROZEN, NOTHING_OPEN, REPLAY, State, state
 from .view import View
 from .widgets.status import SCREENS
 
 Mode = Literal["live", "attach", "replay"]
 
 _TICK = 0.12
+_EVERY_STEP = ("loss.train", "lr", "step.seconds")
+"""Metrics with one record a step: the first that is there says which steps there are."""
 _GRACE = 10.0
 """Seconds that a script has to end after the interrupt, and after the SIGTERM that follows."""
 
@@ -53,8 +56,9 @@ class Control(Protocol):
 class NnwatchApp(App[str]):
     """``run()`` returns how it was left: ``detach``, ``stop``, ``kill``, ``left`` or ``open:PATH``; ``history`` stays.
 
-    ``mode`` is ``live`` for the terminal that started the run, ``attach`` for others, ``replay`` from step 0.
-    After "stop" or "kill" the screen stays until the run has ended, or until that is clearly not going to happen.
+    ``source`` None opens on the list of runs. ``mode`` is ``live`` for the terminal that started the run, ``attach``
+    for others, ``replay`` from step 0. After "stop" or "kill" the screen stays until the run has ended, or until
+    that is clearly not going to happen.
     """
 
     CSS_PATH = "app.tcss"
@@ -70,42 +74,11 @@ class NnwatchApp(App[str]):
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny-x"), (NEEDED[0], "-narrow"), (80, "-normal"), (120, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-tiny-y"), (NEEDED[1], "-short"), (30, "-tall")]  # noqa: RUF012
     ENABLE_COMMAND_PALETTE = True
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(
-                str(i),
-                f"room('{name}')",
-                "Screens" if i == 1 else name,
-                show=i == 1,
-                key_display="1-7",
-                tooltip=f"Screen: {name}",
-            )
-            for i, name in enumerate(SCREENS, 1)
-        ),
-        Binding(
-            "space",
-            "pause",
-            "Freeze",
-            key_display="space",
-            tooltip="Live: freeze the view, data go on; replay: play and pause",
-        ),
-        Binding("comma", "step(-1)", "Step back", show=False, tooltip="One step back"),
-        Binding("full_stop", "step(1)", "Step", show=False, tooltip="One step on"),
-        Binding("less_than_sign", "finding(-1)", "Finding", key_display="< >", tooltip="To the finding before"),
-        Binding("greater_than_sign", "finding(1)", "Next finding", show=False, tooltip="To the next finding"),
-        Binding("home", "start", "Start", show=False, tooltip="To the first step"),
-        Binding("end", "end", "End", show=False, tooltip="To the newest step; live again"),
-        Binding("at", "goto", "Go to step", show=False, tooltip="Go to a step by its number"),
-        Binding("left_square_bracket", "speed(-1)", "Slower", show=False, tooltip="Replay more slowly"),
-        Binding("right_square_bracket", "speed(1)", "Faster", show=False, tooltip="Replay faster"),
-        Binding("question_mark", "keys", "Help", key_display="?", tooltip="All keys of this place"),
-        Binding("colon", "command_palette", "Commands", show=False, tooltip="Command palette"),
-        Binding("q,ctrl+q", "quit", "Quit", key_display="q", tooltip="Leave; asks when that would touch the training"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
     def __init__(
         self,
-        source: Source,
+        source: Source | None,
         mode: Mode = "live",
         control: Control | None = None,
         list_runs: Callable[[], list[RunRow]] | None = None,
@@ -114,13 +87,13 @@ class NnwatchApp(App[str]):
     ) -> None:
         super().__init__()
         self.title = title
-        self.mode_of_use = mode
         self.control = control
         self.list_runs = list_runs
         self.symbols: Symbols = "ascii" if (_ascii_terminal() if ascii is None else ascii) else "braille"
-        self.feed = Feed(source)
+        self.open = source is not None
+        self.feed = Feed(source or Nothing())
         self.columns = Columns()
-        self.moment = Moment(replay=mode == "replay")
+        self.moment = Moment(replay=mode == "replay" and self.open)
         self.lens = Lens()
         self.clock: Callable[[], float] = monotonic
         self.animation_level = "none"
@@ -134,10 +107,17 @@ class NnwatchApp(App[str]):
     def history(self) -> History:
         return self.feed.history
 
+    def run(self, *args: Any, **options: Any) -> str | None:
+        """Show the screen until it is left. Raises RuntimeError when it broke; what was wrong is printed then."""
+        action = super().run(*args, **options)
+        if self.return_code:
+            raise RuntimeError("the screen broke off, see above")
+        return action
+
     def on_mount(self) -> None:
         self.set_class(self.symbols == "ascii", "-ascii")
         self.feed.start()
-        self.switch_mode("overview")
+        self.switch_mode("overview" if self.open else "runs")
         self.set_interval(_TICK, self.tick)
         self.call_after_refresh(self.tick)
 
@@ -147,7 +127,7 @@ class NnwatchApp(App[str]):
     def tick(self) -> None:
         """Let time pass and show the moment."""
         room = self._room()
-        if room is None:
+        if room is None or self._exit:  # the widgets of an app that is being left go one by one
             return
         with self.feed.lock:
             self._timeline = self._current_timeline()
@@ -160,13 +140,16 @@ class NnwatchApp(App[str]):
     def _room(self) -> Room | None:
         """The screen in sight, below any dialog."""
         return next(
-            (screen for screen in reversed(self.screen_stack) if isinstance(screen, Room) and screen.is_mounted), None
+            (screen for screen in reversed(self.screen_stack) if isinstance(screen, Room) and screen.ready), None
         )
 
     def _current_timeline(self) -> Timeline:
         track = self.history.main
-        series = max(track.values(), key=len, default=None) if track is not None else None
-        return Timeline(series.steps, series.times) if series is not None else Timeline()
+        if not track:
+            return Timeline()
+        known = [track[name] for name in _EVERY_STEP if name in track]
+        series = known[0] if known else max(track.values(), key=len)
+        return Timeline(series.steps, series.times)
 
     def _view(self) -> View:
         history, timeline, moment = self.history, self._timeline, self.moment
@@ -191,6 +174,8 @@ class NnwatchApp(App[str]):
 
     def _state(self, step: int) -> State:
         """What happens now; at an earlier moment, only that it is one."""
+        if not self.open:
+            return NOTHING_OPEN
         if self.moment.step is not None and (step < self._timeline.head or not self.moment.replay):
             return REPLAY if self.moment.replay else FROZEN
         return state(self.history, self.feed.source.lost, self.feed.caught_up.is_set())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from threading import Event, Lock, Thread
+from time import sleep
 from typing import Protocol
 
 from nnwatch.frame import Frame
@@ -22,6 +23,19 @@ class Source(Protocol):
         """Frames that are new; waits at most 0.1 s, empty when there are none. Raises nothing."""
 
     def close(self) -> None: ...
+
+
+class Nothing:
+    """The source when no run is open."""
+
+    lost: str | None = None
+
+    def read(self) -> list[Frame]:
+        sleep(0.1)
+        return []
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class Feed:

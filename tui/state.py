@@ -23,6 +23,7 @@ class State(NamedTuple):
     next: str = ""
 
 
+NOTHING_OPEN = State("opening", "·", "NO RUN OPEN", Ink.INFO, "no run is open", "7 lists the runs; Enter opens one")
 REPLAY = State("past", "▶", "REPLAY", Ink.INFO)
 FROZEN = State("past", "‖", "FROZEN", Ink.WARN)
 """An earlier moment is shown: how the run ended later does not belong there."""
@@ -40,8 +41,10 @@ def last_words(history: History, most: int) -> list[str]:
 
 
 def _signal_name(number: int | None) -> str:
+    if number is None:
+        return "unknown signal"
     try:
-        return Signals(number or 0).name
+        return Signals(number).name
     except ValueError:
         return f"signal {number}"
 

@@ -33,7 +33,17 @@ class Room(Screen[None]):
     """Subclasses name themselves, yield their body and may do more than redraw their cells in ``look``."""
 
     name_of: ClassVar[str] = ""
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "app.quit", "Quit", show=False)]
+    ready = False
+    """Whether its widgets are there."""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "app.quit", "Quit", show=False, tooltip="Leave, or copy what is selected"),
+        # before lists and texts take them: the moment is the same on every screen
+        Binding("home", "app.start", "Start", show=False, priority=True, tooltip="To the first step"),
+        Binding("end", "app.end", "End", show=False, priority=True, tooltip="To the newest step; live again"),
+    ]
+
+    def on_mount(self) -> None:
+        self.ready = True
 
     def compose(self) -> ComposeResult:
         yield Status(self.name_of, self.app.title)

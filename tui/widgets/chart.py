@@ -94,9 +94,9 @@ class Chart(Cells, can_focus=True):
     def draw(self, view: View, grid: Grid) -> None:
         have = [(curve, column) for curve in self.curves if (column := view.column(curve.column)) is not None]
         have = [(curve, column) for curve, column in have if column.until(view.seen)]
-        self._legend(view, grid, have)
         if not have:
-            self._buckets = None
+            self._buckets = self._scale = None
+            self._legend(view, grid, have)
             self._empty(view, grid)
             return
         first = min(int(column.steps[0]) for _, column in have)
@@ -104,6 +104,7 @@ class Chart(Cells, can_focus=True):
         lines = [line for curve, column in have for line in self._lines(curve, column, x, view)]
         limits = self._limits(lines)
         self._scale = scale(self.kind or self._fitting(*limits), *limits, self._scale)
+        self._legend(view, grid, have)
         standing = (view.until is not None and view.step < view.seen) or view.moment.standing
         plot(
             grid,

@@ -31,7 +31,7 @@ class Keys(Cells):
 
     def draw(self, view: View, grid: Grid) -> None:
         bindings = self.wanted()
-        last = [binding for binding in bindings if binding.action in _ALWAYS]
+        last = sorted((b for b in bindings if b.action in _ALWAYS), key=lambda b: _ALWAYS.index(b.action))
         room = grid.width - sum(len(self._label(binding)) + 2 for binding in last)
         x = 0
         self._spans: list[tuple[int, int, str]] = []

@@ -1,0 +1,482 @@
+"""Every screen and every key, under Textual's pilot."""
+
+import asyncio
+
+import pytest
+from textual.widgets import DataTable, Input
+
+from nnwatch.frame import Console, End, Run
+from nnwatch.tui.screens.advisor import Page
+from nnwatch.tui.screens.help import Help
+from nnwatch.tui.screens.leave import Leave
+from nnwatch.tui.screens.runs import RunRow
+from nnwatch.tui.widgets.chart import Chart
+from nnwatch.tui.widgets.findings import FindingTree
+from nnwatch.tui.widgets.heat_table import HeatTable
+
+from .driving import Training, lines, opened, press, settle, text
+from .sessions import SESSIONS, START, Frames, block
+
+RUNS = [
+    RunRow("digits-1", "running", START, 1200, 2.3, "error learning rate too high", "/a/digits-1.nnw"),
+    RunRow("digits-0", "finished", START, None, None, "", "/a/digits-0.nnw"),
+]
+
+
+async def test_the_overview_says_what_is_wrong_and_what_to_change():
+    async with opened("faulty") as (app, _):
+        shown = lines(app)
+        assert shown[0].startswith("● RUNNING  digits-1121-1104  step 1,200")
+        assert shown[1].startswith("✗ ERROR learning rate too high")
+        assert "→ SGD(lr=0.1 → 0.0035) at train.py:41" in shown[2]
+        assert shown[-1].rstrip().endswith("? Help  q Quit")
+        for word in (
+            "accuracy",
+            "learning rate",
+            "update/weight",
+            "87 × guide",
+            "gradient norm",
+            "samples/s",
+            "ETA",
+            "of a step",
+        ):
+            assert word in text(app)
+
+
+async def test_the_loss_has_eleven_lines_at_80_by_24():
+    async with opened("healthy") as (app, _):
+        assert app.screen.query_one("#loss", Chart).size.height >= 11
+
+
+async def test_the_wide_overview_has_charts_for_the_other_metrics():
+    async with opened("overfitting", size=(140, 40)) as (app, _):
+        assert all(chart.display and chart.size.height >= 6 for chart in app.screen.query(Chart))
+        assert "1 overview  2 layers  3 confidence" in lines(app)[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("1", ["loss", "train"]),
+        ("2", ["27 layers, worst first", "update", "blocks.5.relu"]),
+        ("3", ["overconfident", "█ right", "▒ wrong"]),
+        ("4", ["learning rate too high (head.weight)", "↳ ! warn dead units", "Do this", "2 rules could not judge"]),
+        ("5", ["this machine", "GPU: no NVIDIA driver", "seconds a step", "waiting for data"]),
+        ("6", ["what the script printed", "loading 50,000 images", "step 1200: val loss"]),
+        ("7", ["digits-0", "✓ finished", "error learning rate too high"]),
+    ],
+)
+async def test_digits_open_the_screens(key, words):
+    async with opened("faulty", size=(100, 30), list_runs=lambda: RUNS) as (app, pilot):
+        await press(app, pilot, key)
+        await app.workers.wait_for_complete()
+        await settle(app, pilot)
+        for word in words:
+            assert word in text(app)
+
+
+async def test_moving_the_cursor_is_scrubbing_on_every_screen():
+    async with opened("faulty") as (app, pilot):
+        await press(app, pilot, "left", "h", "h")
+        step = app.moment.step
+        assert 0 < step < 1200
+        assert text(app).startswith("‖ FROZEN")
+        await press(app, pilot, "l")
+        assert app.moment.step > step
+        await press(app, pilot, "6")
+        assert "step 1200: val loss" not in text(app)
+        await press(app, pilot, "end")
+        assert app.moment.step is None
+        assert "step 1200: val loss" in text(app)
+
+
+async def test_space_freezes_live_while_data_flow():
+    source = Frames(SESSIONS["faulty"]())
+    async with opened("faulty", source=source) as (app, pilot):
+        await press(app, pilot, "space")
+        steps = range(1201, 1241)
+        source.waiting.append(block(1, steps, [START + 50.0] * 40, [[2.0, 0.1, 64, 0.02, 0.001]] * 40))
+        while app.history.last_step < 1240:
+            await pilot.pause(0.01)
+        await settle(app, pilot)
+        assert "FROZEN at step 1,200  +40 steps, End = live" in text(app)
+        await press(app, pilot, "end")
+        assert "step 1,240" in lines(app)[0]
+        assert "FROZEN" not in text(app)
+
+
+async def test_one_step_back_and_on():
+    async with opened("faulty") as (app, pilot):
+        await press(app, pilot, "comma", "comma")
+        assert app.moment.step == 1198
+        await press(app, pilot, "full_stop")
+        assert app.moment.step == 1199
+
+
+async def test_home_and_goto():
+    async with opened("faulty") as (app, pilot):
+        await press(app, pilot, "home")
+        assert app.moment.step == 0
+        await press(app, pilot, "at", *"640", "enter")
+        assert app.moment.step == 640
+        await press(app, pilot, "at", *"99999", "enter")
+        assert app.moment.step == 1200
+        await press(app, pilot, "at", *"soon", "enter")
+        assert app.moment.step == 1200
+        await press(app, pilot, "at", *"5", "escape")
+        assert app.moment.step == 1200
+
+
+async def test_to_the_findings_and_back():
+    async with opened("faulty") as (app, pilot):
+        await press(app, pilot, "less_than_sign")
+        assert app.moment.step == 60
+        await press(app, pilot, "less_than_sign", "less_than_sign")
+        assert app.moment.step == 3
+        await press(app, pilot, "less_than_sign")
+        assert app.moment.step == 3
+        await press(app, pilot, "greater_than_sign")
+        assert app.moment.step == 9
+
+
+async def test_findings_are_those_of_the_moment():
+    async with opened("faulty") as (app, pilot):
+        await press(app, pilot, "at", *"50", "enter", "4")
+        assert "too early to tell" in text(app) or "nothing wrong found" in text(app)
+        await press(app, pilot, "end")
+        assert "ERROR learning rate too high" in text(app)
+
+
+async def test_a_replay_plays_pauses_and_goes_faster():
+    async with opened("healthy", mode="replay") as (app, pilot):
+        assert app.moment.step == 0
+        assert "▶ REPLAY" in lines(app)[0]
+        for _ in range(40):
+            app.clock.now += 0.1
+            app.tick()
+        played = app.moment.step
+        assert played > 0
+        await press(app, pilot, "space")
+        app.clock.now += 5
+        await settle(app, pilot)
+        assert app.moment.step == played
+        assert "‖ paused" in text(app)
+        speed = app.moment.speed
+        await press(app, pilot, "right_square_bracket")
+        assert app.moment.speed > speed
+        await press(app, pilot, "left_square_bracket")
+        assert app.moment.speed == speed
+        await press(app, pilot, "end")
+        assert app.moment.step == 3000
+        assert "FINISHED" in lines(app)[0]
+
+
+async def test_a_replay_does_not_tell_the_end_before_it_comes():
+    async with opened("crashed", mode="replay") as (app, pilot):
+        await press(app, pilot, "at", *"100", "enter")
+        assert "AssertionError" not in text(app)
+        await press(app, pilot, "6")
+        assert "AssertionError" not in text(app)
+        await press(app, pilot, "end")
+        assert "AssertionError" in text(app)
+
+
+async def test_log_smoothing_band_and_zoom():
+    async with opened("healthy") as (app, pilot):
+        chart = app.screen.query_one("#loss", Chart)
+        await press(app, pilot, "y")
+        assert chart.text()[0].rstrip().endswith("log")
+        await press(app, pilot, "s")
+        assert "ema" not in chart.text()[0]
+        await press(app, pilot, "s", "s")
+        assert "ema 0.9" in chart.text()[0]
+        before = chart.text()
+        await press(app, pilot, "r")
+        assert chart.text() != before
+        await press(app, pilot, "plus", "plus")
+        assert app.lens.span == pytest.approx(750, rel=0.01)
+        assert "zoomed" in chart.text()[0]
+        await press(app, pilot, "shift+left")
+        assert app.lens.right is not None
+        await press(app, pilot, "minus")
+        assert app.lens.span == pytest.approx(1500, rel=0.01)
+        await press(app, pilot, "0")
+        assert app.lens.span is None
+
+
+async def test_a_click_on_the_chart_is_a_moment():
+    async with opened("healthy") as (app, pilot):
+        await pilot.click("#loss", offset=(40, 5))
+        await settle(app, pilot)
+        assert 1_000 < app.moment.step < 2_000
+
+
+async def test_not_finite_values_are_marked_where_they_begin():
+    async with opened("crashed") as (app, _):
+        assert any("✗" in line for line in app.screen.query_one("#loss", Chart).text()[1:])
+
+
+async def test_the_layer_table_sorts_filters_and_moves():
+    async with opened("faulty", size=(100, 30)) as (app, pilot):
+        await press(app, pilot, "2")
+        table = app.screen.query_one(HeatTable)
+        first = table.selected
+        await press(app, pilot, "j")
+        assert table.selected != first
+        await press(app, pilot, "k", "G")
+        last = table.selected
+        await press(app, pilot, "g")
+        assert table.selected not in (None, last)
+        await press(app, pilot, "o")
+        assert table.order == "model order"
+        assert table.text()[1].startswith("stem.weight")
+        await press(app, pilot, "l")
+        assert "▼update" in table.text()[0]
+        await press(app, pilot, "h", "h")
+        assert table.order == "worst first"
+        await press(app, pilot, "slash", *"relu", "enter")
+        assert "6 of 27 layers" in table.text()[0]
+        assert "conv" not in "".join(table.text())
+        await press(app, pilot, "slash", *"zz", "enter")
+        assert "no layer has" in "".join(table.text())
+        await press(app, pilot, "escape")
+        assert "27 layers" in table.text()[0]
+
+
+async def test_far_values_carry_a_mark_besides_their_colour():
+    async with opened("faulty", size=(100, 30)) as (app, pilot):
+        await press(app, pilot, "2")
+        assert any("!" in line for line in app.screen.query_one(HeatTable).text())
+
+
+async def test_the_advisor_shows_the_chosen_finding_and_copies_its_remedy():
+    async with opened("faulty", size=(100, 40)) as (app, pilot):
+        await press(app, pilot, "4", "c")
+        assert app.clipboard == "SGD(lr=0.1 → 0.0035) at train.py:41"
+        await press(app, pilot, "j")
+        assert "91 % of the units of blocks.5.relu never fire" in text(app)
+        await press(app, pilot, "j", "j")
+        assert "needs 3 evaluations, 1 seen" in text(app)
+        app.copy_to_clipboard("before")
+        await press(app, pilot, "c")
+        assert app.clipboard == "before"
+        await press(app, pilot, "k", "k", "k")
+        assert app.screen.query_one(FindingTree).chosen.finding.rule == "lr-too-high"
+
+
+async def test_a_rule_page_is_one_key_away():
+    async with opened("faulty", size=(100, 40)) as (app, pilot):
+        await press(app, pilot, "4", "enter")
+        assert isinstance(app.screen, Page)
+        assert "Why it matters" in text(app)
+        await press(app, pilot, "escape")
+        assert not isinstance(app.screen, Page)
+
+
+async def test_the_console_is_searched():
+    async with opened("faulty") as (app, pilot):
+        await press(app, pilot, "6", "slash", *"step 300", "enter")
+        assert "step 300: val loss" in text(app)
+        assert "loading" not in text(app)
+        await press(app, pilot, "escape")
+        assert "loading" in text(app)
+
+
+async def test_the_console_shows_no_escape_sequences():
+    frames = [*SESSIONS["waiting"](), Console(START, "\x1b[31mred\x1b[0m\rdone\r\n")]
+    async with opened("waiting", source=Frames(frames)) as (app, pilot):
+        await press(app, pilot, "6")
+        assert "red\ndone" in text(app)
+
+
+async def test_a_headless_run_says_why_its_console_is_empty():
+    run = Run("job", "1", "lab", [], "", "", START, headless=True)
+    async with opened("waiting", source=Frames([run])) as (app, pilot):
+        await press(app, pilot, "6")
+        assert "its own terminal (headless run)" in text(app)
+
+
+async def test_enter_opens_another_run():
+    async with opened("faulty", list_runs=lambda: RUNS) as (app, pilot):
+        await press(app, pilot, "7")
+        await app.workers.wait_for_complete()
+        await press(app, pilot, "j", "enter")
+        assert app.return_value == "open:/a/digits-0.nnw"
+
+
+async def test_without_a_run_the_list_comes_first():
+    from nnwatch.tui.app import NnwatchApp
+
+    app = NnwatchApp(None, "replay", list_runs=lambda: RUNS, ascii=False)
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        await app.workers.wait_for_complete()
+        await settle(app, pilot)
+        assert "NO RUN OPEN" in text(app)
+        assert app.screen.query_one(DataTable).row_count == 2
+        await press(app, pilot, "1", "7", "enter")
+    assert app.return_value == "open:/a/digits-1.nnw"
+
+
+async def test_help_lists_the_keys_and_is_searched():
+    async with opened("faulty") as (app, pilot):
+        await press(app, pilot, "question_mark")
+        assert isinstance(app.screen, Help)
+        assert "Move the cursor" in text(app)
+        await press(app, pilot, *"faster")
+        assert "Replay faster" in text(app)
+        assert "Move the cursor" not in text(app)
+        await press(app, pilot, "escape")
+        assert not isinstance(app.screen, Help)
+
+
+@pytest.mark.parametrize("key", ["ctrl+p", "colon"])
+async def test_the_palette_opens(key):
+    async with opened("faulty") as (app, pilot):
+        await press(app, pilot, key)
+        assert app.screen.query(Input)
+        await press(app, pilot, "escape")
+        await pilot.pause(0.2)
+        assert not app.screen.query(Input)
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+c", "ctrl+q"])
+async def test_an_attached_screen_just_leaves(key):
+    async with opened("faulty") as (app, pilot):
+        await press(app, pilot, key)
+        assert app.return_value == "left"
+
+
+@pytest.mark.parametrize("keys", [("enter",), ("d",)])
+async def test_detach_is_the_default(keys):
+    training = Training()
+    async with opened("faulty", mode="live", control=training) as (app, pilot):
+        await press(app, pilot, "q")
+        assert isinstance(app.screen, Leave)
+        await press(app, pilot, *keys)
+        assert (app.return_value, training.asked) == ("detach", [])
+
+
+@pytest.mark.parametrize("key", ["escape", "q", "ctrl+c"])
+async def test_one_may_stay(key):
+    training = Training()
+    async with opened("faulty", mode="live", control=training) as (app, pilot):
+        await press(app, pilot, "ctrl+c", key)
+        assert not isinstance(app.screen, Leave)
+        assert (app.return_value, training.asked) == (None, [])
+
+
+async def test_stop_interrupts_once_and_leaves_when_the_run_has_ended():
+    training, source = Training(), Frames(SESSIONS["faulty"]())
+    async with opened("faulty", mode="live", control=training, source=source) as (app, pilot):
+        await press(app, pilot, "q", "s")
+        assert (app.return_value, training.asked) == (None, ["interrupt"])
+        source.waiting.append(End(START + 60, "killed", signal=2))
+        while app.history.end is None:
+            await pilot.pause(0.01)
+        await settle(app, pilot)
+        assert (app.return_value, training.asked) == ("stop", ["interrupt"])
+
+
+async def test_a_script_that_does_not_stop_gets_sigterm_and_then_is_left():
+    training = Training()
+    async with opened("faulty", mode="live", control=training) as (app, pilot):
+        await press(app, pilot, "q", "s")
+        app.clock.now += 11
+        await settle(app, pilot)
+        assert (app.return_value, training.asked) == (None, ["interrupt", "terminate"])
+        app.clock.now += 11
+        await settle(app, pilot)
+        assert (app.return_value, training.asked) == ("stop", ["interrupt", "terminate"])
+
+
+async def test_kill():
+    training = Training()
+    async with opened("faulty", mode="live", control=training) as (app, pilot):
+        await press(app, pilot, "q", "down", "down", "enter")
+        assert training.asked == ["kill"]
+        app.clock.now += 11
+        await settle(app, pilot)
+        assert app.return_value == "kill"
+
+
+async def test_after_the_end_q_just_leaves():
+    training = Training()
+    async with opened("healthy", mode="live", control=training) as (app, pilot):
+        await press(app, pilot, "q")
+        assert (app.return_value, training.asked) == ("left", [])
+
+
+async def test_waiting_says_what_for():
+    async with opened("waiting") as (app, _):
+        assert "WAITING" in text(app)
+        assert "no backward pass yet: importing" in text(app)
+        assert "downloading the tokenizer" in text(app)
+
+
+async def test_a_crash_shows_its_last_words_and_the_finding():
+    async with opened("crashed") as (app, _):
+        assert "FAILED (exit 1)" in text(app)
+        assert "AssertionError: loss is nan" in text(app)
+        assert "assert torch.isfinite(loss)" in text(app)
+        assert "torch.sqrt(x + 1e-8)" in text(app)
+
+
+async def test_a_lost_connection_says_why_and_how_to_come_back():
+    source = Frames(SESSIONS["faulty"](), lost="the socket was closed")
+    async with opened("faulty", source=source) as (app, _):
+        assert "DISCONNECTED" in text(app)
+        assert "the socket was closed" in text(app)
+
+
+@pytest.mark.parametrize("size", [(39, 20), (60, 11), (20, 5)])
+async def test_too_small_is_one_line(size):
+    async with opened("faulty", size=size) as (app, _):
+        assert text(app).startswith("nnwatch needs 40×1")
+        assert sum(bool(line.strip()) for line in lines(app)) <= 2  # wrapped where it is narrower still
+
+
+@pytest.mark.parametrize("screen", "1234567")
+async def test_a_phone_shows_every_screen(screen):
+    async with opened("overfitting", size=(45, 20), list_runs=lambda: RUNS) as (app, pilot):
+        await press(app, pilot, screen)
+        assert "! WARN overfitting" in text(app)
+        assert "q Quit" in lines(app)[-1]
+
+
+@pytest.mark.parametrize("screen", "12345")
+async def test_ascii_has_no_other_character(screen):
+    async with opened("faulty", size=(100, 30), ascii=True) as (app, pilot):
+        await press(app, pilot, screen)
+        assert text(app).isascii()
+
+
+async def test_the_source_is_closed_and_the_history_stays():
+    source = Frames(SESSIONS["faulty"]())
+    async with opened("faulty", source=source) as (app, _):
+        pass
+    assert source.closed
+    assert app.history.last_step == 1200
+
+
+async def test_an_update_that_changes_nothing_repaints_nothing():
+    async with opened("overfitting", size=(140, 40)) as (app, _):
+        repainted = []
+        for widget in app.screen.walk_children():
+            widget.refresh = lambda *regions, widget=widget, **_: repainted.append(widget)
+        for _ in range(5):
+            app.tick()
+            await asyncio.sleep(0)
+        assert repainted == []
+
+
+async def test_an_appended_step_repaints_a_small_part_of_the_chart():
+    source = Frames(SESSIONS["healthy"]()[:-1])
+    async with opened("healthy", size=(140, 40), source=source) as (app, pilot):
+        chart, areas = app.screen.query_one("#loss", Chart), []
+        chart.refresh = lambda *regions, **_: areas.append(sum(region.area for region in regions))
+        source.waiting.append(block(1, [3001], [START + 62.1], [[0.11, 0.1, 64, 0.02, 0.001]]))
+        while app.history.last_step < 3001:
+            await pilot.pause(0.01)
+        await settle(app, pilot)
+        assert 0 < sum(areas) < chart.size.area / 8

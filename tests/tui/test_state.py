@@ -1,0 +1,75 @@
+import pytest
+
+from nnwatch.frame import Console, End, Event
+from nnwatch.history import History
+from nnwatch.tui.state import last_words, state
+
+from .sessions import START, crashed, faulty, healthy, waiting
+
+
+def told(frames):
+    history = History()
+    for frame in frames:
+        history.apply(frame)
+    return history
+
+
+def ended(status, **more):
+    return told([*waiting(), End(START + 9, status, **more)])
+
+
+@pytest.mark.parametrize(
+    ("history", "lost", "caught_up", "kind"),
+    [
+        (History(), None, False, "opening"),
+        (told(waiting()), None, True, "waiting"),
+        (told(faulty()), None, True, "running"),
+        (told(faulty()), "the monitor closed the connection", True, "disconnected"),
+        (told(healthy()), None, True, "finished"),
+        (told(healthy()), "gone", True, "finished"),
+        (told(crashed()), None, True, "failed"),
+        (ended("killed", signal=9), None, True, "killed"),
+        (ended("lost"), None, True, "lost"),
+    ],
+)
+def test_every_state_says_what_happens_and_what_to_do(history, lost, caught_up, kind):
+    now = state(history, lost, caught_up)
+    assert now.kind == kind
+    assert now.glyph
+    assert now.word
+    if kind not in ("running", "opening"):
+        assert now.what
+        assert now.next
+
+
+def test_a_crash_is_told_by_its_last_line():
+    assert state(told(crashed()), None, True).what == "AssertionError: loss is nan"
+
+
+def test_a_crash_without_an_exception_event_is_read_from_the_console():
+    text = "epoch 1\nTraceback (most recent call last):\n  File 'a'\nKeyError: 'x'\n"
+    history = told([*waiting(), Console(START + 2, text), End(START + 3, "failed", 1)])
+    assert last_words(history, 2) == ["  File 'a'", "KeyError: 'x'"]
+    assert state(history, None, True).what == "KeyError: 'x'"
+
+
+def test_a_crash_that_left_no_words_tells_its_status():
+    history = told([waiting()[0], End(START + 3, "failed", 7)])
+    assert "status 7" in state(history, None, True).what
+
+
+def test_an_exception_event_without_a_traceback_tells_its_message():
+    event = Event("exception", START, data={"type": "ValueError", "message": "bad batch"})
+    assert last_words(told([*waiting(), event]), 3) == ["bad batch"]
+
+
+@pytest.mark.parametrize(
+    ("number", "word"), [(9, "SIGKILL"), (15, "SIGTERM"), (None, "unknown signal"), (99, "signal 99")]
+)
+def test_a_signal_is_named(number, word):
+    assert word in state(ended("killed", signal=number), None, True).word
+
+
+def test_the_memory_is_suspected_after_sigkill_only():
+    assert "memory" in state(ended("killed", signal=9), None, True).what
+    assert "memory" not in state(ended("killed", signal=15), None, True).what

@@ -1,0 +1,36 @@
+"""Any keys in any order at any size, while data come: nothing raises."""
+
+import asyncio
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from .driving import opened, settle
+from .sessions import SESSIONS, Frames
+
+NAMED = """plus minus space comma full_stop less_than_sign greater_than_sign home end left_square_bracket
+right_square_bracket tab shift+tab escape enter slash at question_mark up down left right pageup pagedown
+shift+left shift+right colon"""
+KEYS = [*"1234567", *"hjklHL0ysrogGcR", *NAMED.split()]
+sizes = st.tuples(st.integers(1, 160), st.integers(1, 50))
+actions = st.lists(st.one_of(st.sampled_from(KEYS), sizes), min_size=10, max_size=40)
+
+
+async def storm(session, mode, told):
+    source = Frames(SESSIONS[session](), each=25)
+    async with opened(session, mode=mode, source=source) as (app, pilot):
+        for action in told:
+            if isinstance(action, tuple):
+                await pilot.resize_terminal(*action)
+            else:
+                await pilot.press(action)
+            app.clock.now += 0.3
+            app.tick()
+        await settle(app, pilot)
+        assert app._exception is None
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(["faulty", "overfitting", "crashed", "waiting"]), st.sampled_from(["attach", "replay"]), actions)
+def test_a_storm_of_keys_and_sizes(session, mode, told):
+    asyncio.run(storm(session, mode, told))

@@ -1,0 +1,31 @@
+"""The keys that work on every screen. Those of one screen or widget stand with it."""
+
+from __future__ import annotations
+
+from textual.binding import Binding
+
+from .widgets.status import SCREENS
+
+
+def _key(key: str, action: str, word: str, what: str, shown: str | None = None) -> Binding:
+    """``word`` stands in the bottom line if ``shown`` says as which key, ``what`` in the help."""
+    return Binding(key, action, word, show=shown is not None, key_display=shown, tooltip=what)
+
+
+KEYS = [
+    *(
+        _key(str(i), f"room('{name}')", "Screens", f"Screen: {name}", "1-7" if i == 1 else None)
+        for i, name in enumerate(SCREENS, 1)
+    ),
+    _key("space", "pause", "Freeze", "Live: freeze the view, data go on; replay: play and pause", "space"),
+    _key("comma", "step(-1)", "Step back", "One step back"),
+    _key("full_stop", "step(1)", "Step", "One step on"),
+    _key("less_than_sign", "finding(-1)", "Finding before", "To the finding before"),
+    _key("greater_than_sign", "finding(1)", "Next finding", "To the next finding"),
+    _key("at", "goto", "Go to step", "Go to a step by its number"),
+    _key("left_square_bracket", "speed(-1)", "Slower", "Replay more slowly"),
+    _key("right_square_bracket", "speed(1)", "Faster", "Replay faster"),
+    _key("colon,ctrl+p", "command_palette", "Commands", "Command palette"),
+    _key("question_mark", "keys", "Help", "All keys of this place", "?"),
+    _key("q,ctrl+q", "quit", "Quit", "Leave; asks when that would touch the training", "q"),
+]
