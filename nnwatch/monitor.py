@@ -296,7 +296,7 @@ class Monitor:
     def _tell_input(self) -> None:
         tail = "".join(text.text for text in self._history.console[-20:])
         if "EOFError: EOF when reading a line" in tail:
-            self._recorder.notice("the script asked for input, but the screen has the terminal: nnwatch run --headless")
+            self._recorder.notice("the script asked for input, but the screen had it: use `nnwatch run --headless`")
 
     def _save_card(self) -> None:
         self.card.latest = Summary(self._history, self.card).latest()

@@ -109,7 +109,11 @@ class Card:
         if not self.id:  # a session whose card is not there
             return "recorded"
         place = here()
-        if self.host != place["host"] or (self.boot == place["boot"] and self.namespace != place["namespace"]):
+        if self.host != place["host"]:
+            return "elsewhere"
+        if self.boot != place["boot"]:
+            return "lost"
+        if self.namespace != place["namespace"]:
             return "elsewhere"
         processes = (self.trainer, self.launcher, self.monitor)
         return "running" if any(p is not None and p.alive for p in processes) else "lost"

@@ -1,0 +1,273 @@
+"""The socket: every viewer gets every frame once, and none of them can harm the run."""
+
+import os
+import selectors
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nnwatch import wire
+from nnwatch.client import FileSource, SocketSource
+from nnwatch.frame import Commit, Event, FrameError, Run, pack
+from nnwatch.server import Server
+from nnwatch.session import Reader, Writer
+
+from .doors import frames, steps, until
+
+
+def event(number):
+    return Event(str(number), 0.0, data={"text": "x" * 50})
+
+
+class Job:
+    """A session that grows, its server, and the thread that turns it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.session, self.path = folder / "a.nnw", folder / "a.sock"
+        self.writer = Writer(self.session)
+        self.ready = selectors.DefaultSelector()
+        self.count = 1
+        self.writer.append([Run("a", "id", "h", [], "", "", 0.0)], Commit(0.0))
+        self.server = self._server()
+        self._stop = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._turn)
+        self._thread.start()
+
+    def _server(self):
+        reader = Reader(self.session)
+        reader.read()
+        reader.close()
+        return Server(self.path, self.session, "id", reader.number, self.writer.end, self.ready)
+
+    def _turn(self) -> None:
+        while not self._stop:
+            with self._lock:
+                for key, mask in self.ready.select(0.005):
+                    key.data(mask)
+            time.sleep(0.0005)
+
+    def grow(self, by: int) -> None:
+        with self._lock:
+            self.writer.append([event(self.count + i) for i in range(by)], Commit(0.0))
+            self.count += by
+            self.server.advance(by + 1, self.writer.end)
+
+    def restart(self) -> None:
+        """As when the monitor dies and the next one takes over."""
+        with self._lock:
+            self.server.close()
+            self.server = self._server()
+
+    def close(self) -> None:
+        self._stop = True
+        self._thread.join()
+        self.server.close()
+        self.writer.close()
+
+
+@pytest.fixture
+def job(tmp_path):
+    made = Job(tmp_path)
+    yield made
+    made.close()
+
+
+def numbers(found):
+    return [int(frame.name) for frame in found if isinstance(frame, Event)]
+
+
+def collect(source, count):
+    """Exactly ``count`` frames, however many reads they take."""
+    found: list[Any] = []
+
+    def more():
+        found.extend(source.read())
+        return len(found) >= count
+
+    if count:
+        until(more)
+    assert len(found) == count
+    return found
+
+
+def read(source, last):
+    """Numbers of the events up to ``last``."""
+    found: list[int] = []
+
+    def more():
+        found.extend(numbers(source.read()))
+        return found[-1:] == [last]
+
+    until(more)
+    return found
+
+
+def lost(source):
+    return until(lambda: source.read() == [] and source.lost)
+
+
+def test_history_then_tail_then_resume_without_gap_or_duplicate(job):
+    job.grow(500)
+    source = SocketSource(str(job.path))
+    assert read(source, 500) == list(range(1, 501))
+    job.grow(100)
+    assert read(source, 600) == list(range(501, 601))
+    job.restart()
+    job.grow(100)
+    assert read(source, 700) == list(range(601, 701))
+    assert source.lost is None
+    source.close()
+
+
+@pytest.mark.parametrize("since", [0, 1, 2, 77, 503])
+def test_a_viewer_begins_where_it_asks_to(job, since):
+    job.grow(500)
+    everything = frames(job.session)
+    source = SocketSource(str(job.path), since)
+    found = collect(source, len(everything) - since)
+    assert list(map(pack, found)) == list(map(pack, everything[since:]))
+    job.grow(1)
+    assert numbers(collect(source, 2)) == [501]
+    source.close()
+
+
+def test_what_is_not_there_is_refused_with_a_reason(job):
+    source = SocketSource(str(job.path), 10_000)
+    assert "no frame 10000" in lost(source)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(job.path))
+        connection.sendall(wire.pack(wire.Hello([99])))
+        answer, _ = wire.unpack(connection.recv(4096))
+    assert isinstance(answer, wire.Refused)
+    assert "protocol" in answer.reason
+
+
+def test_a_viewer_that_never_reads_does_not_hold_up_another(job):
+    stuck = socket.socket(socket.AF_UNIX)
+    stuck.connect(str(job.path))
+    stuck.sendall(wire.pack(wire.Hello([wire.PROTOCOL])))
+    source = SocketSource(str(job.path))
+    for i in range(1, 21):
+        job.grow(1000)
+        assert read(source, i * 1000)[-1] == i * 1000
+    assert job.server.behind
+    source.close()
+    stuck.close()
+
+
+def test_nobody_else_may_enter_and_a_removed_socket_is_made_again(job):
+    assert stat.S_IMODE(job.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(job.path.parent.stat().st_mode) == 0o700
+    job.path.unlink()
+    job.server.tend()
+    source = SocketSource(str(job.path))
+    job.grow(3)
+    assert read(source, 3) == [1, 2, 3]
+    source.close()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.booleans())
+def test_random_bytes_are_survived(tmp_path_factory, chunks, framed):
+    job = Job(tmp_path_factory.mktemp("random"))
+    try:
+        job.grow(5)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(job.path))
+            for chunk in chunks:
+                try:
+                    connection.sendall(pack(Event(chunk.hex(), 0.0)) if framed else chunk)
+                except OSError:
+                    break
+        source = SocketSource(str(job.path))
+        assert read(source, 5) == [1, 2, 3, 4, 5]
+        source.close()
+    finally:
+        job.close()
+
+
+@given(st.binary(max_size=200))
+def test_greetings_are_greetings_or_errors(data):
+    try:
+        greeting, _ = wire.unpack(data)
+    except (EOFError, FrameError):
+        return
+    assert isinstance(greeting, wire.Hello | wire.Welcome | wire.Refused)
+
+
+def test_a_path_too_long_for_a_socket_is_an_os_error(tmp_path):
+    with Path(tmp_path / "s.nnw").open("wb"):
+        pass
+    with pytest.raises(OSError, match="107"):
+        Server(tmp_path / ("x" * 120), tmp_path / "s.nnw", "id", 0, 16, selectors.DefaultSelector())
+
+
+def test_without_a_monitor_the_source_says_so_and_comes_back(job, monkeypatch):
+    monkeypatch.setattr("nnwatch.client._PATIENCE", 0.2)
+    source = SocketSource(str(job.path))
+    job.grow(2)
+    assert read(source, 2) == [1, 2]
+    job.server.close()
+    assert "no monitor answers" in lost(source)
+    job.server = job._server()
+    job.grow(1)
+    assert read(source, 3) == [3]
+    assert source.lost is None
+    source.close()
+
+
+def test_a_file_is_followed_while_it_grows_and_ends_where_it_ends(job):
+    follower, reader = FileSource(job.session, follow=True), FileSource(job.session, follow=False)
+    job.grow(300)
+    assert read(follower, 300) == read(reader, 300)
+    job.grow(1)
+    assert read(follower, 301) == [301]
+    assert "without the run's end" in lost(reader)
+    for source in (follower, reader):
+        source.close()
+
+
+VIEWER = """
+import sys, time
+from nnwatch.client import SocketSource
+source = SocketSource(sys.argv[1])
+while not source.read(): pass
+print("sees", flush=True)
+time.sleep(60)
+"""
+
+
+def test_viewers_that_are_killed_or_stopped_do_not_touch_the_run(home):
+    process = home.start("run", "trainer.py", "250", "0.01", "close")
+    card = home.running(3)
+    viewers: list[Any] = [
+        subprocess.Popen([sys.executable, "-c", VIEWER, card.socket], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for viewer, number in zip(viewers, (signal.SIGKILL, signal.SIGSTOP), strict=True):
+        assert viewer.stdout.readline() == "sees\n"
+        os.kill(viewer.pid, number)
+    source = SocketSource(card.socket)
+    seen = []
+    while process.poll() is None:
+        seen += source.read()
+    everything = frames(card.session)
+    seen += collect(source, len(everything) - len(seen))
+    assert list(map(pack, seen)) == list(map(pack, everything))
+    assert process.returncode == 0
+    assert steps(card.session) == list(range(1, 251))
+    for viewer in viewers:
+        viewer.kill()
+        viewer.communicate()
+    source.close()
