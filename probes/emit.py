@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import struct
-import threading
 import time
 from collections.abc import Sequence
+from threading import get_ident
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,7 +83,7 @@ class Emitter:
                 size = min(self._size, space.f_bavail * space.f_frsize // SHARE)
                 if size >= SMALLEST:
                     self._ring = Writer(os.path.join(folder, f"{pid}-{start}.ring"), size, pid, start)
-                    self._thread = threading.get_ident()
+                    self._thread = get_ident()
                     return True
             except (OSError, RingError):
                 continue
@@ -124,17 +124,18 @@ class Emitter:
 
     def numbers(self, schema: Schema, step: int, when: float, *values: float) -> None:
         """One record of plain floats, in the order of the schema's fields."""
-        if self._ring is not None and threading.get_ident() == self._thread:
+        ring = self._ring
+        if ring is not None and get_ident() == self._thread:
             try:
                 payload = schema.layout.pack(self.segment, step, when, *values)
             except OverflowError:  # a float64 beyond float32
                 with np.errstate(over="ignore"):
                     payload = _HEAD.pack(self.segment, step, when) + np.array(values, np.float32).tobytes()
-            self._ring.write(schema.id, payload)
+            ring.write(schema.id, payload)
 
     def columns(self, name: str, step: int, when: float, columns: Sequence[Column]) -> None:
         """One record of arrays."""
-        if self._ring is None or threading.get_ident() != self._thread or not columns:
+        if self._ring is None or get_ident() != self._thread or not columns:
             return
         with np.errstate(over="ignore"):
             parts = [np.atleast_1d(np.asarray(values, np.float32)) for _, _, values in columns]

@@ -99,11 +99,3 @@ def loss(term: Term, where: list[Line]) -> dict[str, Any]:
     if term.name in ("cross_entropy", "nll_loss") and output is not None and output.dim() > 1:
         return {"loss": facts, "classes": output.shape[1]}
     return {"loss": facts}
-
-
-def rows(loader: Any) -> int | None:
-    """Samples in a loader's data set, None where it does not say."""
-    try:
-        return len(loader.dataset)
-    except (TypeError, AttributeError):
-        return None

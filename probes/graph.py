@@ -11,6 +11,7 @@ NODES = 20000
 """Nodes looked at, at most."""
 SUSPECTS = {
     "Sqrt": "the derivative of sqrt is infinite at 0",
+    "Log": "the derivative of log is infinite at 0",
     "Pow": "the derivative of a power below 1 is infinite at 0",
     "Std": "the derivative of a standard deviation of 0 is not a number",
     "Acos": "the derivative of acos is infinite at -1 and 1",

@@ -166,7 +166,7 @@ def _iter(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
     def __iter__(self: Any) -> Any:  # noqa: N807
         iterator = original(self)
         try:
-            watch.loader_began(self, iterator)
+            watch.loaders.began(self, iterator)
         except Exception as error:
             watch.probes.failed("loader", error)
         return iterator

@@ -28,8 +28,10 @@ def tensors(values: Any, depth: int = 4) -> Iterable[torch.Tensor]:
 
 def rows(batch: Any) -> int:
     """Samples in a batch of a loader: rows of its first tensor, 0 if there is none."""
-    first = next(iter(tensors(batch)), None)
-    return first.shape[0] if first is not None and first.dim() else 0
+    while isinstance(batch, list | tuple) and batch:
+        batch = batch[0]
+    first = batch if isinstance(batch, torch.Tensor) else next(iter(tensors(batch)), None)
+    return first.size(0) if first is not None and first.dim() else 0
 
 
 def moments(kind: str, values: Any, fetch: Fetch, put: Callable[[str, Any], None]) -> None:

@@ -7,9 +7,11 @@ the root of backward() meets a term after a few nodes or not at all, and no grap
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+
+from .loaders import Pass
 
 FUNCTIONS = (
     "binary_cross_entropy",
@@ -42,29 +44,17 @@ Value = float | torch.Tensor
 """A number on the CPU; on a device the detached scalar, read later."""
 
 
-class Term:
-    """One call of a loss function: ``name(*args, **kwargs)`` gave ``value``. ``loader`` is a weak reference to the
-    DataLoader that was read last before it, or None."""
+class Term(NamedTuple):
+    """One call of a loss function: ``name(*args, **kwargs)`` gave ``value``. ``loader`` is the pass that the
+    last batch before it came from, or None."""
 
-    __slots__ = ("args", "function", "kwargs", "loader", "name", "sequence", "value")
-
-    def __init__(
-        self,
-        name: str,
-        function: Callable[..., torch.Tensor],
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        value: Value | None,
-        sequence: int,
-        loader: Any,
-    ) -> None:
-        self.name = name
-        self.function = function
-        self.args = args
-        self.kwargs = kwargs
-        self.value = value
-        self.sequence = sequence
-        self.loader = loader
+    name: str
+    function: Callable[..., torch.Tensor]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    value: Value | None
+    sequence: int
+    loader: Pass | None
 
     @property
     def input(self) -> torch.Tensor | None:
@@ -83,9 +73,9 @@ class Term:
 
 def scalar(tensor: torch.Tensor) -> Value | None:
     """The value of a one-number tensor without waiting for a device; None for any other tensor."""
-    if tensor.dim() != 0:
-        return None
-    return tensor.item() if tensor.is_cpu else tensor.detach()
+    if tensor.is_cpu:
+        return tensor.item() if tensor.dim() == 0 else None
+    return tensor.detach() if tensor.dim() == 0 else None
 
 
 def consumed(node: Any, terms: Sequence[Term]) -> list[Term]:

@@ -31,22 +31,21 @@ class Sampler:
         self.every = 1
         self.cost: float | None = None
         """Share of the step that watching takes, None until it is measured."""
+        self.seconds = 0.0
+        """Wall time of a step that is not sampled, 0 until known."""
         self._next = 1
         self._mark: float | None = None
         self._sampled: deque[float] = deque(maxlen=KEPT)
         self._idle: deque[float] = deque(maxlen=KEPT)
         self._wall: deque[float] = deque(maxlen=KEPT)
 
-    @property
-    def seconds(self) -> float:
-        """Wall time of a step that is not sampled, 0 until known."""
-        return median(self._wall) if self._wall else 0.0
-
     def wants(self, step: int) -> bool:
         return step <= DENSE or step >= self._next
 
     def ended(self, step: int, sampled: bool, wall: float, disturbed: bool) -> bool:
         """Step ``step`` is over; is the next one to be sampled? ``disturbed`` steps (validation ran) are not timed."""
+        if self._mark is None and not sampled and not self.wants(step + 1):
+            return False
         if sampled and step >= DENSE:
             self._choose()
             self._next = step + self.every
@@ -57,6 +56,7 @@ class Sampler:
                 (self._sampled if sampled else self._idle).append(now - self._mark)
                 if not sampled:
                     self._wall.append(wall)
+                    self.seconds = median(self._wall)
             self._mark = now if sampled or following else None
         return following
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from . import facts
+from .loaders import Pass
 from .loss import Term
 from .model import Model
 from .source import Line, Rounds, lines, rounds
@@ -45,34 +46,34 @@ class Script:
         """All that are alive, whether they have stepped or not."""
         return list(self._made.values())
 
-    def backward_called(self) -> None:
-        """The first backward pass of a segment: the loops around it say how long the training will be."""
+    def look_at_loops(self, loader: Pass | None) -> None:
+        """At the first backward pass of a segment: the loops around it say how long the training will be."""
         made = [line for number in self._made for line in self._lines.get(number, [])]
-        self._rounds = rounds(made)
+        self._rounds = rounds(made, loader.batches if loader is not None else None)
 
     def loss_called(self, term: Term) -> None:
         self.loss = facts.loss(term, lines())
 
-    def validated(self, loader: Any) -> None:
+    def validated(self, loader: Pass | None) -> None:
         if self._val_rows is None and loader is not None:
-            self._val_rows = facts.rows(loader)
+            self._val_rows = loader.rows
 
     def news(
         self,
         model: Model | None,
         optimizers: Sequence[torch.optim.Optimizer],
-        loader: Any,
+        loader: Pass | None,
         step: int,
         backwards: int,
         batches: int,
     ) -> dict[str, Any]:
         """Facts that are new or have changed; ``backwards`` passes, ``batches`` of the training loader so far."""
         known = facts.process(self.path) | (self.loss or {})
-        if model is not None:
+        if model is not None and model.parameters():
             known |= facts.model(model)
         if optimizers:
             known["optimizers"] = facts.optimizers((o, self._lines.get(id(o), [])) for o in optimizers)
-        known["train_rows"] = facts.rows(loader) if loader is not None else None
+        known["train_rows"] = loader.rows if loader is not None else None
         known["val_rows"] = self._val_rows
         known["amp"], known["compiled"] = self.amp, self.compiled
         known["distributed"] = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -82,17 +83,13 @@ class Script:
         self._told |= news
         return news
 
-    def _plan(self, loader: Any, step: int, backwards: int, batches: int, optimizers: int) -> dict[str, Any]:
+    def _plan(self, loader: Pass | None, step: int, backwards: int, batches: int, optimizers: int) -> dict[str, Any]:
         """Planned steps from the rounds of the loops and the steps that a round has been making so far."""
         plan: dict[str, Any] = {}
         if optimizers < 2:
             plan["accumulation"] = max(1, round(backwards / step))
-        try:
-            length = len(loader) if loader is not None else None
-        except TypeError:
-            length = None
-        if length and batches:
-            plan["steps_per_epoch"] = max(1, round(length * _ratio(step, batches)))
+        if loader is not None and loader.batches and batches:
+            plan["steps_per_epoch"] = max(1, round(loader.batches * _ratio(step, batches)))
         if self._rounds is not None:
             made = batches if self._rounds.loader else backwards / max(1, optimizers)
             if made:

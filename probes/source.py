@@ -58,25 +58,32 @@ class Rounds(NamedTuple):
     loader: bool
 
 
-def rounds(made: list[Line]) -> Rounds | None:
+def rounds(made: list[Line], batches: int | None) -> Rounds | None:
     """How often the line that is now running in the user's code will run, read from the loops around it.
 
+    An innermost loop over a call that is not understood is taken to go over the loader read
+    last, of ``batches`` batches.
     Loops that also enclose ``made`` (where the optimizer was made) are not part of one training: folds, sweeps.
     None when a loop's length cannot be known (``while``, an iterator without length).
     """
+    around = [
+        (frame, loop)
+        for frame in reversed(list(frames()))
+        for loop in _loops(frame)
+        if not any(line.path == frame.f_code.co_filename and _inside(loop, line.number) for line in made)
+    ]
     count, said, loader = 1, [], False
-    for frame in reversed(list(frames())):
-        for loop in _loops(frame):
-            if any(line.path == frame.f_code.co_filename and _inside(loop, line.number) for line in made):
-                continue
-            if not isinstance(loop, ast.For):
-                return None
-            length = _length(loop.iter, frame)
-            if length is None:
-                return None
-            count *= length[0]
-            loader = loader or length[1]
-            said.append(f"for {ast.unparse(loop.target)} in {ast.unparse(loop.iter)}")
+    for place, (frame, loop) in enumerate(around):
+        if not isinstance(loop, ast.For):
+            return None
+        length = _length(loop.iter, frame)
+        if length is None and place == len(around) - 1 and _calls(loop.iter) and batches is not None:
+            length = batches, True
+        if length is None:
+            return None
+        count *= length[0]
+        loader = loader or length[1]
+        said.append(f"for {ast.unparse(loop.target)} in {ast.unparse(loop.iter)}")
     return Rounds(count, ", ".join(said), loader) if said else None
 
 
@@ -121,11 +128,19 @@ def _length(expression: ast.expr, frame: FrameType) -> tuple[int, bool] | None:
         return None
     value = _value(expression, frame)
     if isinstance(value, DataLoader):
-        try:
-            return len(value), True
-        except TypeError:
-            return None
+        return _size(value)
     return (len(value), False) if isinstance(value, list | tuple | range) else None
+
+
+def _size(loader: DataLoader[Any]) -> tuple[int, bool] | None:
+    try:
+        return len(loader), True
+    except TypeError:  # a stream
+        return None
+
+
+def _calls(expression: ast.expr) -> bool:
+    return any(isinstance(node, ast.Call) for node in ast.walk(expression))
 
 
 def _value(expression: ast.expr, frame: FrameType) -> Any:

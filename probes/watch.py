@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import struct
 import sys
 import traceback
 import weakref
@@ -25,6 +26,7 @@ from .clock import Clock
 from .emit import Column, Emitter, Schema
 from .fetch import Fetch
 from .layers import Layers
+from .loaders import Loaders, Pass
 from .loss import Term, Value, consumed, mean, scalar
 from .model import Model
 from .probe import Probes
@@ -58,8 +60,7 @@ class Watch:
         self.probes = Probes(self._switched_off)
         self.modules: weakref.WeakValueDictionary[int, torch.nn.Module] = weakref.WeakValueDictionary()
         self.script = Script()
-        self._passes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
-        self._running: weakref.WeakKeyDictionary[Any, tuple[Any, int]] = weakref.WeakKeyDictionary()
+        self.loaders = Loaders()
         self._reset()
         os.register_at_fork(after_in_child=self._forked)
         atexit.register(self._exit)
@@ -75,8 +76,7 @@ class Watch:
         self.optimizer_calls = 0
         self._early: deque[tuple[float, list[Column]]] = deque(maxlen=EARLY)
         self._iterator: Any = None
-        self._loader: Any = None
-        self._pass = 0
+        self._loader: Pass | None = None
         self._batch: Any = None
         self._fresh = False
         self._begin()
@@ -87,14 +87,15 @@ class Watch:
         self._backwards = 0
         self._batches = 0
         self._clock = Clock()
-        self._sampler = Sampler(float(self._settings["budget"]))
+        self.sampler = Sampler(float(self._settings["budget"]))
         self._sample: Sample | None = Sample(self._fetch, self._emit)
         self._validation = Validation(self._fetch)
         self._validated_at = -1
         self._model: Model | None = None
         self._optimizers: list[weakref.ref[torch.optim.Optimizer]] = []
+        self._last: Any = None
         self._canary: Any = None
-        self._trained_on: Any = None
+        self._trained_on: Pass | None = None
         self._pending: list[Term] = []
         self._term: Term | None = None
         self._target: Any = None
@@ -109,8 +110,13 @@ class Watch:
         self._disturbed = False
         self._finite = True
         self._recovered = 0
-        self._schema: Schema | None = None
-        self._shape: tuple[int, bool, bool] | None = None
+        self._schema = Schema(0, (), struct.Struct(""))
+        self._shape: tuple[int, int] | None = None
+
+    @property
+    def sampled(self) -> bool:
+        """Is the step that is being made looked at closely?"""
+        return self._sample is not None
 
     # data
 
@@ -130,12 +136,6 @@ class Watch:
         except Exception as error:
             self.probes.failed("activations", error)
 
-    def loader_began(self, loader: Any, iterator: Any) -> None:
-        """A pass over a loader begins. Nothing is kept alive by it: an iterator may hold worker processes."""
-        number = self._passes.get(loader, 0) + 1
-        self._passes[loader] = number
-        self._running[iterator] = (weakref.ref(loader), number)
-
     def batch(self, iterator: Any, batch: Any, seconds: float) -> None:
         if self._iterator is None or self._iterator() is not iterator:
             self._note_iterator(iterator)
@@ -145,7 +145,7 @@ class Watch:
 
     def _note_iterator(self, iterator: Any) -> None:
         self._iterator = weakref.ref(iterator)
-        self._loader, self._pass = self._running.get(iterator, (None, 0))
+        self._loader = self.loaders.of(iterator)
 
     # losses
 
@@ -172,21 +172,25 @@ class Watch:
         roots = self._model.roots if self._model is not None else []
         return not roots or roots[0].training
 
+    def _trains(self, loader: Pass | None) -> bool:
+        """Is this a pass over the loader that training last learned from?"""
+        known = self._trained_on
+        return loader is not None and known is not None and loader.loader is known.loader
+
     def _unconsumed(self, term: Term) -> None:
         """No backward pass came to it: a validation batch with gradients on, or a loss that is only looked at."""
-        other = term.loader is not None and self._trained_on is not None and term.loader is not self._trained_on
+        other = term.loader is not None and not self._trains(term.loader)
         if (other or not self._training()) and term.value is not None:
             self._validate(term, torch.as_tensor(term.value))
 
     def _validate(self, term: Term, value: torch.Tensor) -> None:
-        target = self._target() if self._target is not None else None
         seen = term.target
-        if target is not None and seen is not None and seen.data_ptr() == target.data_ptr():
+        if seen is not None and self._target is not None and seen.data_ptr() == self._target.data_ptr():
             return  # the training batch once more: a metric
-        if self._fresh and self._loader is not None and self._loader is self._trained_on:
+        if self._fresh and self._trains(self._loader):
             return  # a pass over the training data, or a metric before the batch is trained on
         self._disturbed = True
-        self.script.validated(self._loader() if self._loader is not None else None)
+        self.script.validated(self._loader)
         step = self.step
         self.probes.run("validation", lambda: self._validation.see(term, value, lambda row: self._validated(step, row)))
 
@@ -230,8 +234,9 @@ class Watch:
         if pending:
             self._pending = []
             if len(terms) != len(pending):
+                taken = {term.sequence for term in terms}
                 for other in pending:
-                    if other not in terms:
+                    if other.sequence not in taken:
                         self._unconsumed(other)
         value = terms[0].value if len(terms) == 1 else None
         at_root = value if plain and value is not None else scalar(root)
@@ -246,7 +251,7 @@ class Watch:
             self._roots.append(at_root)
         self._term = term = terms[0] if terms else None
         target = term.target if term is not None else None
-        self._target = weakref.ref(target) if target is not None else None
+        self._target = target
         self._node = node
         self._backwards += 1
         if self._fresh:
@@ -255,7 +260,7 @@ class Watch:
             self._trained_on = self._loader
             self._rows += inputs.rows(self._batch)
         elif self._loader is None and target is not None and target.dim():
-            self._rows += target.shape[0]
+            self._rows += target.size(0)
         if type(value) is float and value - value != 0.0:
             self._loss_not_finite(term, node, value)
         sample, call = self._sample, self.layers.call
@@ -287,8 +292,10 @@ class Watch:
             return
         if not self.awake:
             self._wake()
-        if not any(ref() is optimizer for ref in self._optimizers):
-            self._adopt(optimizer)
+        if self._last is None or self._last() is not optimizer:
+            self._last = weakref.ref(optimizer)
+            if not any(ref() is optimizer for ref in self._optimizers):
+                self._adopt(optimizer)
         self._clock.step_begins(id(optimizer))
         sample = self._sample
         if sample is not None:
@@ -331,56 +338,53 @@ class Watch:
         ended, when = perf_counter(), time()
         seconds = ended - self._ended if self._ended is not None else NAN
         self._ended = ended
-        values = [float(self._rows or NAN), seconds]
-        if self._loader is not None:
-            values += [float(self._pass), self._wait]
-        if self._skipped is not None:
-            values.append(float(self._skipped))
-            self._skipped = 0
-        self._publish(step, when, self._rates(), values)
+        self._publish(step, when, seconds)
         sample = self._sample
         if sample is not None:
             self.probes.run("sample", lambda: self._finish(sample, step, when))
-        if self._sampler.ended(step, sample is not None, seconds, self._disturbed):
+            self._sample = None
+        if self.sampler.ended(step, sample is not None, seconds, self._disturbed):
             self._sample = Sample(self._fetch, self._emit)
             self._sample.model = self._model
-        else:
-            self._sample = None
-        if not self.script.compiled:
-            self.layers.call = None
-            self.layers.place(
-                "all" if self._sample is not None else "call" if self._sampler.seconds >= LONG else "none"
-            )
-        self._losses, self._roots, self._rows, self._wait, self._disturbed = [], [], 0, 0.0, False
+        layers = self.layers
+        layers.call = None
+        state = "all" if self._sample is not None else "call" if self.sampler.seconds >= LONG else "none"
+        if state != layers.state and not self.script.compiled:
+            layers.place(state)
+        if self._losses:
+            self._losses, self._roots = [], []
+        self._rows, self._wait, self._disturbed = 0, 0.0, False
         self._term = self._node = None
         if step in NEWS:
             self._tell()
         if self._fetch.waiting:
             self.probes.run("fetch", self._fetch.poll)
 
-    def _rates(self) -> list[float]:
-        """Learning rate of each group of each optimizer that has stepped."""
-        rates = []
-        for ref in self._optimizers:
-            optimizer = ref()
-            if optimizer is not None:
-                for group in optimizer.param_groups:
-                    rate = group["lr"]
-                    rates.append(NAN if isinstance(rate, torch.Tensor) and not rate.is_cpu else float(rate))
-        return rates
-
-    def _publish(self, step: int, when: float, rates: list[float], values: list[float]) -> None:
+    def _publish(self, step: int, when: float, seconds: float) -> None:
         """One step record; in the order of the steps also when a loss is still on its way from a device."""
-        shape = (len(rates), self._loader is not None, self._skipped is not None)
-        if self._schema is None or shape != self._shape:
-            self._schema, self._shape = self._step_schema(*shape), shape
-        schema, loss, root = self._schema, mean(self._losses), mean(self._roots)
-        if not self._finite and type(loss) is float:
-            self._recovered = self._recovered + 1 if loss - loss == 0.0 else 0
-            self._finite = self._recovered >= RECOVERED
+        losses, roots = self._losses, self._roots
+        loss = losses[0] if len(losses) == 1 else mean(losses)
+        root = roots[0] if len(roots) == 1 else mean(roots)
+        rates = self._rates()
+        values = [*rates, self._rows or NAN, seconds]
+        if self._loader is not None:
+            values += (self._loader.number, self._wait)
+        if self._skipped is not None:
+            values.append(self._skipped)
+            self._skipped = 0
+        if self._shape != (len(rates), len(values)):
+            self._schema, self._shape = self._step_schema(len(rates)), (len(rates), len(values))
         if type(loss) is float and type(root) is float and not self._fetch.waiting:
-            self._emit.numbers(schema, step, when, loss, root, *rates, *values)
-            return
+            self._emit.numbers(self._schema, step, when, loss, root, *values)
+            if not self._finite:
+                self._recovered = self._recovered + 1 if loss - loss == 0.0 else 0
+                self._finite = self._recovered >= RECOVERED
+        else:
+            self._publish_later(self._schema, step, when, loss, root, values)
+
+    def _publish_later(
+        self, schema: Schema, step: int, when: float, loss: Value, root: Value, values: list[float]
+    ) -> None:
         device = next((value.device for value in (loss, root) if isinstance(value, torch.Tensor)), "cpu")
         tensors = [
             value if isinstance(value, torch.Tensor) else torch.full((), value, device=device) for value in (loss, root)
@@ -388,39 +392,51 @@ class Watch:
         term, call, batch = self._term, self.layers.call, self._batch
 
         def arrived(arrays: Any) -> None:
-            numbers = [float(array) for array in arrays]
-            self._emit.numbers(schema, step, when, *numbers, *rates, *values)
-            if numbers[0] - numbers[0] != 0.0 and self._finite:
+            first, second = (float(array) for array in arrays)
+            self._emit.numbers(schema, step, when, first, second, *values)
+            if first - first != 0.0 and self._finite:
                 self._finite = False
-                self._examine(self._case(term, None, call, batch).of_loss_seen_late, step, numbers[0])
+                self._examine(self._case(term, None, call, batch).of_loss_seen_late, step, first)
 
         self._fetch(tensors, arrived)
 
-    def _step_schema(self, rates: int, loader: bool, scaler: bool) -> Schema:
+    def _rates(self) -> list[float]:
+        """Learning rate of each group of each optimizer, in the order they were made."""
+        rates = []
+        for ref in self._optimizers:
+            optimizer = ref()
+            if optimizer is not None:
+                for group in optimizer.param_groups:
+                    rate = group["lr"]
+                    if type(rate) is not float:
+                        rate = NAN if isinstance(rate, torch.Tensor) and not rate.is_cpu else float(rate)
+                    rates.append(rate)
+        return rates
+
+    def _step_schema(self, rates: int) -> Schema:
         fields = [Field("loss.train"), Field("loss.root")]
         if rates:
             fields.append(Field("lr", rates))
         fields += [Field("batch.size"), Field("step.seconds")]
-        if loader:
+        if self._loader is not None:
             fields += [Field("epoch"), Field("data.wait")]
-        if scaler:
+        if self._skipped is not None:
             fields.append(Field("step.skipped"))
         return self._emit.schema("step", tuple(fields))
 
     def _finish(self, sample: Sample, step: int, when: float) -> None:
         self.layers.activations.put(sample, self._emit.labels)
-        sample.put("watch.every", self._sampler.every)
-        if self._sampler.cost is not None:
-            sample.put("watch.cost", self._sampler.cost)
+        sample.put("watch.every", self.sampler.every)
+        if self.sampler.cost is not None:
+            sample.put("watch.cost", self.sampler.cost)
         sample.write(step, when)
 
     def _tell(self) -> None:
         self.probes.run("facts", self._news)
 
     def _news(self) -> None:
-        loader = self._trained_on() if self._trained_on is not None else None
         optimizers = [optimizer for ref in self._optimizers if (optimizer := ref()) is not None]
-        news = self.script.news(self._model, optimizers, loader, self.step, self._backwards, self._batches)
+        news = self.script.news(self._model, optimizers, self._trained_on, self.step, self._backwards, self._batches)
         if news:
             self._emit.event("facts", self.step, news)
 
@@ -436,16 +452,19 @@ class Watch:
         while self._early:
             when, columns = self._early.popleft()
             self._emit.columns("val", 0, when, columns)
-        self.probes.run("facts", self.script.backward_called)
+        self.probes.run("facts", self._look_at_loops)
+
+    def _look_at_loops(self) -> None:
+        self.script.look_at_loops(self._loader)
 
     def _adopt(self, optimizer: torch.optim.Optimizer) -> None:
         """An optimizer steps for the first time: find out what it trains."""
         alive = [ref for ref in self._optimizers if ref() is not None]
         if self._optimizers and not alive and self._model is not None and not self._model.holds(optimizer):
             self._new_segment()
-        self._optimizers = [*alive, weakref.ref(optimizer)]
-        known = {id(known): known for known in (*self.script.optimizers(), optimizer)}
-        self._model = model = Model(list(self.modules.values()), known.values())
+        known = list({id(known): known for known in (*self.script.optimizers(), optimizer)}.values())
+        self._optimizers = [weakref.ref(known) for known in known]
+        self._model = model = Model(list(self.modules.values()), known)
         self.layers.adopt(model)
         small = [parameter for parameter in model.parameters() if parameter.numel() <= CANARY]
         self._canary = weakref.ref(small[0]) if small else None
@@ -471,7 +490,7 @@ class Watch:
         self._backwards = self._batches = 1
         self._emit.open_segment("start", _rank())
         self.script.begin()
-        self.probes.run("facts", self.script.backward_called)
+        self.probes.run("facts", self._look_at_loops)
 
     # what is not finite
 
@@ -525,7 +544,6 @@ class Watch:
             for term in self._pending:
                 self._unconsumed(term)
             self._fetch.poll()
-            self._tell()
             error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
             if error is not None:
                 text = "".join(traceback.format_exception(type(error), error, error.__traceback__))

@@ -1,0 +1,123 @@
+"""Six ways to a NaN, each blamed on what it was. One process trains them all, one after the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .harness import Recorded, run
+
+SCRIPT = """
+    import json, sys, math
+    import torch, torch.nn as nn, torch.nn.functional as F
+    from torch.utils.data import DataLoader, TensorDataset
+
+    class Normalise(nn.Module):
+        def forward(self, x):
+            return x / x.abs().max(1, keepdim=True).values
+
+    class Net(nn.Module):
+        def __init__(self, middle=None, out=3):
+            super().__init__()
+            self.fc1, self.act, self.fc2 = nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, out)
+            self.middle = middle or nn.Identity()
+        def forward(self, x):
+            return self.fc2(self.act(self.fc1(self.middle(x))))
+
+    class Distance(nn.Module):
+        def forward(self, h, x):
+            return torch.sqrt(h.square().sum(1, keepdim=True) * x[:, :1].abs())
+
+    class WithDistance(Net):
+        def __init__(self):
+            super().__init__()
+            self.distance, self.fc2 = Distance(), nn.Linear(9, 3)
+        def forward(self, x):
+            h = self.act(self.fc1(x))
+            return self.fc2(torch.cat([h, self.distance(h, x)], 1))
+
+    def fit(net, x, y, loss, lr=0.01, clip=False):
+        optimizer = torch.optim.SGD(net.parameters(), lr=lr)
+        for a, b in DataLoader(TensorDataset(x, y), batch_size=8):
+            optimizer.zero_grad()
+            loss(net(a), b).backward()
+            if clip:
+                nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+
+    def case(which):
+        torch.manual_seed(1)
+        n = 8 * 40 if "late" in which else 8 * 12
+        bad = 8 * 30 + 3 if "late" in which else 8 * 6 + 3
+        x, y = torch.randn(n, 6), torch.randint(0, 3, (n,))
+        if which.startswith("input"):
+            x[bad, 4] = float("nan")
+            fit(Net(), x, y, F.cross_entropy)
+        elif which == "target":
+            z = torch.randn(n, 1)
+            z[bad] = float("inf")
+            fit(Net(out=1), x, z, F.mse_loss)
+        elif which == "ignored":
+            y[bad - 3 : bad + 5] = -100
+            fit(Net(), x, y, F.cross_entropy)
+        elif which == "log":
+            calls = []
+            def loss(out, b):
+                calls.append(1)
+                p = out.softmax(1)[torch.arange(len(b)), b]
+                return -torch.log(p * 0 if len(calls) == 7 else p).mean()
+            fit(Net(), x, y, loss)
+        elif which == "log term":
+            fit(Net(), x * 300, y, lambda out, b: F.nll_loss(torch.log(out.softmax(1)), b), lr=1e-6)
+        elif which.startswith("sqrt outside"):
+            def loss(out, b):
+                return (out - out.detach()).square().sum(1).sqrt().mean() + F.cross_entropy(out, b)
+            fit(Net(), x, y, loss, clip="clip" in which)
+        elif which.startswith("sqrt inside"):
+            x[bad, 0] = 0
+            fit(WithDistance(), x, y, F.cross_entropy)
+        elif which.startswith("zero"):
+            x[bad] = 0
+            fit(Net(Normalise()), x, y, F.cross_entropy)
+        elif which == "lr":
+            fit(Net(out=1), x * 50, torch.randn(n, 1), F.mse_loss, lr=1.0)
+        elif which == "healthy":
+            fit(Net(), x, y, F.cross_entropy)
+    case(sys.argv[1])
+"""
+"""``fit`` sees a bad sample in step 7 of 12, or in step 31 of 40 where not every step is looked at closely."""
+
+
+def died(which: str) -> dict[str, Any]:
+    done: Recorded = run(SCRIPT, args=(which,))
+    assert done.returncode == 0, done.stderr
+    assert not [event for event in done.events if event["name"] == "probe.failed"], done.events
+    found = [event for event in done.events if event["name"] == "nonfinite"]
+    assert len(found) == (which != "healthy")
+    return {"step": found[0]["step"], **found[0]["data"]} if found else {}
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "input": {"origin": "input", "step": 7, "last_finite_step": 6, "bad_samples": [3]},
+    "input late": {"origin": "input", "step": 31, "bad_samples": [3]},
+    "target": {"origin": "target", "step": 7, "op": "mse_loss", "bad_samples": [3]},
+    "ignored": {"origin": "target", "step": 7},
+    "log": {"origin": "loss", "step": 7, "op": "log"},
+    "log term": {"origin": "backward", "step": 1, "op": "log", "layer": "fc2"},
+    "sqrt outside": {"origin": "backward", "step": 1, "op": "sqrt", "layer": "fc2"},
+    "sqrt outside clip": {"origin": "backward", "step": 1, "op": "sqrt", "layer": "fc2"},
+    "sqrt inside": {"origin": "backward", "step": 7, "op": "sqrt", "layer": "distance"},
+    "sqrt inside late": {"origin": "backward", "step": 31},
+    "zero": {"origin": "forward", "step": 7, "layer": "middle", "op": "div"},
+    "zero late": {"origin": "forward", "step": 31},
+    "lr": {"origin": "loss", "op": "mse_loss"},
+    "healthy": {},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", CASES)
+def test_origin(which):
+    report = died(which)
+    assert {key: report.get(key) for key in CASES[which]} == CASES[which], report
