@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -20,6 +21,9 @@ _RUN = {"nargs": "?", "metavar": "RUN", "help": "a path, a name, a unique prefix
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return the exit code: 2 for bad input, with one line that says what to do."""
     words = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that is not UTF-8 gets ? for what it cannot show
     try:
         if words[:1] == ["run"] and not {"-h", "--help"} & set(words[1:2]):
             return run(words[1:])
@@ -94,9 +98,14 @@ def run(words: list[str]) -> int:
 
 def _verdict_code(job: Path, fail_on: str | None) -> int:
     """3 if a finding was as severe as the user does not want it."""
-    worst = (Card.load(job / "job.json").end or {}).get("worst")
+    if fail_on is None:
+        return 0
+    try:
+        worst = (Card.load(job / "job.json").end or {}).get("worst")
+    except ValueError:  # the job folder was removed under way
+        return 0
     order = command.SEVERITIES
-    return 3 if fail_on and worst in order and order.index(worst) >= order.index(fail_on) else 0
+    return 3 if worst in order and order.index(worst) >= order.index(fail_on) else 0
 
 
 def attach(options: argparse.Namespace) -> int:

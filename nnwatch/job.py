@@ -142,9 +142,9 @@ def environment(job: Path, *, console: bool) -> dict[str, str]:
     return env
 
 
-def clear(job: Path) -> None:
+def clear(job: Path, rings: list[str]) -> None:
     """Remove what only a running job needs. The card, the console and how it ended stay."""
-    for folder in options(job)["rings"]:
+    for folder in rings:
         shutil.rmtree(folder, ignore_errors=True)
     for name in ("boot", "hello"):
         shutil.rmtree(job / name, ignore_errors=True)

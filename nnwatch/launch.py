@@ -155,14 +155,14 @@ def watch(job: Path, greeting: str = "") -> int:
         trainer = _start(job, card, before, on_child)
     except OSError as error:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        jobs.clear(job)
+        jobs.clear(job, jobs.options(job)["rings"])
         raise RunError(f"{card.command[0]}: cannot be started: {error.strerror}") from None
     card.launcher, card.trainer = Process.of(os.getpid()), Process.of(trainer.pid)
     card.save(job / "job.json")
     voice = _Voice()
     voice.say(greeting.encode())
     monitor = _Monitor(job, voice)
-    pidfd = os.pidfd_open(trainer.pid)
+    pidfd = _pidfd(trainer.pid)
     last: dict[tuple[int, int], float] = {}
     while trainer.poll() is None:
         _sleep(_TICK, pidfd, monitor.pipe)
@@ -177,13 +177,22 @@ def watch(job: Path, greeting: str = "") -> int:
                 trainer.send_signal(info.si_signo)
             last[sender] = now
         monitor.keep()
-    os.close(pidfd)
+    if pidfd >= 0:
+        os.close(pidfd)
     code: int = trainer.returncode
     end = {"exit": code if code >= 0 else None, "signal": -code if code < 0 else None, "time": time.time()}
     with contextlib.suppress(OSError):
         write_json(job / "exit.json", end)
     monitor.finish(signals)
     return code
+
+
+def _pidfd(pid: int) -> int:
+    """Readable when the process ends; -1 where the kernel has no such file."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return -1
 
 
 def _sleep(seconds: float, *wake: int) -> None:

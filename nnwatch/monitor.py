@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from . import job as jobs
+from . import notices
 from .alert import Alerts
 from .console import Follower
 from .frame import SEVERITIES, End, Event, Finding, Frame, Status
@@ -39,7 +40,7 @@ _MOMENT = 0.02
 _SECOND = 1.0
 _CARD_EVERY = 10.0
 _UNSEEN = 60.0
-"""Seconds after which a run without torch or without a backward pass is told of."""
+"""Seconds after which a run without torch is told of; a run without a backward pass is at its end."""
 _PATIENCE = 5.0
 """Seconds at the end for a full disk, and then for viewers that have not got everything yet."""
 
@@ -58,13 +59,14 @@ class Monitor:
         self._failed: set[str] = set()
         self._due_at: dict[str, float] = {}
         options = jobs.options(job)
+        self._rings = options["rings"]
         self._later: list[str] = []
         self._alerts = Alerts(options["on"], card, self._notice_later)
         self._recorder = Recorder(job, card, self._hear)
         self._history = self._recorder.history
         commit = self._recorder.commit
         rings = {name: cursor for name, cursor in commit.cursors.items() if name != "console"}
-        self._ingest = Ingest(options["rings"], rings, commit.dropped, self._recorder.ids)
+        self._ingest = Ingest(self._rings, rings, commit.dropped, self._recorder.ids)
         self._dropped = commit.dropped
         self._console = Follower(job / "console", commit.cursors.get("console", (0, 0))[0])
         self._advisor: Any = None
@@ -171,8 +173,8 @@ class Monitor:
         if (dropped := self._ingest.dropped) > self._dropped:
             take(Event("overflow", now, step, data={"dropped": dropped - self._dropped}))
             self._dropped = dropped
-        if not self._unseen_told and now - self.card.started > _UNSEEN:
-            self._tell_unseen()
+        if now - self.card.started > _UNSEEN and not any((self.job / "hello").glob("*")):
+            self._tell_unseen()  # torch would have been imported by now; a first backward pass may take its time
 
     def _judge(self) -> None:
         """Let the advisor look at what is new. It is loaded with the first training: it brings scipy."""
@@ -202,14 +204,14 @@ class Monitor:
 
     def _ended(self) -> End | None:
         """How the job ended, once it has: the launcher tells, unless it was killed itself."""
-        told = self.job / "exit.json"
-        gone = not self._launcher.alive and not self._trainer.alive
+        gone = not self._trainer.alive and (not self._launcher.alive or not self.job.exists())
         try:
-            how = json.loads(told.read_text())
+            how = json.loads((self.job / "exit.json").read_text())
         except FileNotFoundError:
             if not gone:
                 return None
-            return End(time.time(), "lost", cause="the launcher was killed, nobody saw how the command ended")
+            why = "the launcher was killed" if self.job.exists() else "the job folder was removed"
+            return End(time.time(), "lost", cause=f"{why}, nobody could say how the command ended")
         status: Status = "killed" if how["signal"] else "failed" if how["exit"] else "finished"
         return End(how["time"], status, how["exit"], how["signal"])
 
@@ -220,7 +222,8 @@ class Monitor:
             step = self._history.last_step
             self._flush(time.time())
         self._tell_unseen()
-        self._tell_input()
+        if (text := notices.asked_for_input(self._history)) is not None:
+            self._recorder.notice(text)
         self._history.apply(end)  # rules judge the end; what they find comes before it in the file
         self._flush(time.time())
         self._recorder.take(end)
@@ -228,7 +231,8 @@ class Monitor:
         while not self._write(time.time()) and time.monotonic() < deadline:
             time.sleep(0.2)
         self._save_card()
-        for line in headline(Summary(self._history, self.card)):
+        again = self.card.attach.removeprefix("nnwatch attach ")
+        for line in (*headline(Summary(self._history, self.card)), f"see it again: nnwatch replay {again}"):
             self._say(line)
         self._alerts.finish()
         for text in self._later:  # too late for the session, whose last frame is the end
@@ -243,7 +247,7 @@ class Monitor:
             self._wait(WATCHED_FLUSH)
         if self._server is not None:
             self._server.close()
-        jobs.clear(self.job)
+        jobs.clear(self.job, self._rings)
 
     def _hear(self, frame: Frame, again: bool) -> None:
         """Each frame that is taken; ``again`` if an earlier monitor took it."""
@@ -279,24 +283,9 @@ class Monitor:
 
     def _tell_unseen(self) -> None:
         """Say why there is nothing to see, where there is nothing."""
-        if self._unseen_told or self._ingest.seen or self._history.tracks:
-            return
-        self._unseen_told = True
-        hellos = list((self.job / "hello").iterdir())
-        if hellos:
-            self._recorder.notice(
-                "saw torch, but no backward pass: nothing was trained in a process that imported torch itself"
-            )
-        else:
-            self._recorder.notice(
-                "saw no torch import: the command does not use torch, or its Python runs with -I, -E or -S or"
-                " in an environment that drops PYTHONPATH; start the training itself with `nnwatch run`"
-            )
-
-    def _tell_input(self) -> None:
-        tail = "".join(text.text for text in self._history.console[-20:])
-        if "EOFError: EOF when reading a line" in tail:
-            self._recorder.notice("the script asked for input, but the screen had it: use `nnwatch run --headless`")
+        if not (self._unseen_told or self._ingest.seen):
+            self._unseen_told = True
+            self._recorder.notice(notices.unseen(self.job))
 
     def _save_card(self) -> None:
         self.card.latest = Summary(self._history, self.card).latest()

@@ -36,6 +36,8 @@ class Narrator:
         if isinstance(frame, Event):
             if frame.name == "notice":
                 yield str(frame.data.get("text", ""))
+            elif frame.name == "overflow":
+                yield f"{frame.data.get('dropped')} records came faster than they could be taken, and are missing"
             elif frame.name == "probe.failed":
                 probe, error = frame.data.get("probe"), frame.data.get("error")
                 yield f"probe {probe} switched itself off ({error}); training goes on"

@@ -53,4 +53,4 @@ def leave(history: History, card: Card) -> None:
     if history.end is None:
         print(f"it goes on; come back with: {card.attach}")
     else:
-        print(f"see it again: {card.attach.replace(' attach ', ' replay ') or 'nnwatch replay ' + card.session}")
+        print(f"see it again: nnwatch replay {card.attach.removeprefix('nnwatch attach ') or card.session}")

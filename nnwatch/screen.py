@@ -28,9 +28,11 @@ def live(job: Path) -> int:
     card = _started(job)
     source = SocketSource(card.socket) if card.socket else FileSource(_appeared(card), follow=True)
     assert card.trainer is not None
-    history = _open(source, "live", card, Control(card.trainer))
+    history, other = _open(source, "live", card, Control(card.trainer))
     card = _settled(job, history)
     plain.leave(history, card)
+    if other is not None:
+        return show(other)
     end = card.end or {}
     return 128 + end["signal"] if end.get("signal") else end.get("exit") or 0
 
@@ -66,27 +68,33 @@ def _settled(job: Path, history: History) -> Card:
     return card
 
 
-def show(card: Card, mode: Mode) -> int:
-    """The screen (or text) on a run that is there: over its socket where it can be reached, else its recording."""
+def show(card: Card, mode: Mode | None = None) -> int:
+    """The screen (or text) on a run that is there: over its socket where it can be reached, else its recording.
+
+    Without ``mode``, a running one is attached to and any other replayed.
+    """
+    mode = mode or ("attach" if card.state == "running" else "replay")
     running = card.state in ("running", "elsewhere")
     source: SocketSource | FileSource
     if mode == "attach" and card.state == "running" and Path(card.socket).exists():
         source = SocketSource(card.socket)
     else:
         source = _file(card, follow=running)
-    history = _open(source, mode, card, None)
+    history, other = _open(source, mode, card, None)
     if mode == "attach" and command.has_screen():
         plain.leave(history, card)
-    return 0
+    return 0 if other is None else show(other)
 
 
 def choose() -> int:
     """The list of runs on the screen, and then the one that is chosen."""
-    action = _app(None, "replay", "runs", None).run() or "left"
-    if action.startswith("open:"):
-        card = runs.resolve(action.removeprefix("open:"))
-        return show(card, "attach" if card.state == "running" else "replay")
-    return 0
+    chosen = _chosen(_app(None, "replay", "runs", None).run())
+    return 0 if chosen is None else show(chosen)
+
+
+def _chosen(action: str | None) -> Card | None:
+    """The run that was picked from the list on the screen, if leaving it was meant so."""
+    return runs.resolve(action.removeprefix("open:")) if action and action.startswith("open:") else None
 
 
 def summary(card: Card) -> Summary:
@@ -137,15 +145,19 @@ def _app(source: Any, mode: Mode, title: str, control: Control | None) -> Any:
     return NnwatchApp(source, mode=mode, control=control, list_runs=_rows, title=title)
 
 
-def _open(source: SocketSource | FileSource, mode: Mode, card: Card, control: Control | None) -> History:
-    """Show the source until the user leaves; as text if there is no terminal, or the screen fails."""
+def _open(
+    source: SocketSource | FileSource, mode: Mode, card: Card, control: Control | None
+) -> tuple[History, Card | None]:
+    """Show the source until the user leaves; as text if there is no terminal, or the screen fails.
+
+    Returns what was seen, and the run that is to be shown next, if another was chosen.
+    """
     if not command.has_screen():
-        return plain.follow(source, card)
+        return plain.follow(source, card), None
     try:
         app = _app(source, mode, card.name, control)
-        app.run()
+        action = app.run()
     except Exception as error:
         print(f"nnwatch: the screen failed ({type(error).__name__}: {error}); as text instead:", file=sys.stderr)
-        return plain.follow(source, card)
-    history: History = app.history
-    return history
+        return plain.follow(source, card), None
+    return app.history, _chosen(action)

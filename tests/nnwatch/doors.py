@@ -26,13 +26,17 @@ from nnwatch.ring import Writer
 start = int(open("/proc/self/stat").read().rsplit(")", 1)[1].split()[19])
 size = int(os.environ.get("RING", settings["ring_bytes"]))
 ring = Writer(f"{settings['rings'][0]}/{os.getpid()}-{start}.ring", size, os.getpid(), start)
+nan = int(os.environ.get("NAN", steps + 1))
 rank = int(os.environ.get("RANK", 0))
 ring.set_rank(rank)
 ring.declare({"kind": "segment", "segment": 0, "rank": rank, "reason": "start", "first_step": 0, "time": time.time()})
 ring.declare({"kind": "schema", "id": 1, "name": "step", "fields": [["loss.train", 1, 0], ["lr", 1, 0]]})
 ring.event({"name": "facts", "segment": 0, "step": 0, "time": time.time(), "data": {"planned_steps": steps}})
 for step in range(1, steps + 1):
-    ring.write(1, struct.pack("<qqd2f", 0, step, time.time(), 1 / step, 0.1))
+    if step == nan:
+        data = {"origin": "loss", "last_finite_step": step - 1, "loss": "nan"}
+        ring.event({"name": "nonfinite", "segment": 0, "step": step, "time": time.time(), "data": data})
+    ring.write(1, struct.pack("<qqd2f", 0, step, time.time(), float("nan") if step >= nan else 1 / step, 0.1))
     if pause:
         time.sleep(pause)
 print("trained", flush=True)

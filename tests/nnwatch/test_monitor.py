@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,14 +130,29 @@ def test_a_command_that_cannot_be_watched_is_told_of_once_and_keeps_its_exit_cod
 
 
 def test_a_job_folder_that_goes_away_does_not_end_the_training(home):
-    process = home.start("run", "trainer.py", "150", "0.01", "exit5")
+    process = home.start("run", "--fail-on", "info", "trainer.py", "150", "0.01", "exit5")
     card = home.running(5)
-    for path in (home.job(card) / "hello", home.job(card) / "boot"):
-        subprocess.run(["rm", "-r", path], check=True)
+    shutil.rmtree(home.job(card))
     out, err = process.communicate(timeout=30)
     assert process.returncode == 5
     assert "trained" in out
     assert "Traceback" not in err
+    assert steps(card.session) == list(range(1, 151))
+    end = history(card.session).end
+    assert (end.status, "job folder was removed" in end.cause) == ("lost", True)
+
+
+def test_a_finding_is_made_once_although_the_monitor_dies_after_it(home):
+    process = home.start("run", "trainer.py", "400", "0.005", "close", env={"NAN": "30"})
+    card = until(lambda: (card := home.running(60)) and history(card.session).finding_log and card)
+    os.kill(card.monitor.pid, signal.SIGKILL)
+    _, err = process.communicate(timeout=30)
+    log = history(card.session).finding_log
+    told = [(finding.id, finding.status, finding.severity, finding.last_step) for finding in log]
+    assert told
+    assert len(told) == len(set(told))
+    [primary] = [finding for finding in history(card.session).findings.values() if finding.primary]
+    assert err.count(f"FATAL {primary.rule}: ") == 1
 
 
 def test_a_finding_starts_the_user_s_command_with_itself_on_standard_input(home):

@@ -1,0 +1,35 @@
+"""Why there is nothing to see, where there is nothing: one line each, recorded and said once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from .history import History
+
+
+def unseen(job: Path) -> str:
+    """Why no process of the job has opened a ring, as far as what the boot files left in ``JOB/hello`` says."""
+    hellos = []
+    for path in sorted((job / "hello").glob("*")):
+        try:
+            hellos.append(json.loads(path.read_text()))
+        except (OSError, ValueError):
+            continue
+    for hello in hellos:
+        if hello.get("error"):
+            return f"the probes could not be put on torch {hello.get('torch')}: {hello['error']}; it trains unwatched"
+    if hellos:
+        return "saw torch, but no backward pass: nothing was trained in a process that imported torch itself"
+    return (
+        "saw no torch import: the command does not use torch, or its Python runs with -I, -E or -S or in an"
+        " environment that drops PYTHONPATH; start the training itself with `nnwatch run`"
+    )
+
+
+def asked_for_input(history: History) -> str | None:
+    """What to use instead, if the script ended because the screen had its keyboard."""
+    tail = "".join(text.text for text in history.console[-20:])
+    if "EOFError: EOF when reading a line" not in tail:
+        return None
+    return "the script asked for input, but the screen had the keyboard: use `nnwatch run --headless`"
