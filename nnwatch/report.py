@@ -106,7 +106,7 @@ class Summary:
         }
 
     def json(self) -> dict[str, Any]:
-        """The whole report; the keys are documented in the README of this folder."""
+        """The whole report; README.md in this folder lists the keys."""
         history, run, end = self.history, self.history.run, self.history.end
         facts = history.facts_of(self.main) if self.main is not None else {}
         judgement = history.judgement
