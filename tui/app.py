@@ -38,7 +38,7 @@ from .widgets.status import SCREENS
 
 Mode = Literal["live", "attach", "replay"]
 
-_TICK = 0.12
+_TICK = 0.2
 _EVERY_STEP = ("loss.train", "lr", "step.seconds")
 """Metrics with one record a step: the first that is there says which steps there are."""
 _GRACE = 10.0
@@ -98,6 +98,7 @@ class NnwatchApp(App[str]):
         self.clock: Callable[[], float] = monotonic
         self.animation_level = "none"
         self._timeline = Timeline()
+        self._shown: object = None
         self._verdict: tuple[object, Verdict] | None = None
         self._leaving: Choice | None = None
         self._deadline = 0.0
@@ -118,14 +119,18 @@ class NnwatchApp(App[str]):
         self.set_class(self.symbols == "ascii", "-ascii")
         self.feed.start()
         self.switch_mode("overview" if self.open else "runs")
-        self.set_interval(_TICK, self.tick)
+        self.set_interval(_TICK, self.beat)
         self.call_after_refresh(self.tick)
 
     def on_unmount(self) -> None:
         self.feed.stop()
 
-    def tick(self) -> None:
-        """Let time pass and show the moment."""
+    def beat(self) -> None:
+        """Some times a second: look if there is something new."""
+        self.tick(only_new=True)
+
+    def tick(self, only_new: bool = False) -> None:
+        """Let time pass and show the moment, unless ``only_new`` is asked for and nothing is."""
         room = self._room()
         if room is None or self._exit:  # the widgets of an app that is being left go one by one
             return
@@ -134,7 +139,11 @@ class NnwatchApp(App[str]):
             if self.feed.caught_up.is_set():  # the speed of a replay depends on how long the run is
                 complete = self.history.end is not None or self.feed.source.lost is not None
                 self.moment.advance(self.clock(), self._timeline, complete)
-            room.show(self._view())
+            look = (self.history.version, self.moment.step, self.moment.playing, self.moment.seen)
+            now = (room, look, self.feed.source.lost, self.feed.caught_up.is_set())
+            if not only_new or now != self._shown:
+                self._shown = now
+                room.show(self._view())
         self._finish_leaving()
 
     def _room(self) -> Room | None:

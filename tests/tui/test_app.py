@@ -460,7 +460,8 @@ async def test_the_source_is_closed_and_the_history_stays():
 
 
 async def test_an_update_that_changes_nothing_repaints_nothing():
-    async with opened("overfitting", size=(140, 40)) as (app, _):
+    async with opened("overfitting", size=(140, 40)) as (app, pilot):
+        await pilot.pause(0.3)  # the layout comes to rest
         repainted = []
         for widget in app.screen.walk_children():
             widget.refresh = lambda *regions, widget=widget, **_: repainted.append(widget)

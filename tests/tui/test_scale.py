@@ -28,10 +28,13 @@ def test_an_appended_step_keeps_the_edges_or_makes_them_much_wider(last, columns
     assert after == before or after.step >= before.step * 1.15
 
 
-def test_edges_are_multiples_of_the_step():
-    x = fit(7, 930, 100)
-    assert np.allclose(x.edges() / x.step, np.round(x.edges() / x.step))
-    assert len(x.edges()) == 101
+@given(st.integers(0, 10**6), st.integers(0, 10**5), st.integers(1, 300))
+def test_edges_say_the_same_as_columns(first, span, columns):
+    x = fit(first, first + span, columns)
+    edges = x.edges()
+    assert len(edges) == columns + 1
+    for step in (first, first + span // 2, first + span):
+        assert int(np.searchsorted(edges, step, side="right")) - 1 == x.column(step)
 
 
 def test_window_moves_in_jumps():

@@ -13,7 +13,7 @@ right_square_bracket tab shift+tab escape enter slash at question_mark up down l
 shift+left shift+right colon"""
 KEYS = [*"1234567", *"hjklHL0ysrogGcR", *NAMED.split()]
 sizes = st.tuples(st.integers(1, 160), st.integers(1, 50))
-actions = st.lists(st.one_of(st.sampled_from(KEYS), sizes), min_size=10, max_size=40)
+actions = st.lists(st.one_of(st.sampled_from(KEYS), sizes), min_size=10, max_size=30)
 
 
 async def storm(session, mode, told):
@@ -30,7 +30,7 @@ async def storm(session, mode, told):
         assert app._exception is None
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(["faulty", "overfitting", "crashed", "waiting"]), st.sampled_from(["attach", "replay"]), actions)
 def test_a_storm_of_keys_and_sizes(session, mode, told):
     asyncio.run(storm(session, mode, told))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 from unicodedata import combining, east_asian_width
 
 import numpy as np
@@ -52,7 +53,8 @@ def plain(text: str) -> str:
     return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
 
 
-def _cells(text: str) -> list[int]:
+@lru_cache(maxsize=4096)
+def _cells(text: str) -> Codes:
     """Codes of the text's cells; the second cell of a wide character is 0, control characters become blanks."""
     cells: list[int] = []
     for char in text:
@@ -61,7 +63,7 @@ def _cells(text: str) -> list[int]:
         cells.append(ord(char) if char.isprintable() else 32)
         if east_asian_width(char) in "WF":
             cells.append(0)
-    return cells
+    return np.asarray(cells, np.uint32)
 
 
 class Grid:
@@ -81,7 +83,7 @@ class Grid:
         if text.isascii() and text.isprintable():
             cells = np.frombuffer(text.encode("utf-32-le"), np.uint32)
         else:
-            cells = np.asarray(_cells(text), np.uint32)
+            cells = _cells(text)
         if len(cells) > room:
             cells = cells[:room].copy()
             cells[-1] = ord("…")

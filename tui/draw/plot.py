@@ -128,8 +128,7 @@ def _gaps(codes: Any, inks: Any, lines: list[Line], across: int) -> None:
 
 
 def _y_axis(grid: Grid, y: Scale, height: int) -> None:
-    for row in range(1, height + 1):
-        grid.put(GUTTER - 1, row, "│", Ink.DIM)
+    grid.codes[1 : height + 1, GUTTER - 1], grid.inks[1 : height + 1, GUTTER - 1] = ord("│"), Ink.DIM
     taken: set[int] = set()
     for value in y.ticks(max(height // 3, 2)):
         row = 1 + _row(float(y.share(value)), height)

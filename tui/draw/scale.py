@@ -47,8 +47,13 @@ class Buckets(NamedTuple):
     step: float
     columns: int
 
-    def edges(self) -> NDArray[np.float64]:
-        return np.asarray((self.start + np.arange(self.columns + 1)) * self.step, np.float64)
+    def edges(self) -> NDArray[np.int64]:
+        """First whole step of each column, and the one behind the last (columns + 1,).
+
+        Whole numbers, because a search for others makes numpy convert all the steps.
+        """
+        edges = (self.start + np.arange(self.columns + 1)) * self.step
+        return np.asarray(np.ceil(edges - 1e-9 * self.step), np.int64)
 
     def column(self, x: float) -> int:
         """Column of x; outside [0, columns) when x is not shown."""

@@ -16,7 +16,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from ..draw.grid import Grid, Ink, plain
+from ..draw.grid import Codes, Grid, Ink, Inks, plain
 from ..draw.heat import shade
 from ..theme import palette
 from ..view import View
@@ -60,7 +60,6 @@ class Cells(Widget):
         self.draw(self.view, grid)
         if self.view.symbols == "ascii":
             self._to_ascii(grid)
-        _merge_blanks(grid)
         self._update(grid)
 
     def _to_ascii(self, grid: Grid) -> None:
@@ -114,7 +113,7 @@ class Cells(Widget):
     def _strip(self, y: int) -> Strip:
         background = self.background_colors[1]
         styles = palette(self.app.current_theme.dark, background.rgb)
-        inks = self._inks[y]
+        inks = merge_blanks(self._codes[y], self._inks[y])
         cuts = [0, *(np.flatnonzero(np.diff(inks)) + 1).tolist(), len(inks)]
         base = Style(bgcolor=background.rich_color)
         segments = []
@@ -124,11 +123,10 @@ class Cells(Widget):
         return Strip(segments, len(inks))
 
 
-def _merge_blanks(grid: Grid) -> None:
-    """Give blanks the ink of the cell before them: each change of ink costs some 40 bytes on the line."""
-    coloured = (grid.inks >= Ink.HEAT) | (grid.inks == Ink.SELECTED)
-    blank = (grid.codes == 32) & ~coloured
-    blank[:, 0] = False
-    source = np.maximum.accumulate(np.where(blank, 0, np.arange(grid.width)), axis=1)
-    merged = np.take_along_axis(grid.inks, source, axis=1)
-    grid.inks = np.where(blank & np.take_along_axis(coloured, source, axis=1), Ink.TEXT, merged).astype(np.uint8)
+def merge_blanks(codes: Codes, inks: Inks) -> Inks:
+    """Give the blanks of a row the ink of the cell before them: each change of ink costs some 40 bytes."""
+    coloured = (inks >= Ink.HEAT) | (inks == Ink.SELECTED)
+    blank = (codes == 32) & ~coloured
+    blank[0] = False
+    source = np.maximum.accumulate(np.where(blank, 0, np.arange(len(codes))))
+    return np.where(blank & coloured[source], Ink.TEXT, inks[source]).astype(np.uint8)

@@ -19,7 +19,7 @@ class Keys(Cells):
     """Bindings of the focused widget, then of the screen, then of the app, as many as there is room for."""
 
     def key(self, view: View) -> Any:
-        return tuple((binding.key, binding.description) for binding in self.wanted())
+        return id(self.screen.focused)
 
     def wanted(self) -> list[Binding]:
         """One binding for each action that wants to be shown."""

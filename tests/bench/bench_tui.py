@@ -1,0 +1,219 @@
+"""What the screen costs: ``python -m tests.bench.bench_tui``.
+
+The app runs in a process of its own on a real 140x40 pseudo terminal; bytes are what it wrote there, CPU is the
+process's own time (user and system). Nothing is asserted: the figures are printed beside what they should be.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from pathlib import Path
+
+import numpy as np
+
+from nnwatch.frame import Commit, FieldSpec, Run, Schema, Segment
+from nnwatch.history import History
+from nnwatch.tui.column import Columns
+from nnwatch.tui.draw.grid import Grid, Ink
+from nnwatch.tui.draw.plot import Line, dots, plot
+from nnwatch.tui.draw.scale import fit, scale
+
+from ..tui.sessions import START, block, healthy, write
+
+SECONDS = 10.0
+
+
+def million(steps: int = 1_000_000) -> History:
+    """A loss curve of a million steps."""
+    rng = np.random.default_rng(0)
+    n = np.arange(1, steps + 1)
+    history = History()
+    history.apply(Segment(0, 0, 1, START))
+    history.apply(Schema(1, "step", [FieldSpec("loss.train")]))
+    history.apply(block(1, n, START + n * 0.01, 2.3 / (1 + n / 50_000) * np.exp(rng.normal(0, 0.1, steps))))
+    return history
+
+
+def frame(columns, track, width: int = 120, height: int = 30) -> Grid:
+    """One whole chart, raw band and average."""
+    column = columns.get(track, "loss.train")
+    x = fit(0, int(column.steps[-1]), dots(width, "braille"))
+    edges = x.edges()
+    lines = [Line(column.extremes(edges), Ink.BAND), Line(column.smoothed(0.999).extremes(edges), Ink.SERIES)]
+    grid = Grid(width, height)
+    y = scale("linear", float(np.nanmin(lines[0].extremes.low)), float(np.nanmax(lines[0].extremes.high)))
+    plot(grid, lines, x, y)
+    return grid
+
+
+def cells(repeats: int = 60) -> tuple[float, float]:
+    """CPU ms of a whole 120x30 chart at a million points, and of taking the million in (pyramid and average)."""
+    history, columns = million(), Columns()
+    begin = time.process_time()
+    frame(columns, history.main)
+    first = time.process_time() - begin
+    taken = []
+    for _ in range(repeats):
+        begin = time.process_time()
+        frame(columns, history.main)
+        taken.append(time.process_time() - begin)
+    return 1e3 * float(np.median(taken)), 1e3 * first
+
+
+class Terminal:
+    """A program on a pseudo terminal of 140x40, and what it wrote."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))
+        environment = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONUTF8": "1"}
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.bench_tui", *arguments],
+            stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True,
+        )  # fmt: skip
+        os.close(slave)
+
+    def read(self, seconds: float, until: bytes | None = None) -> bytes:
+        """What is written in so many seconds, or up to and with ``until``."""
+        out, deadline = b"", time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if select.select([self.master], [], [], 0.02)[0]:
+                try:
+                    out += os.read(self.master, 1 << 16)
+                except OSError:
+                    break
+            if until is not None and until in _PLAIN.sub(b"", out):
+                break
+        return out
+
+    def close(self) -> None:
+        os.write(self.master, b"q")
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        os.close(self.master)
+
+
+_PLAIN = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
+
+
+def cpu_of(pid: int) -> float:
+    """CPU seconds that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def live(rate: float, size: str) -> tuple[float, float, float]:
+    """(CPU share, bytes a second, appended points a second) of the live overview at ``rate`` appends a second."""
+    terminal = Terminal("--show", "live", str(rate), size)
+    terminal.read(20, until=b"RUNNING")
+    terminal.read(3)  # what is drawn at the start
+    cpu, clock = cpu_of(terminal.process.pid), time.monotonic()
+    written = len(terminal.read(SECONDS))
+    wall = time.monotonic() - clock
+    used = cpu_of(terminal.process.pid) - cpu
+    terminal.close()
+    return used / wall, written / wall, rate
+
+
+def first_frame(path: Path) -> tuple[float, float]:
+    """Seconds from the start of the program to the first frame, and to one with the run in it."""
+    terminal = Terminal("--show", "file", str(path))
+    terminal.read(20, until=b"overview")
+    first = time.monotonic() - terminal.began
+    terminal.read(20, until=b"ema")
+    whole = time.monotonic() - terminal.began
+    terminal.close()
+    return first, whole
+
+
+class Ticking:
+    """A source that gives a million steps and then ``rate`` more a second."""
+
+    lost: str | None = None
+
+    def __init__(self, rate: float, steps: int) -> None:
+        self.rate = rate
+        self.done = 0
+        self.steps = steps
+        self.rng = np.random.default_rng(1)
+        self.began = 0.0
+
+    def read(self):
+        if not self.done:
+            self.done = self.steps
+            self.began = time.monotonic()
+            n = np.arange(1, self.steps + 1)
+            loss = 2.3 / (1 + n / self.steps * 20) * np.exp(self.rng.normal(0, 0.1, self.steps))
+            fields = [FieldSpec("loss.train"), FieldSpec("lr"), FieldSpec("grad.norm"), FieldSpec("step.seconds")]
+            row = [loss, np.full(len(n), 0.1), np.ones(len(n)), np.full(len(n), 0.1)]
+            return [
+                Run("bench", "1", "host", [], "", "", START), Segment(0, 0, 1, START), Schema(1, "step", fields),
+                block(1, n, START + n * 0.1, *row), Commit(START),
+            ]  # fmt: skip
+        due = self.steps + int((time.monotonic() - self.began) * self.rate)
+        if due <= self.done:
+            time.sleep(0.05)
+            return []
+        n = np.arange(self.done + 1, due + 1)
+        self.done = due
+        loss = 0.1 * np.exp(self.rng.normal(0, 0.1, len(n)))
+        lr, norm, pace = np.full(len(n), 0.1), np.ones(len(n)), np.full(len(n), 0.1)
+        return [block(1, n, START + n * 0.1, loss, lr, norm, pace), Commit(START + due * 0.1)]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def show(kind: str, *words: str) -> None:
+    """What the child process does: the app on a growing run or on a file."""
+    from nnwatch.tui.app import NnwatchApp
+    from nnwatch.tui.feed import Source
+
+    from ..tui.sessions import File
+
+    source: Source = File(words[0]) if kind == "file" else Ticking(float(words[0]), int(words[1]))
+    NnwatchApp(source, "attach", ascii=False).run()
+
+
+def main() -> None:
+    rows = []
+    whole, taken = cells()
+    rows.append(("whole 120x30 chart, 1,000,000 points", f"{whole:.1f} ms CPU", "6 ms"))
+    rows.append(("  taking 1,000,000 points in, once", f"{taken:.0f} ms CPU", ""))
+    for size in ("1000", "100000", "1000000"):
+        share, written, rate = live(10, size)
+        name = f"overview 140x40, {int(size):,} points, 10 more a second"
+        rows.append((name, f"{share:.1%} of a core", "3 %"))
+        rows.append(("  written for each point", f"{written / rate:,.0f} bytes", "2,000"))
+    share, written, _ = live(0, "100000")
+    rows.append(("overview, nothing changes", f"{share:.2%} of a core", "0.5 %"))
+    rows.append(("  written", f"{written:.0f} bytes/s", "0"))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.nnw"
+        write(path, healthy())
+        first, drawn = (float(np.median(times)) for times in zip(*(first_frame(path) for _ in range(5)), strict=True))
+    rows.append(("first frame, recorded run of 3,000 steps", f"{first:.2f} s", "0.5 s"))
+    rows.append(("  with its curves", f"{drawn:.2f} s", ""))
+    print(f"{'what':<58}{'measured':>18}{'wanted, at most':>18}")
+    for name, measured, wanted in rows:
+        print(f"{name:<58}{measured:>18}{wanted:>18}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--show"]:
+        show(*sys.argv[2:])
+    else:
+        main()
