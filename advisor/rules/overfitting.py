@@ -13,7 +13,7 @@ from nnwatch.frame import Evidence, Remedy, Severity
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..rule import Rule
-from ..window import median
+from ..window import median, noise
 
 RESTORE = "Restore the best checkpoint and stop early"
 AUGMENT = "More data, or stronger augmentation"
@@ -37,11 +37,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         The last three evaluations are each compared with the best one sample by sample: the mean difference is over
-        three standard errors, the loss (median of three) over 10 % higher, and the training loss lower than at the
-        best. It speaks about ten evaluations late and was never wrong on 24 healthy runs, where patience and
-        gap rules were wrong on 4 to 24; the best checkpoint makes the delay cost nothing. Without the same
-        samples in the same order, or with fewer than 200, it is *watch*. It is an error when the accuracy fell too. It
-        takes three evaluations to raise it and three to clear it.
+        three standard errors, the loss (median of three) is higher by over 10 % and by twice its scatter from
+        evaluation to evaluation, and the training loss is lower than at the best. That comes about ten evaluations
+        late, which the best checkpoint makes good; rules of patience or of the gap to the training loss cry wolf on
+        healthy runs. Without the same samples in the same order, or with fewer than 200, it is *watch*. It is an error
+        when the accuracy fell too. It takes three evaluations to raise it and three to clear it.
 
     When it is a false alarm
         Validation run in train mode, or with another preprocessing. Where only the loss rises and the accuracy still
@@ -64,6 +64,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     rise = float(np.max(ev.loss[last]) if at.open else np.median(ev.loss[last])) / float(ev.loss[best]) - 1
     if float(ev.loss[best]) <= 0 or not at.exceeds(rise, limit["rise"]):
         return None
+    scatter = noise(ev.loss[known[-12:]]) / float(ev.loss[best])
+    if not at.exceeds(rise, limit["scatter"] * scatter):
+        return None
     then, now = _train(at, best), _train(at, int(last[-1]))
     if not now < then:
         return None
@@ -72,9 +75,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if not at.exceeds(z, limit["z"]):
         return None
     samples = compared[-1].samples
-    fell, noise = _accuracy(at, best, last)
-    severity: Severity = "error" if fell > 2 * noise else "warn"
-    if fell < -noise or samples < limit["samples"] or not all(c.paired for c in compared):
+    fell, error = _accuracy(at, best, last)
+    severity: Severity = "error" if at.exceeds(fell, 2 * error) else "warn"
+    if fell < -error or samples < limit["samples"] or not all(c.paired for c in compared):
         severity = "watch"
     same = "the same" if compared[-1].paired else "other"
     best_step = int(ev.steps[best])
@@ -171,7 +174,7 @@ RULE = Rule(
     (RESTORE, AUGMENT, DROPOUT, DECAY),
     "Notes T24-35, B53-57. 44 small runs: the paired test found 20 of 20, 0 of 24 false alarms; a gap rule has 24.",
     check,
-    {"z": 3, "rise": 0.1, "samples": 200},
+    {"z": 3, "rise": 0.1, "scatter": 2, "samples": 200},
     votes=(1, 1),
     goal=True,
 )

@@ -4,9 +4,9 @@
 
 Each scenario is a small real training (handwritten digits or the diabetes table of scikit-learn) in a process of
 its own, with the probes in it; its ring becomes a session that the advisor judges. A faulty run counts as named
-when the primary finding is *warn* or worse and is of a right rule; a healthy one as silent when none is. Where a learning
-rate is to be changed the run is repeated with the proposed one. At the end stands what the rules cost, on a made-up
-run of 200 layers. Seed 0 is what thresholds were tuned on; another seed tells how much of it was luck.
+when the primary finding is *warn* or worse and is of a right rule; a healthy one as silent when none is. Where a
+learning rate is to be changed the run is repeated with the proposed one. At the end stands what the rules cost, on
+a made-up run of 200 layers. Seeds 0 and 1 are what thresholds were tuned on; another tells how much of it was luck.
 """
 
 from __future__ import annotations
@@ -186,16 +186,18 @@ HEALTHY = [
     Scenario("tanh net", f"model = mlp(64, nn.Tanh)\n{sgd(0.1, 0.9)}"),
     Scenario("accumulation 8", f"model = mlp()\nbase = {ADAM}(model.parameters(), lr=1e-3)\nclass Every:\n"
              "    calls = 0\n    def zero_grad(self): pass\n    def step(self):\n        self.calls += 1\n"
-             "        if self.calls % 8 == 0: base.step(); base.zero_grad()\noptimizer = Every()\nbatch, epochs = 16, 30"),
+             "        if self.calls % 8 == 0: base.step(); base.zero_grad()\noptimizer = Every()\n"
+             "batch, epochs = 16, 30"),
     Scenario("imbalance 1:50, weighted", f"model = mlp()\n{adam(1e-3)}\n"
              "kept = (yt > 0) | (torch.rand(len(yt)) < 0.02)\n"
-             "xt, yt, epochs = xt[kept], yt[kept], 20\nloss_fn = nn.CrossEntropyLoss(weight=1 / yt.bincount(minlength=10)"
-             ".clamp(min=1))"),
+             "xt, yt, epochs = xt[kept], yt[kept], 20\n"
+             "loss_fn = nn.CrossEntropyLoss(weight=1 / yt.bincount(minlength=10).clamp(min=1))"),
     Scenario("autoencoder", "yt, yv = xt, xv\n"
              "model = nn.Sequential(nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 64))\n"
              f"loss_fn, epochs = nn.MSELoss(), 40\n{adam(1e-3)}"),
     Scenario("odd or even, BCE", "yt, yv = (y % 2).float()[:1300, None], (y % 2).float()[1300:, None]\n"
-             f"model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))\nloss_fn = nn.BCEWithLogitsLoss()\n{adam(1e-3)}"),
+             f"model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))\n"
+             f"loss_fn = nn.BCEWithLogitsLoss()\n{adam(1e-3)}"),
     Scenario("LSTM over rows", "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
              "        self.lstm, self.head = nn.LSTM(8, 64, batch_first=True), nn.Linear(64, 10)\n"
              "    def forward(self, x): return self.head(self.lstm(x.view(-1, 8, 8))[0][:, -1])\n"
