@@ -19,6 +19,8 @@ class Column:
     """``steps`` (n,) and ``values`` float32 (n,), each growing at its end."""
 
     def __init__(self) -> None:
+        self.taken = 0
+        """Records of the series that were looked at; some may have held nothing."""
         self._n = 0
         self._steps = np.empty(256, np.int64)
         self._values = np.empty(256, np.float32)
@@ -117,6 +119,10 @@ _DERIVED: dict[str, tuple[tuple[str, ...], Reduce]] = {
 """Columns that are not a metric's first number: the metrics they are made from, and how."""
 
 
+_NAN_IS_NEWS = ("loss.", "grad.")
+"""Metrics whose NaN is a value of the training; elsewhere it says that nothing was measured."""
+
+
 class Columns:
     """All columns that were asked for, by segment, rank and name; brought up to date when asked again."""
 
@@ -138,9 +144,14 @@ class Columns:
             return None
         series: list[Series] = [one for one in found if one is not None]
         column = self._columns.setdefault(key, Column())
-        begin, end = len(column), min(len(one) for one in series)
+        begin, end = column.taken, min(len(one) for one in series)
         if end > begin:
-            column.extend(series[0].steps[begin:end], reduce(*(one.values[begin:end] for one in series)))
+            steps, values = series[0].steps[begin:end], reduce(*(one.values[begin:end] for one in series))
+            if not name.startswith(_NAN_IS_NEWS):
+                measured = ~np.isnan(values)
+                steps, values = steps[measured], values[measured]
+            column.extend(steps, values)
+            column.taken = end
         return column if len(column) else None
 
     def _evaluation(self, track: Track, key: tuple[int, int, str]) -> Column | None:

@@ -47,15 +47,13 @@ def test_what_is_not_recorded_is_no_column():
 def test_the_update_ratio_is_the_median_of_what_was_measured():
     made = history(("update.ratio", 3), rows=[(1, 1e-3, 3e-3, np.nan), (2, np.nan, np.nan, np.nan)])
     values = column(made, "update.ratio").values
-    assert values[0] == pytest.approx(2e-3)
-    assert np.isnan(values[1])
+    assert values.tolist() == [pytest.approx(2e-3)]
 
 
 def test_the_rate_is_samples_a_second():
     made = history(("step.seconds", 1), ("batch.size", 1), rows=[(1, 0.5, 32.0), (2, 0.0, 32.0)])
     values = column(made, "samples.rate").values
-    assert values[0] == 64
-    assert np.isnan(values[1])
+    assert values.tolist() == [64]
     assert column(made, "steps.rate").values[0] == 2
 
 
@@ -64,8 +62,16 @@ def test_sureness_is_the_mean_of_the_histogram():
     counts[0] = counts[39] = 1
     made = history(("confidence.val", 40), rows=[(1, *counts), (2, *np.zeros(40))])
     values = column(made, "sure.val").values
-    assert values[0] == pytest.approx(0.5)
-    assert np.isnan(values[1])
+    assert values.tolist() == [pytest.approx(0.5)]
+
+
+def test_nan_is_kept_where_it_is_news_and_left_out_where_it_means_not_measured():
+    made = history(("loss.train", 1), ("watch.cost", 1), rows=[(1, 2.0, np.nan), (2, np.nan, 0.01)])
+    columns = Columns()
+    assert np.isnan(column(made, "loss.train", columns).at(2))
+    assert column(made, "watch.cost", columns).steps.tolist() == [2]
+    feed(made, [(3, 1.0, np.nan), (4, 1.0, 0.02)])
+    assert column(made, "watch.cost", columns).steps.tolist() == [2, 4]
 
 
 def test_an_evaluation_is_one_point_and_changes_while_its_batches_come():

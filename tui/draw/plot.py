@@ -78,24 +78,24 @@ def plot(
     if now is not None:
         later = max(x.column(now) // across + 1, 0)
         inks[:, later:][used[:, later:]] = Ink.GHOST
-    _guide(codes, inks, used, y, guide)
+    _guide(codes, inks, used, y, guide, down)
     _cursor(codes, inks, used, x, cursor, across)
-    _points(codes, inks, lines, y, across, height)
+    _points(codes, inks, lines, y, across, down)
     _gaps(codes, inks, lines, across)
     grid.codes[1 : 1 + height, GUTTER:], grid.inks[1 : 1 + height, GUTTER:] = codes, inks
-    _y_axis(grid, y, height)
+    _y_axis(grid, y, height, down)
     _x_axis(grid, x, height + 1, width, across, marks or [])
 
 
-def _row(share: float, height: int) -> int:
-    """The row of a place on the axis: the one that holds its dot."""
-    return min(max(int((1 - share) * height), 0), height - 1)
+def _rows(share: Any, height: int, down: int) -> Any:
+    """The rows of places on the axis: those that hold their dots, where a cell has ``down`` of them."""
+    return np.clip(np.rint((1 - share) * (height * down - 1)), 0, height * down - 1).astype(int) // down
 
 
-def _guide(codes: Any, inks: Any, used: Any, y: Scale, guide: float | None) -> None:
+def _guide(codes: Any, inks: Any, used: Any, y: Scale, guide: float | None, down: int) -> None:
     if guide is None or not y.low <= guide <= y.high:
         return
-    row = _row(float(y.share(guide)), len(codes))
+    row = int(_rows(y.share(guide), len(codes), down))
     free = ~used[row]
     codes[row, free], inks[row, free] = ord("┄"), Ink.DIM
     label = f" guide {tick(guide)} "
@@ -111,11 +111,11 @@ def _cursor(codes: Any, inks: Any, used: Any, x: Buckets, cursor: float | None, 
         inks[free, column] = Ink.CURSOR
 
 
-def _points(codes: Any, inks: Any, lines: list[Line], y: Scale, across: int, height: int) -> None:
+def _points(codes: Any, inks: Any, lines: list[Line], y: Scale, across: int, down: int) -> None:
     for line in lines:
         have = np.flatnonzero(np.isfinite(line.extremes.high))
         if line.points and 0 < len(have) <= max(codes.shape[1] * across // _SPARSE, 1):
-            rows = np.clip((1 - y.share(line.extremes.high[have])) * height, 0, height - 1).astype(int)
+            rows = _rows(y.share(line.extremes.high[have]), len(codes), down)
             codes[rows, have // across], inks[rows, have // across] = ord("●" if not line.dashed else "○"), line.ink
 
 
@@ -127,11 +127,11 @@ def _gaps(codes: Any, inks: Any, lines: list[Line], across: int) -> None:
         codes[0, begins], inks[0, begins] = ord("✗"), Ink.ERROR
 
 
-def _y_axis(grid: Grid, y: Scale, height: int) -> None:
+def _y_axis(grid: Grid, y: Scale, height: int, down: int) -> None:
     grid.codes[1 : height + 1, GUTTER - 1], grid.inks[1 : height + 1, GUTTER - 1] = ord("│"), Ink.DIM
     taken: set[int] = set()
     for value in y.ticks(max(height // 3, 2)):
-        row = 1 + _row(float(y.share(value)), height)
+        row = 1 + int(_rows(y.share(value), height, down))
         if row not in taken and 1 <= row <= height:
             taken.add(row)
             grid.right(GUTTER - 2, row, tick(value), Ink.DIM)

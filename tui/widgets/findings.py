@@ -72,7 +72,7 @@ class FindingTree(Cells, can_focus=True):
         if finding is None:
             judgement = view.judgement
             silent = len(judgement.abstained) if judgement is not None else 0
-            text, ink = f"· {silent} rules could not judge", Ink.DIM
+            text, ink = f"· {silent} rule{'s' * (silent != 1)} could not judge", Ink.DIM
         else:
             where = f" ({finding.layer})" if finding.layer else ""
             sign = "✓" if finding.status == "resolved" else SEVERITY_GLYPH[finding.severity]

@@ -102,7 +102,7 @@ class Gauges(Cells):
         top = whole or float(np.nanmax(values, initial=0)) or 1.0
         spark = sparkline(over_samples(values, spark_width(grid.width)) / top)
         note = f"{values[-1] / whole:.0%} of {gauge.format(whole)}" if isinstance(gauge.whole, str) and whole else ""
-        draw_row(grid, y, f"  {gauge.title}", gauge.format(float(values[-1])), spark, note)
+        draw_row(grid, y, f"  {gauge.title}", gauge.format(float(values[-1])), spark, note, spark_ink=Ink.BAND)
 
     def _whole(self, view: View, gauge: Gauge, device: int) -> float | None:
         if not isinstance(gauge.whole, str):
