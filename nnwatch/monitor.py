@@ -98,8 +98,10 @@ class Monitor:
 
         try:
             pidfd = os.pidfd_open(self._trainer.pid)
-        except OSError:
+        except ProcessLookupError:
             self._trainer_ended = True
+        except OSError:  # a kernel without them: the end is noticed at the next flush
+            pass
         else:
             self._ready.register(pidfd, selectors.EVENT_READ, ended)
 

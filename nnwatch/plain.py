@@ -50,7 +50,7 @@ def follow(source: Source, card: Card) -> History:
 def leave(history: History, card: Card) -> None:
     """What stays on the terminal when the screen is closed."""
     print("\n".join(headline(Summary(history, card))))
-    if history.end is None:
+    if history.end is None and card.state in ("running", "elsewhere"):
         print(f"it goes on; come back with: {card.attach}")
     else:
         print(f"see it again: nnwatch replay {card.attach.removeprefix('nnwatch attach ') or card.session}")

@@ -81,7 +81,7 @@ def show(card: Card, mode: Mode | None = None) -> int:
     else:
         source = _file(card, follow=running)
     history, other = _open(source, mode, card, None)
-    if mode == "attach" and command.has_screen():
+    if command.has_screen():
         plain.leave(history, card)
     return 0 if other is None else show(other)
 
