@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from time import monotonic
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -15,7 +17,7 @@ from nnwatch.advisor.verdict import Verdict, verdict
 from nnwatch.history import History
 
 from .column import Columns
-from .draw.raster import Symbols
+from .draw.raster import DOTS, Symbols
 from .feed import Feed, Nothing, Source
 from .keys import KEYS
 from .lens import Lens
@@ -293,7 +295,16 @@ class NnwatchApp(App[str]):
         yield from super().get_system_commands(screen)
         for i, name in enumerate(SCREENS, 1):
             yield SystemCommand(f"Screen: {name}", f"The same as {i}", lambda name=name: self.action_room(name))
+        for symbols in DOTS:
+            yield SystemCommand(f"Symbols: {symbols}", "What curves are drawn with", partial(self.draw_with, symbols))
+
+    def draw_with(self, symbols: Symbols) -> None:
+        """Draw with braille, quadrant blocks or ASCII from now on."""
+        self.symbols = symbols
+        self.set_class(symbols == "ascii", "-ascii")
+        self.tick()
 
 
 def _ascii_terminal() -> bool:
-    return "utf" not in (sys.stdout.encoding or "").lower()
+    """Whether the terminal shows ASCII at best; the font of the Linux console has neither braille nor signs."""
+    return os.environ.get("TERM") in ("linux", "dumb") or "utf" not in (sys.stdout.encoding or "").lower()

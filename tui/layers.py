@@ -58,7 +58,7 @@ def layers(view: View, rows: Index) -> Layers:
 
 
 def _order(metrics: list[Series]) -> tuple[list[str], list[str]]:
-    """Names in model order, activation layers behind the parameters they share the longest path with."""
+    """Names and kinds in model order: the first metric's as they are, what only others have where it belongs."""
     names: list[str] = []
     kinds: dict[str, str] = {}
     for series in metrics:
@@ -66,18 +66,23 @@ def _order(metrics: list[Series]) -> tuple[list[str], list[str]]:
         for i, name in enumerate(series.names()):
             if name not in kinds:
                 kinds[name] = notes[i] if i < len(notes) else ""
-                names.insert(_behind(names, name) if "." in name else len(names), name)
+                names.insert(len(names) if series is metrics[0] else _place(names, name), name)
     return names, [kinds[name] for name in names]
 
 
-def _behind(names: list[str], name: str) -> int:
-    """Where ``name`` belongs: behind the last name with the longest common path."""
+def _place(names: list[str], name: str) -> int:
+    """Where a module belongs: behind those with the longest common path, by number where modules are numbered."""
     path = name.split(".")
-    for length in range(len(path) - 1, 0, -1):
-        prefix = ".".join(path[:length]) + "."
-        for i in range(len(names) - 1, -1, -1):
-            if names[i].startswith(prefix):
-                return i + 1
+    for length in range(len(path) - 1, -1, -1):
+        prefix = "".join(f"{part}." for part in path[:length])
+        family = [i for i, other in enumerate(names) if other.startswith(prefix)]
+        if not family:
+            continue
+        if path[length].isdecimal():
+            numbers = [(i, names[i][len(prefix) :].split(".")[0]) for i in family]
+            earlier = [i for i, part in numbers if part.isdecimal() and int(part) <= int(path[length])]
+            return earlier[-1] + 1 if earlier else family[0]
+        return family[-1] + 1
     return len(names)
 
 

@@ -481,3 +481,24 @@ async def test_an_appended_step_repaints_a_small_part_of_the_chart():
             await pilot.pause(0.01)
         await settle(app, pilot)
         assert 0 < sum(areas) < chart.size.area / 8
+
+
+async def test_the_symbols_can_be_changed_while_it_runs():
+    async with opened("faulty") as (app, _):
+        chart = app.screen.query_one("#loss", Chart)
+        app.draw_with("block")
+        assert any("▄" in line or "█" in line or "▖" in line for line in chart.text())
+        app.draw_with("ascii")
+        assert all(line.isascii() for line in chart.text())
+
+
+@pytest.mark.parametrize(("term", "encoding", "expected"), [("linux", "utf-8", "ascii"), ("xterm", "latin-1", "ascii")])
+def test_a_poor_terminal_gets_ascii(monkeypatch, term, encoding, expected):
+    import io
+    import sys
+
+    from nnwatch.tui.app import NnwatchApp
+
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    assert NnwatchApp(None).symbols == expected

@@ -73,7 +73,8 @@ class HeatTable(Cells, can_focus=True):
         spark = grid.width >= _NAME + _CELL * len(columns) + _SPARK + 1
         name_width = grid.width - _CELL * len(columns) - (_SPARK + 1 if spark else 0)
         if spark:  # a wide screen gives what the names do not need to the sparklines
-            name_width = min(name_width, max(max(map(len, table.names)) + 2, _NAME))
+            longest = max(len(name) + len(kind) + 5 for name, kind in zip(table.names, table.kinds, strict=True))
+            name_width = min(name_width, max(longest, _NAME))
         self._header(grid, name_width, columns, spark, len(table.names))
         if not self._rows:
             grid.put(2, 2, f"no layer has “{self.sought}” in its name", Ink.DIM)
@@ -87,7 +88,9 @@ class HeatTable(Cells, can_focus=True):
             chosen = table.names[row] == self.selected
             if chosen:
                 grid.fill(y, Ink.SELECTED, 0, name_width - 1)
-            grid.put(0, y, _shortened(table.names[row], name_width - 1), Ink.SELECTED if chosen else Ink.TEXT)
+            end = grid.put(0, y, _shortened(table.names[row], name_width - 1), Ink.SELECTED if chosen else Ink.TEXT)
+            if end + len(table.kinds[row]) + 2 <= name_width - 1:
+                grid.put(end + 2, y, table.kinds[row], Ink.SELECTED if chosen else Ink.DIM)
             x = name_width
             for k in columns:
                 self._cell(grid, x, y, METRICS[k], table.values[row, k], int(heats[k][row]))

@@ -12,6 +12,10 @@ from .cells import Cells
 SCREENS = ("overview", "layers", "confidence", "advisor", "system", "console", "runs")
 
 
+_LEFT = 56
+"""Cells that state, name, step and time want before the screens are all named."""
+
+
 class Status(Cells):
     """State in glyph and word, the run's name, the step, the time; the screens on the right."""
 
@@ -42,13 +46,12 @@ class Status(Cells):
 
     def _tabs(self, grid: Grid) -> int:
         """The screens with their digits, or as many words as there is room for; the x where they begin."""
-        whole = "  ".join(f"{i} {name}" for i, name in enumerate(SCREENS, 1))
-        if grid.width < len(whole) + 56:
-            if grid.width < 60:
-                return grid.width
-            mine = f"{SCREENS.index(self.current) + 1} {self.current}"
-            return grid.right(grid.width, 0, mine, Ink.DIM) - 1
-        x = begin = grid.width - len(whole)
-        for i, name in enumerate(SCREENS, 1):
-            x = grid.put(x, 0, f"{i} {name}", Ink.SELECTED if name == self.current else Ink.DIM) + 2
+        titles = [f"{i} {name}" for i, name in enumerate(SCREENS, 1)]
+        if grid.width < len("  ".join(titles)) + _LEFT:
+            titles = [title if name == self.current else title[0] for title, name in zip(titles, SCREENS, strict=True)]
+        if grid.width < 60:
+            return grid.width
+        x = begin = grid.width - len("  ".join(titles))
+        for title, name in zip(titles, SCREENS, strict=True):
+            x = grid.put(x, 0, title, Ink.SELECTED if name == self.current else Ink.DIM) + 2
         return begin - 1
