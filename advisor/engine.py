@@ -126,6 +126,9 @@ class _Judge:
             except Abstain as reason:
                 abstained[rule.id] = str(reason)
                 continue
+            except Exception as error:  # one broken rule must not silence the others
+                abstained[rule.id] = f"the rule itself failed: {type(error).__name__}: {error}"
+                continue
             judged.append(rule.id)
             opinion.vote(found, capped(rule, found, at) if found else None, end is not None)
         frames: list[Frame] = list(self._say(at))

@@ -16,3 +16,5 @@ def test_case(case):
     result = run(case)
     assert result.finds == case["finds"]
     assert result.primary == case.get("primary")
+    failed = [why for j in result.history.judgements for why in j.abstained.values() if "failed" in why]
+    assert not failed
