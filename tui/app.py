@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from time import monotonic
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
@@ -20,6 +20,7 @@ from .column import Columns
 from .draw.raster import DOTS, Symbols
 from .feed import Feed, Nothing, Source
 from .keys import KEYS
+from .leaving import GRACE, Control, Leaving
 from .lens import Lens
 from .messages import Changed, Go, Notice
 from .moment import Moment, Timeline
@@ -43,16 +44,6 @@ Mode = Literal["live", "attach", "replay"]
 _TICK = 0.2
 _EVERY_STEP = ("loss.train", "lr", "step.seconds")
 """Metrics with one record a step: the first that is there says which steps there are."""
-_GRACE = 10.0
-"""Seconds that a script has to end after the interrupt, and after the SIGTERM that follows."""
-
-
-class Control(Protocol):
-    """What can be done to the training."""
-
-    def interrupt(self) -> None: ...
-    def terminate(self) -> None: ...
-    def kill(self) -> None: ...
 
 
 class NnwatchApp(App[str]):
@@ -89,7 +80,6 @@ class NnwatchApp(App[str]):
     ) -> None:
         super().__init__()
         self.title = title
-        self.control = control
         self.list_runs = list_runs
         self.symbols: Symbols = "ascii" if (_ascii_terminal() if ascii is None else ascii) else "braille"
         self.open = source is not None
@@ -98,13 +88,11 @@ class NnwatchApp(App[str]):
         self.moment = Moment(replay=mode == "replay" and self.open)
         self.lens = Lens()
         self.clock: Callable[[], float] = monotonic
+        self.leaving = Leaving(control, lambda: self.clock()) if control is not None else None
         self.animation_level = "none"
         self._timeline = Timeline()
         self._shown: object = None
         self._verdict: tuple[object, Verdict] | None = None
-        self._leaving: Choice | None = None
-        self._deadline = 0.0
-        self._patience = False
 
     @property
     def history(self) -> History:
@@ -258,38 +246,25 @@ class NnwatchApp(App[str]):
         if self.screen.get_selected_text():
             self.screen.action_copy_text()
             return
-        if self.control is None or self.history.end is not None:
+        if self.leaving is None or self.history.end is not None:
             self.exit("left")
         elif not isinstance(self.screen, Leave):
             self.push_screen(Leave(), self._leave)
 
     def _leave(self, choice: Choice | None) -> None:
-        if choice is None or self.control is None:
-            return
         if choice == "detach":
             self.exit("detach")
-            return
-        if choice == "stop":
-            self.control.interrupt()
-            self.notify(
-                f"Ctrl+C sent to the script; SIGTERM follows in {_GRACE:.0f} s if it does not end", timeout=_GRACE
-            )
-        else:
-            self.control.kill()
-        self._leaving, self._deadline, self._patience = choice, self.clock() + _GRACE, choice == "stop"
+        elif choice is not None and self.leaving is not None:
+            self.leaving.begin(choice)
+            if choice == "stop":
+                self.notify(f"Ctrl+C sent to the script; SIGTERM follows in {GRACE:.0f} s if it goes on", timeout=GRACE)
 
     def _finish_leaving(self) -> None:
-        """Exit when the run has ended after "stop" or "kill"; help it along when it does not."""
-        if self._leaving is None or self.control is None:
-            return
-        if self.history.end is not None or self.feed.source.lost is not None:
-            self.exit(self._leaving)
-        elif self.clock() > self._deadline:
-            if not self._patience:
-                self.exit(self._leaving)
-                return
-            self.control.terminate()
-            self._patience, self._deadline = False, self.clock() + _GRACE
+        """Leave when the run has ended after "stop" or "kill"."""
+        if self.leaving is not None and self.leaving.over(
+            self.history.end is not None or self.feed.source.lost is not None
+        ):
+            self.exit(self.leaving.choice)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         yield from super().get_system_commands(screen)
