@@ -1,4 +1,4 @@
-"""Little sessions in a rule's ``.toml``: what it must find, and what it must not.
+"""Little sessions in a rule's ``.toml``, read as a mapping: what it must find, and what it must not.
 
     [first-updates-wreck-the-net]
     facts = { planned_steps = 300 }
@@ -18,17 +18,10 @@ each time, false for others. Every case runs all rules: ``finds`` names all that
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 from nnwatch.frame import SEVERITIES, Block, End, Event, FieldSpec, Frame, Labels, Schema, Segment
 from nnwatch.history import Doubles, History
@@ -150,8 +143,3 @@ def run(case: dict[str, Any]) -> Result:
         finds[finding.rule] = f"{worst} {when}"
     primary = next((f.rule for f in history.findings.values() if f.primary and f.status == "open"), None)
     return Result(finds, primary, history)
-
-
-def load(path: Path) -> dict[str, dict[str, Any]]:
-    """The sessions of one file by name."""
-    return tomllib.loads(path.read_text())

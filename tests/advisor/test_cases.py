@@ -1,14 +1,13 @@
 """Every little session beside a rule, judged by all rules."""
 
-from pathlib import Path
-
 import pytest
 
-from nnwatch.advisor import rules
-from nnwatch.advisor.case import load, run
+from nnwatch.advisor.case import CaseError, run
 
-FILES = sorted(Path(rules.__path__[0]).glob("*.toml"))
-CASES = [pytest.param(case, id=f"{file.stem}:{name}") for file in FILES for name, case in load(file).items()]
+from .sessions import FOLDER, sessions
+
+STEMS = sorted(file.stem for file in FOLDER.glob("*.toml"))
+CASES = [pytest.param(case, id=f"{stem}:{name}") for stem in STEMS for name, case in sessions(stem).items()]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -18,3 +17,16 @@ def test_case(case):
     assert result.primary == case.get("primary")
     failed = [why for j in result.history.judgements for why in j.abstained.values() if "failed" in why]
     assert not failed
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        ({"loss.train": "2.3to1"}, "'2.3to1' is no run of numbers"),
+        ({"loss.trian": "2.3x9"}, "loss.trian is no metric"),
+        ({"act.dead": {"a ReLU": "0x9", "b ReLU": "0x8"}}, "rows of different lengths"),
+    ],
+)
+def test_a_session_that_cannot_be_read_says_what_is_wrong(case, says):
+    with pytest.raises(CaseError, match=says):
+        run(case)

@@ -1,17 +1,14 @@
 """What every rule must bring along."""
 
-from pathlib import Path
-
 import pytest
 
-from nnwatch.advisor import rules
-from nnwatch.advisor.case import load, run
+from nnwatch.advisor.case import run
 from nnwatch.advisor.cause import EDGES, PRIORITY
 from nnwatch.advisor.page import SECTIONS, page
 from nnwatch.advisor.rule import all_rules
 from nnwatch.metric import METRICS
 
-FOLDER = Path(rules.__path__[0])
+from .sessions import FOLDER, sessions
 
 
 @pytest.mark.parametrize("rule", all_rules(), ids=lambda rule: rule.id)
@@ -33,12 +30,12 @@ class TestRule:
         assert all(name in text for name in (*rule.thresholds, *rule.remedies))
 
     def test_has_a_firing_and_a_quiet_session(self, rule):
-        cases = load(FOLDER / f"{rule.id.replace('-', '_')}.toml").values()
+        cases = sessions(rule.id.replace("-", "_")).values()
         assert any(rule.id in case["finds"] for case in cases)
         assert any(rule.id not in case["finds"] for case in cases)
 
     def test_findings_carry_numbers_and_a_way_out(self, rule):
-        for case in load(FOLDER / f"{rule.id.replace('-', '_')}.toml").values():
+        for case in sessions(rule.id.replace("-", "_")).values():
             for finding in run(case).history.finding_log:
                 if finding.rule != rule.id:
                     continue
