@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,12 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from . import runs
-from .runs import SUFFIX, Card, RunError
+from .runs import SUFFIX, Card, Process, RunError
 
 RING_BYTES = 16 << 20
 _LEAST_BYTES = 1 << 20
 _SHARED_MEMORY = Path("/dev/shm")
 _PACKAGE = Path(__file__).parent
+_DAY = 86400.0
+
+
+def _ring_parents() -> list[Path]:
+    """Where ring folders are made, one for each job."""
+    return [parent / f"nnwatch-rings-{os.getuid()}" for parent in (_SHARED_MEMORY, Path("/tmp"))]
 
 
 def default_name(command: list[str]) -> str:
@@ -38,7 +45,7 @@ def prepare(
     on: list[list[str]] | None = None,
 ) -> Path:
     """Make the folder for one run of ``command`` and return it. Raises RunError."""
-    runs.prune()
+    prune()
     id = secrets.token_hex(4)
     name = name or default_name([word for word in command if word != python and not word.startswith("-")] or command)
     path = Path(session).absolute() if session else runs.sessions_folder() / f"{_plain(name)}-{id}{SUFFIX}"
@@ -60,6 +67,7 @@ def prepare(
         headless=headless,
         socket=str(sockets / f"{id}.sock") if sockets else "",
         attach=f"nnwatch attach {id if taken else name}",
+        launcher=Process.of(os.getpid()),  # until the one that starts the command takes over: nobody prunes it
         **runs.here(),
     )
     rings, ring_bytes = _rings(id, job)
@@ -86,18 +94,19 @@ def _rings(id: str, job: Path) -> tuple[list[str], int]:
     Shared memory if an eighth of what is free there makes a useful ring (the trainer's own workers need the
     rest), then local disks; a network file system never.
     """
-    size, parents = RING_BYTES, [Path("/tmp")]
+    size, (shared, local) = RING_BYTES, _ring_parents()
+    parents = [local]
     try:
         free = shutil.disk_usage(_SHARED_MEMORY).free
     except OSError:
         free = 0
     if free // 8 >= _LEAST_BYTES:
         size = min(RING_BYTES, free // 8 // 4096 * 4096)
-        parents.insert(0, _SHARED_MEMORY)
+        parents.insert(0, shared)
     folders = []
     for parent in parents:
         try:
-            folder = runs.private(parent / f"nnwatch-rings-{os.getuid()}") / id
+            folder = runs.private(parent) / id
             folder.mkdir(mode=0o700)
         except OSError:
             continue
@@ -149,3 +158,24 @@ def clear(job: Path, rings: list[str]) -> None:
     for name in ("boot", "hello"):
         shutil.rmtree(job / name, ignore_errors=True)
     (job / "nnwatch").unlink(missing_ok=True)
+
+
+def prune() -> None:
+    """Forget what dead jobs left: rings of those that were killed as a whole, jobs whose session was deleted."""
+    known = set()
+    for registry in runs.registries():
+        for path in registry.glob("*/job.json"):
+            with contextlib.suppress(OSError, ValueError):
+                card, job = Card.load(path), path.parent
+                known.add(card.id)
+                if card.state in ("running", "elsewhere"):
+                    continue
+                if (job / "boot").exists():
+                    clear(job, options(job)["rings"])
+                    Path(card.socket).unlink(missing_ok=True)
+                if not Path(card.session).exists():
+                    shutil.rmtree(job, ignore_errors=True)
+    for parent in _ring_parents():
+        for folder in parent.glob("*"):
+            if folder.name not in known and time.time() - folder.stat().st_mtime > _DAY:
+                shutil.rmtree(folder, ignore_errors=True)

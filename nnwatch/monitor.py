@@ -234,7 +234,8 @@ class Monitor:
             time.sleep(0.2)
         self._save_card()
         again = self.card.attach.removeprefix("nnwatch attach ")
-        for line in (*headline(Summary(self._history, self.card)), f"see it again: nnwatch replay {again}"):
+        summary = self._try("summary", lambda: headline(Summary(self._history, self.card))) or []
+        for line in (*summary, f"see it again: nnwatch replay {again}"):
             self._say(line)
         self._alerts.finish()
         for text in self._later:  # too late for the session, whose last frame is the end

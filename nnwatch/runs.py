@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import json
 import os
-import shutil
 import socket
 import stat
 import tempfile
@@ -219,16 +218,6 @@ def runs() -> list[Card]:
             found[card.id] = card
     there = (card for card in found.values() if card.state == "running" or Path(card.session).exists())
     return sorted(there, key=lambda card: card.started, reverse=True)
-
-
-def prune() -> None:
-    """Forget jobs that are over and whose session the user has deleted."""
-    for registry in registries():
-        for path in registry.glob("*/job.json"):
-            with contextlib.suppress(ValueError):
-                card = Card.load(path)
-                if card.state not in ("running", "elsewhere") and not Path(card.session).exists():
-                    shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def resolve(run: str | None, known: Iterable[Card] | None = None) -> Card:

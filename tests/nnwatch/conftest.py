@@ -1,11 +1,12 @@
 import contextlib
 import os
 import signal
-import time
 
 import pytest
 
-from .doors import Home
+from nnwatch import job as jobs
+
+from .doors import Home, until
 
 
 @pytest.fixture
@@ -18,4 +19,7 @@ def home(tmp_path):
             if process is not None and process.alive:
                 with contextlib.suppress(OSError):
                     os.kill(process.pid, signal.SIGKILL)
-    time.sleep(0.01)
+                until(lambda process=process: not process.alive)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", place.env["XDG_STATE_HOME"])
+        jobs.prune()  # rings of jobs that were killed as a whole

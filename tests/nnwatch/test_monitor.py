@@ -140,6 +140,7 @@ def test_a_job_folder_that_goes_away_does_not_end_the_training(home):
     assert steps(card.session) == list(range(1, 151))
     end = history(card.session).end
     assert (end.status, "job folder was removed" in end.cause) == ("lost", True)
+    assert not list(Path("/dev/shm").glob(f"nnwatch-rings-*/{card.id}"))
 
 
 def test_a_finding_is_made_once_although_the_monitor_dies_after_it(home):

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from nnwatch import job as jobs
 from nnwatch import runs
 from nnwatch.cli import main
 from nnwatch.runs import Card, Process, RunError
@@ -128,12 +129,25 @@ def test_a_session_alone_is_a_run_too(make, tmp_path):
 
 
 def test_runs_whose_session_is_deleted_are_forgotten(make, tmp_path):
-    card, kept = make("deleted"), make("kept")
+    make("deleted")
+    kept = make("kept")
     (tmp_path / "sessions" / "deleted-1.nnw").unlink()
     assert [found.id for found in runs.runs()] == [kept.id]
-    runs.prune()
+    jobs.prune()
     assert [path.parent.name for path in runs.registries()[0].glob("*/job.json")] == [kept.id]
-    assert card.id != kept.id
+
+
+def test_rings_of_a_job_that_was_killed_as_a_whole_are_removed_by_the_next(make, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dead = jobs.prepare(["x"], name="dead")
+    rings = jobs.options(dead)["rings"]
+    assert all(os.path.isdir(folder) for folder in rings)
+    card = runs.Card.load(dead / "job.json")
+    jobs.prune()  # it is only being prepared
+    assert all(os.path.isdir(folder) for folder in rings)
+    dataclasses.replace(card, launcher=None).save(dead / "job.json")
+    jobs.prune()
+    assert not any(os.path.isdir(folder) for folder in rings)
 
 
 def test_the_registry_is_private_and_a_foreign_folder_is_not_used(make, tmp_path, monkeypatch):
