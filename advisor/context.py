@@ -101,6 +101,11 @@ class Context:
         """Median of the newest losses, at most half of them all, NaN when none is finite."""
         return median(self.loss.last(min(most, max(1, len(self.loss.steps) // 2))).scalar)
 
+    @cached_property
+    def broken(self) -> bool:
+        """The newest training loss is NaN or infinite."""
+        return self.has("loss.train") and not np.isfinite(self.loss.scalar[-1])
+
     # clocks
 
     @cached_property

@@ -39,7 +39,8 @@ class Rule:
     check: Check
     thresholds: Mapping[str, float] = field(default_factory=dict)
     slow: bool = False
-    """Says "too slow" or "flat": at most *watch* while the planned number of steps is unknown."""
+    """Says "too slow" or "flat": at most *watch* while the planned number of steps is unknown, and nothing once the
+    loss is NaN."""
     goal: bool = False
     """Takes the loss for the goal: at most *watch* where two optimizers play against each other."""
     votes: tuple[int, int] = (2, 3)

@@ -37,7 +37,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         initialisation and the scale of the input. Then start again: dead units rarely revive. If it stays, let them
         leak.
     """
-    if at.has("loss.train") and not np.isfinite(at.loss.scalar[-1]):
+    if at.broken:
         raise Abstain("the net computes no numbers any more")
     view = at.view("act.dead")
     dead, layer = at.dead

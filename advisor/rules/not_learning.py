@@ -47,8 +47,6 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     if not at.has("loss.train"):
         raise Abstain("the training loss is not measured")
-    if not np.isfinite(at.loss.scalar[-1]):
-        raise Abstain("the loss is no number any more")
     baseline, meaning = trivial_loss(at)
     if at.step < at.track.segment.first_step + _patience(at, limit):
         raise Abstain("too early: the first part of the run is allowed to be flat")
