@@ -8,58 +8,51 @@ backward pass ends the step.
 from __future__ import annotations
 
 UNSTEPPED = 64
-"""Backward passes without any optimizer step after which the passes themselves count."""
+"""Backward passes without the end of any optimizer step after which the passes themselves count."""
 
 
 class Clock:
-    """Each method says whether a step is over now. ``by_backward``: there is no optimizer."""
+    """Optimizers are known by their id(). The public fields are read and set where a call would cost too much."""
 
     def __init__(self, by_backward: bool = False) -> None:
-        self._by_backward = by_backward
-        self._backwards = 0
-        self._stepped: list[int] = []
+        self.by_backward = by_backward
+        """There is no optimizer: a backward pass ends a step."""
+        self.backwards = 0
+        """Backward passes since an optimizer last stepped."""
+        self.stepping = 0
+        """The optimizer whose step is under way, 0 for none; backward passes then come from its closure. One that
+        steps inside another's step (SAM, Lookahead, sharding wrappers) is part of it."""
+        self.waiting = False
+        """A step is left open for an optimizer that has so far stepped after the others."""
+        self._first = 0
+        self._round = 0
         self._expected = 1
-        self._running: list[int] = []
 
     def backward_begins(self) -> bool:
-        """True when a step was left open, waiting for an optimizer that this time did not step."""
-        if self._running or not self._stepped:  # inside a closure it is still the same step
+        """While ``waiting``: True when the awaited optimizer did not step this time, and the step ends without it."""
+        if self.stepping:
             return False
-        left_open = len(self._stepped) < self._expected
-        if left_open:
-            self._expected = len(self._stepped)
-        self._stepped.clear()
-        return left_open
+        self.waiting = False
+        self._expected = self._round
+        return True
 
-    def backward_ends(self) -> bool:
-        self._backwards += 1
-        if self._by_backward:
-            return not self._running
-        if self._backwards >= UNSTEPPED and not self._stepped:
-            self._by_backward = True
-        return False
-
-    def step_begins(self, optimizer: int) -> None:
-        """``optimizer`` is an id(). One may step inside another's step (SAM, Lookahead, sharding wrappers)."""
-        if optimizer in self._running:  # its last step ended in an exception
-            self._running.clear()
-        self._running.append(optimizer)
-        self._by_backward = False
+    def never_stepped(self) -> bool:
+        """After many backward passes without an optimizer's step: from now on they end the steps."""
+        if self.backwards >= UNSTEPPED:
+            self.by_backward, self.stepping = True, 0
+        return self.by_backward
 
     def step_ends(self, optimizer: int) -> bool:
-        if optimizer in self._running:
-            del self._running[self._running.index(optimizer) :]
-        if self._running:
+        """Is the step over?"""
+        if optimizer != self.stepping:
             return False
-        self._backwards = 0
-        if optimizer in self._stepped:  # again, with no backward pass between: gradients came another way
-            self._stepped.clear()
-        self._stepped.append(optimizer)
-        if len(self._stepped) > self._expected:
-            self._expected = len(self._stepped)
+        if self.backwards or optimizer == self._first:  # else it follows another one, after the same backward pass
+            self._first, self._round = optimizer, 0
+        self._round += 1
+        self.stepping = self.backwards = 0
+        self.by_backward = False
+        self.waiting = self._round < self._expected
+        if self._round > self._expected:
+            self._expected = self._round
             return False
-        return len(self._stepped) == self._expected
-
-    @property
-    def inside_step(self) -> bool:
-        return bool(self._running)
+        return not self.waiting

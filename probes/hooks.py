@@ -75,10 +75,10 @@ def _loss(watch: Watch, name: str, original: Callable[..., Any]) -> Callable[...
         value = original(*args, **kwargs)
         if not _compiling():
             try:
-                if isinstance(value, torch.Tensor) and not _wrapped(value):
-                    told(name, original, args, kwargs, value)
+                told(name, original, args, kwargs, value)
             except Exception as error:
-                watch.probes.failed("loss", error)
+                if isinstance(value, torch.Tensor) and not _wrapped(value):  # vmap's tensors have no value to read
+                    watch.probes.failed("loss", error)
         return value
 
     # torch.jit asks for this before it compiles a function: a wrapper with *args is beyond it

@@ -99,12 +99,3 @@ def consumed(node: Any, terms: Sequence[Term]) -> list[Term]:
                     seen.add(below)
                     queue.append(below)
     return sorted(found, key=lambda term: term.sequence)
-
-
-def mean(values: Sequence[Value]) -> Value:
-    """Mean over micro-batches, on the device where they are; NaN for none."""
-    if len(values) == 1:
-        return values[0]
-    if not values:
-        return float("nan")
-    return sum(values[1:], values[0]) / len(values)

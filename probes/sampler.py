@@ -15,8 +15,12 @@ ENOUGH = 5
 KEPT = 15
 """Newest durations that a median is taken of."""
 LONGEST = 1000
-IDLE = 4e-6
-"""CPU seconds that the hooks cost on a step that is not sampled; `python -m tests.bench.bench_probes` measures it."""
+LEAST = 0.25
+"""Share of the budget that sampling may have even where the hooks alone take more: a step of a few hundred
+microseconds is then watched over budget, and the cost says so."""
+IDLE = 3e-5
+"""CPU seconds taken for what the hooks cost on a step that is not sampled. `python -m tests.bench.bench_probes` prints
+7 us with warm caches and 60 us between the operations of a model on a busy two-core virtual machine."""
 
 
 class Sampler:
@@ -33,31 +37,35 @@ class Sampler:
         """Share of the step that watching takes, None until it is measured."""
         self.seconds = 0.0
         """Wall time of a step that is not sampled, 0 until known."""
-        self._next = 1
+        self.next = 1
+        """The step that will be sampled next."""
         self._mark: float | None = None
         self._sampled: deque[float] = deque(maxlen=KEPT)
         self._idle: deque[float] = deque(maxlen=KEPT)
         self._wall: deque[float] = deque(maxlen=KEPT)
 
-    def wants(self, step: int) -> bool:
-        return step <= DENSE or step >= self._next
+    @property
+    def timing(self) -> bool:
+        """Is the step that is being made measured?"""
+        return self._mark is not None
 
     def ended(self, step: int, sampled: bool, wall: float, disturbed: bool) -> bool:
-        """Step ``step`` is over; is the next one to be sampled? ``disturbed`` steps (validation ran) are not timed."""
-        if self._mark is None and not sampled and not self.wants(step + 1):
-            return False
-        if sampled and step >= DENSE:
-            self._choose()
-            self._next = step + self.every
-        following = self.wants(step + 1)
-        if self._mark is not None or sampled or following:
-            now = thread_time()
-            if self._mark is not None and not disturbed:
-                (self._sampled if sampled else self._idle).append(now - self._mark)
-                if not sampled:
-                    self._wall.append(wall)
-                    self.seconds = median(self._wall)
-            self._mark = now if sampled or following else None
+        """Step ``step`` is over; is the next one to be sampled? ``disturbed`` steps (validation ran) are not timed.
+
+        Need not be called for a step that was not sampled, is not followed by a sampled one and is not ``timing``.
+        """
+        if sampled:
+            if step >= DENSE:
+                self._choose()
+            self.next = step + self.every
+        now = thread_time()
+        if self._mark is not None and not disturbed:
+            (self._sampled if sampled else self._idle).append(now - self._mark)
+            if not sampled:
+                self._wall.append(wall)
+                self.seconds = median(self._wall)
+        following = step + 1 >= self.next
+        self._mark = now if sampled or following else None
         return following
 
     def _choose(self) -> None:
@@ -66,6 +74,6 @@ class Sampler:
             return
         extra = max(median(self._sampled) - median(self._idle), 0.0)
         step = max(self.seconds, 1e-9)
-        allowed = self.budget * step - IDLE
-        self.every = min(max(math.ceil(extra / allowed), 1), LONGEST) if allowed > 0 else LONGEST
+        allowed = max(self.budget * step - IDLE, LEAST * self.budget * step)
+        self.every = min(max(math.ceil(extra / allowed), 1), LONGEST)
         self.cost = (IDLE + extra / self.every) / step

@@ -22,12 +22,12 @@ from nnwatch.metric import Field
 
 from . import inputs
 from .autopsy import Case
-from .clock import Clock
+from .clock import UNSTEPPED, Clock
 from .emit import Column, Emitter, Schema
 from .fetch import Fetch
 from .layers import Layers
 from .loaders import Loaders, Pass
-from .loss import Term, Value, consumed, mean, scalar
+from .loss import Term, Value, consumed, scalar
 from .model import Model
 from .probe import Probes
 from .sample import Sample
@@ -98,15 +98,16 @@ class Watch:
         self._trained_on: Pass | None = None
         self._pending: list[Term] = []
         self._term: Term | None = None
-        self._target: Any = None
+        self._target: torch.Tensor | None = None
         self._node: Any = None
         self._unscaled: Value | None = None
-        self._losses: list[Value] = []
-        self._roots: list[Value] = []
+        self._micro = 0
+        self._loss: Value = NAN
+        self._root: Value = NAN
         self._rows = 0
         self._wait = 0.0
         self._skipped: int | None = None
-        self._ended: float | None = None
+        self._ended = NAN
         self._disturbed = False
         self._finite = True
         self._recovered = 0
@@ -151,22 +152,20 @@ class Watch:
 
     def loss(self, name: str, function: Any, args: Any, kwargs: Any, value: torch.Tensor) -> None:
         """A loss function was called."""
-        if self.busy or self.inside_backward:
+        if self.busy or self.inside_backward or not isinstance(value, torch.Tensor):
             return
         node = value.grad_fn
         if node is None:
             if not torch.is_grad_enabled() or not self._training():
                 self._validate(Term(name, function, args, kwargs, None, 0, None), value)
             return
-        number = scalar(value)
+        number = value.item() if value.is_cpu and value.dim() == 0 else scalar(value)
         term = Term(name, function, args, kwargs, number, node._sequence_nr(), self._loader)
         self._pending.append(term)
         if len(self._pending) > PENDING:
             self._unconsumed(self._pending.pop(0))
         if type(number) is float and number - number != 0.0 and self.awake and self._training():
             self._loss_not_finite(term, node, number)
-        if self.script.loss is None:
-            self.script.loss_called(term)
 
     def _training(self) -> bool:
         roots = self._model.roots if self._model is not None else []
@@ -184,8 +183,8 @@ class Watch:
             self._validate(term, torch.as_tensor(term.value))
 
     def _validate(self, term: Term, value: torch.Tensor) -> None:
-        seen = term.target
-        if seen is not None and self._target is not None and seen.data_ptr() == self._target.data_ptr():
+        seen, trained = term.target, self._target
+        if seen is not None and trained is not None and seen.data_ptr() == trained.data_ptr():
             return  # the training batch once more: a metric
         if self._fresh and self._trains(self._loader):
             return  # a pass over the training data, or a metric before the batch is trained on
@@ -214,9 +213,7 @@ class Watch:
     def skipped(self) -> None:
         """The scaler found infinities: no step was taken, and the batch taught nothing."""
         self._skipped = (self._skipped or 0) + 1
-        self._losses.clear()
-        self._roots.clear()
-        self._rows = 0
+        self._micro = self._rows = 0
 
     # backward
 
@@ -225,52 +222,69 @@ class Watch:
             return
         if not self.awake:
             self._wake()
-        if self._clock.backward_begins():
+        clock = self._clock
+        if clock.waiting and clock.backward_begins():
             self._close()
         root = tensors if isinstance(tensors, torch.Tensor) else tensors[0]
         node, pending = root.grad_fn, self._pending
-        plain = len(pending) == 1 and node is not None and pending[0].sequence == node._sequence_nr()
-        terms = pending if plain else consumed(node, pending)
-        if pending:
-            self._pending = []
-            if len(terms) != len(pending):
-                taken = {term.sequence for term in terms}
-                for other in pending:
-                    if other.sequence not in taken:
-                        self._unconsumed(other)
-        value = terms[0].value if len(terms) == 1 else None
-        at_root = value if plain and value is not None else scalar(root)
-        if value is None:
-            value = self._unscaled if self._unscaled is not None else at_root
-        self._unscaled = None
-        if self._losses and self._clock.inside_step:  # a closure evaluated again (LBFGS): its first loss counts
+        if len(pending) == 1 and node is not None and pending[0].sequence == node._sequence_nr():
+            term: Term | None = pending[0]
+            value = at_root = pending[0].value
+            pending.clear()
+            if value is None:
+                value = at_root = scalar(root)
+        else:
+            term, value = self._consumed(node)
+            at_root = scalar(root)
+            if value is None:
+                value = self._unscaled if self._unscaled is not None else at_root
+            self._unscaled = None
+        if self._micro and clock.stepping:  # a closure evaluated again (LBFGS): its first loss counts
             return
-        if value is not None:
-            self._losses.append(value)
-        if at_root is not None:
-            self._roots.append(at_root)
-        self._term = term = terms[0] if terms else None
-        target = term.target if term is not None else None
-        self._target = target
-        self._node = node
+        if value is not None and at_root is not None:
+            self._loss = value if not self._micro else self._loss + value
+            self._root = at_root if not self._micro else self._root + at_root
+            self._micro += 1
+        if self._sample is not None or self.layers.state == "call":  # else the graph dies as early as it would
+            self._term, self._node = term, node
+        self._target = term.target if term is not None else None
         self._backwards += 1
         if self._fresh:
             self._fresh = False
             self._batches += 1
             self._trained_on = self._loader
             self._rows += inputs.rows(self._batch)
-        elif self._loader is None and target is not None and target.dim():
-            self._rows += target.size(0)
+        elif self._loader is None and term is not None:
+            self._rows += inputs.rows(term.target)
         if type(value) is float and value - value != 0.0:
             self._loss_not_finite(term, node, value)
-        sample, call = self._sample, self.layers.call
-        if sample is not None and term is not None:
+        if self._sample is not None:
+            self._look_at_batch(self._sample, term)
+
+    def _consumed(self, node: Any) -> tuple[Term | None, Value | None]:
+        """The loss call that this backward pass is for, and its value; no value when there are several."""
+        pending, self._pending = self._pending, []
+        terms = consumed(node, pending)
+        if len(terms) != len(pending):
+            taken = {term.sequence for term in terms}
+            for other in pending:
+                if other.sequence not in taken:
+                    self._unconsumed(other)
+        return (terms[0] if terms else None), (terms[0].value if len(terms) == 1 else None)
+
+    def _look_at_batch(self, sample: Sample, term: Term | None) -> None:
+        call = self.layers.call
+        if term is not None:
             self.probes.run("confidence", lambda: sample.outputs(term))
-        if sample is not None and call is not None:
+            if self.script.loss is None:
+                self.probes.run("facts", lambda: self.script.loss_called(term))
+        if call is not None:
             self.probes.run("inputs", lambda: inputs.moments("input", call[1:], self._fetch, sample.put))
 
     def after_backward(self) -> None:
-        if not self.busy and self._clock.backward_ends():
+        clock = self._clock
+        clock.backwards += 1
+        if (clock.by_backward or (clock.backwards >= UNSTEPPED and clock.never_stepped())) and not self.busy:
             self._close()
 
     # the optimizer
@@ -296,10 +310,11 @@ class Watch:
             self._last = weakref.ref(optimizer)
             if not any(ref() is optimizer for ref in self._optimizers):
                 self._adopt(optimizer)
-        self._clock.step_begins(id(optimizer))
+        if not self._clock.stepping:
+            self._clock.stepping = id(optimizer)
         sample = self._sample
         if sample is not None:
-            if self._losses:
+            if self._micro:
                 self.probes.run("gradients", lambda: self._gradients(sample, optimizer))
             self.probes.run("weights", lambda: sample.weights_before(optimizer))
         elif self.layers.state == "call":
@@ -336,44 +351,45 @@ class Watch:
         """Publish the step, and decide how closely the next one is looked at."""
         self.step = step = self.step + 1
         ended, when = perf_counter(), time()
-        seconds = ended - self._ended if self._ended is not None else NAN
-        self._ended = ended
+        seconds, self._ended = ended - self._ended, ended
         self._publish(step, when, seconds)
         sample = self._sample
         if sample is not None:
             self.probes.run("sample", lambda: self._finish(sample, step, when))
             self._sample = None
-        if self.sampler.ended(step, sample is not None, seconds, self._disturbed):
+        sampler = self.sampler
+        if (sample is not None or step + 1 >= sampler.next or sampler.timing) and sampler.ended(
+            step, sample is not None, seconds, self._disturbed
+        ):
             self._sample = Sample(self._fetch, self._emit)
             self._sample.model = self._model
         layers = self.layers
-        layers.call = None
-        state = "all" if self._sample is not None else "call" if self.sampler.seconds >= LONG else "none"
+        layers.call = self._term = self._node = None
+        state = "all" if self._sample is not None else "call" if sampler.seconds >= LONG else "none"
         if state != layers.state and not self.script.compiled:
             layers.place(state)
-        if self._losses:
-            self._losses, self._roots = [], []
-        self._rows, self._wait, self._disturbed = 0, 0.0, False
-        self._term = self._node = None
+        self._micro = self._rows = 0
+        self._wait, self._disturbed = 0.0, False
         if step in NEWS:
             self._tell()
-        if self._fetch.waiting:
-            self.probes.run("fetch", self._fetch.poll)
 
     def _publish(self, step: int, when: float, seconds: float) -> None:
         """One step record; in the order of the steps also when a loss is still on its way from a device."""
-        losses, roots = self._losses, self._roots
-        loss = losses[0] if len(losses) == 1 else mean(losses)
-        root = roots[0] if len(roots) == 1 else mean(roots)
-        rates = self._rates()
-        values = [*rates, self._rows or NAN, seconds]
-        if self._loader is not None:
-            values += (self._loader.number, self._wait)
+        loss, root, micro = self._loss, self._root, self._micro
+        if micro != 1:
+            loss, root = (loss / micro, root / micro) if micro else (NAN, NAN)
+        values = self._rates() if len(self._optimizers) != 1 else _rates(self._optimizers[0]())
+        rates = len(values)
+        loader = self._loader
+        if loader is not None:
+            values += (self._rows or NAN, seconds, loader.number, self._wait)
+        else:
+            values += (self._rows or NAN, seconds)
         if self._skipped is not None:
             values.append(self._skipped)
             self._skipped = 0
-        if self._shape != (len(rates), len(values)):
-            self._schema, self._shape = self._step_schema(len(rates)), (len(rates), len(values))
+        if self._shape != (rates, len(values)):
+            self._schema, self._shape = self._step_schema(rates), (rates, len(values))
         if type(loss) is float and type(root) is float and not self._fetch.waiting:
             self._emit.numbers(self._schema, step, when, loss, root, *values)
             if not self._finite:
@@ -381,6 +397,7 @@ class Watch:
                 self._finite = self._recovered >= RECOVERED
         else:
             self._publish_later(self._schema, step, when, loss, root, values)
+            self.probes.run("fetch", self._fetch.poll)
 
     def _publish_later(
         self, schema: Schema, step: int, when: float, loss: Value, root: Value, values: list[float]
@@ -402,16 +419,7 @@ class Watch:
 
     def _rates(self) -> list[float]:
         """Learning rate of each group of each optimizer, in the order they were made."""
-        rates = []
-        for ref in self._optimizers:
-            optimizer = ref()
-            if optimizer is not None:
-                for group in optimizer.param_groups:
-                    rate = group["lr"]
-                    if type(rate) is not float:
-                        rate = NAN if isinstance(rate, torch.Tensor) and not rate.is_cpu else float(rate)
-                    rates.append(rate)
-        return rates
+        return [rate for ref in self._optimizers for rate in _rates(ref())]
 
     def _step_schema(self, rates: int) -> Schema:
         fields = [Field("loss.train"), Field("loss.root")]
@@ -473,20 +481,11 @@ class Watch:
 
     def _new_segment(self) -> None:
         """Another model is trained, by another optimizer, and the old ones are gone: a fold, a trial of a sweep."""
-        kept = (
-            self._losses,
-            self._roots,
-            self._rows,
-            self._wait,
-            self._term,
-            self._node,
-            self._target,
-            self._trained_on,
-        )
+        kept = (self._micro, self._loss, self._root, self._rows, self._wait)
+        seen = (self._term, self._node, self._target, self._trained_on)
         self._begin()
-        (self._losses, self._roots, self._rows, self._wait, self._term, self._node, self._target, self._trained_on) = (
-            kept
-        )
+        self._micro, self._loss, self._root, self._rows, self._wait = kept
+        self._term, self._node, self._target, self._trained_on = seen
         self._backwards = self._batches = 1
         self._emit.open_segment("start", _rank())
         self.script.begin()
@@ -502,7 +501,7 @@ class Watch:
     def _gradients_not_finite(self) -> None:
         if self._finite and not self.script.amp:
             self._finite = False
-            loss = self._losses[-1] if self._losses and type(self._losses[-1]) is float else None
+            loss = self._loss if type(self._loss) is float else None
             case = self._case(self._term, self._node, self.layers.call, self._batch)
             self._examine(case.of_gradients, self.step + 1, loss)
 
@@ -552,6 +551,17 @@ class Watch:
             self._emit.close()
         except Exception as problem:
             self.probes.failed("exit", problem)
+
+
+def _rates(optimizer: torch.optim.Optimizer | None) -> list[float]:
+    """Learning rate of each group; NaN on a device, whose value would have to be waited for."""
+    if optimizer is None:
+        return []
+    rates = [group["lr"] for group in optimizer.param_groups]
+    for place, rate in enumerate(rates):
+        if type(rate) is not float:
+            rates[place] = NAN if isinstance(rate, torch.Tensor) and not rate.is_cpu else float(rate)
+    return rates
 
 
 def _rank() -> int:

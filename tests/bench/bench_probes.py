@@ -1,8 +1,9 @@
 """Cost of the probes per training step, in CPU time of the training thread.
 
-`python -m tests.bench.bench_probes` trains three copies of each model step by step in turn: bare, bare again (how far
-two equal copies differ is the noise) and watched. The medians of the paired differences are printed, apart for sampled
-and unsampled steps.
+`python -m tests.bench.bench_probes` makes steps of one model in turn: bare, bare again (the noise) and watched, in an
+order that changes from round to round. The medians of the paired differences are printed, apart for sampled and
+unsampled steps; the last lines are the same hooks called in a tight loop, with warm caches.
+One model, because two equal copies differ by more than the probes cost: their tensors lie differently in the caches.
 """
 
 from __future__ import annotations
@@ -48,26 +49,39 @@ def cnn() -> tuple[nn.Module, torch.Tensor]:
     return model, torch.randn(8, 3, 32, 32)
 
 
-def steps(make: Callable[[], tuple[nn.Module, torch.Tensor]], watched: bool) -> Callable[[], None]:
-    """One training step of a fresh copy, as a function; a bare one calls what the patches call."""
+def steps(make: Callable[[], tuple[nn.Module, torch.Tensor]]) -> tuple[Callable[[], None], Callable[[], None]]:
+    """A training step of one model, bare and watched; the bare one calls what the patches call."""
     torch.manual_seed(0)
     model, x = make()
     y = torch.randint(0, 10, (len(x),))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
-    cross_entropy, backward = F.cross_entropy, torch.autograd.backward
-    if not watched:
-        cross_entropy, backward = cross_entropy.__wrapped__, backward.__wrapped__  # type: ignore[attr-defined]
+    originals = F.cross_entropy.__wrapped__, torch.autograd.backward.__wrapped__  # type: ignore[attr-defined]
 
-    def step() -> None:
+    def bare() -> None:
+        cross_entropy, backward = originals
         optimizer.zero_grad()
         backward(cross_entropy(model(x), y))
         optimizer.step()
 
-    return step
+    def watched() -> None:
+        optimizer.zero_grad()
+        torch.autograd.backward(F.cross_entropy(model(x), y))
+        optimizer.step()
+
+    return bare, watched
 
 
 @contextmanager
-def no_hooks() -> Iterator[None]:
+def modules_bare(watch: Watch) -> Iterator[None]:
+    """The model without the hooks that a sampled step has put on it."""
+    state = watch.layers.state
+    watch.layers.remove()
+    yield
+    watch.layers.place(state)
+
+
+@contextmanager
+def hooks_off() -> Iterator[None]:
     """Optimizers step without the global hooks. Only dicts change: taking the patches off would flush the
     interpreter's caches and slow every step that follows."""
     both: tuple[Any, ...] = (_global_optimizer_pre_hooks, _global_optimizer_post_hooks)
@@ -79,38 +93,68 @@ def no_hooks() -> Iterator[None]:
         hooks.update(before)
 
 
-def timed(step: Callable[[], None]) -> int:
+def timed(step: Callable[[], None]) -> float:
+    """Microseconds."""
     began = thread_time_ns()
     step()
-    return thread_time_ns() - began
+    return (thread_time_ns() - began) / 1000
 
 
 def measure(name: str, make: Callable[[], tuple[nn.Module, torch.Tensor]], rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        watch = Watch({"rings": [folder], "ring_bytes": 256 << 20, "budget": 0.01})
+        watch = Watch({"rings": [folder], "ring_bytes": 64 << 20, "budget": 0.01})
         patches = Patches(watch)
-        watched = steps(make, True)
-        bare, again = steps(make, False), steps(make, False)
-        base: list[int] = []
-        noise: list[int] = []
-        idle: list[int] = []
-        sampled: list[int] = []
-        for _ in range(rounds):
-            with no_hooks():
-                plain, control = timed(bare), timed(again)
+        bare, watched = steps(make)
+        base: list[float] = []
+        noise: list[float] = []
+        extra: dict[bool, list[float]] = {True: [], False: []}
+        for turn in range(rounds):
+            times = {}
             close = watch.sampled
-            seen = timed(watched)
-            base.append(plain)
-            noise.append(control - plain)
-            (sampled if close else idle).append(seen - plain)
+            for place in range(3):
+                which = (turn + place) % 3
+                if which == 2:
+                    times[which] = timed(watched)
+                    continue
+                with hooks_off(), modules_bare(watch):
+                    times[which] = timed(bare)
+            base.append(times[0])
+            noise.append(times[1] - times[0])
+            extra[close].append(times[2] - times[0])
         patches.remove()
-    step = median(base) / 1000
+    step, unsampled, sampled = median(base), median(extra[False]), median(extra[True])
     cost = watch.sampler.cost or float("nan")
-    unsampled = median(idle) / 1000
     print(
-        f"{name:5} {step:9.0f} {median(noise) / 1000:+9.1f} {unsampled:+10.1f} ({100 * unsampled / step:.2f} %)"
-        f" {median(sampled) / 1000:+9.1f} {watch.sampler.every:7} {100 * cost:8.2f} %"
+        f"{name:5} {step:9.0f} {median(noise):+9.1f} {unsampled:+10.1f} ({100 * unsampled / step:.2f} %)"
+        f" {sampled:+9.1f} {watch.sampler.every:7} {100 * cost:8.2f} %"
     )
+
+
+def warm() -> float:
+    """Microseconds of one unsampled step's hooks, called over and over."""
+    with tempfile.TemporaryDirectory() as folder:
+        watch = Watch({"rings": [folder], "ring_bytes": 64 << 20, "budget": 1e-9})
+        patches = Patches(watch)
+        _, watched = steps(mlp)
+        while watch.step < 50:
+            watched()
+        model = nn.Linear(2, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        output, target = model(torch.randn(4, 2)), torch.tensor([0, 1, 0, 1])
+        function = F.cross_entropy.__wrapped__  # type: ignore[attr-defined]
+        loss = function(output, target)
+
+        def hooks() -> None:
+            for _ in range(100):
+                watch.loss("cross_entropy", function, (output, target), {}, loss)
+                watch.before_backward(loss)
+                watch.after_backward()
+                watch.before_step(optimizer)
+                watch.after_step(optimizer)
+
+        found = median(timed(hooks) for _ in range(50)) / 100
+        patches.remove()
+    return found
 
 
 def main() -> None:
@@ -120,6 +164,7 @@ def main() -> None:
     print("model bare step   control   unsampled             sampled   every watch.cost")
     measure("MLP", mlp, rounds)
     measure("CNN", cnn, rounds // 5)
+    print(f"hooks of an unsampled step, warm: {warm():.1f}")
 
 
 if __name__ == "__main__":

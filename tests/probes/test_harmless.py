@@ -229,7 +229,7 @@ FAULTY = """
     print(json.dumps(out))
 """
 PLANTS = {
-    "loss": "watch.scalar",
+    "loss": "watch.Term",
     "validation": "validation.confidence.select",
     "confidence": "sample.confidence.select",
     "gradients": "sample.gradients.norms",
