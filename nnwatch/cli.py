@@ -133,8 +133,10 @@ def report(options: argparse.Namespace) -> int:
     from .report import text
     from .screen import summary
 
-    about = summary(runs.resolve(options.run))
+    about, flaw = summary(runs.resolve(options.run))
     print(json.dumps(about.json(), indent=2) if options.json else text(about), end="" if not options.json else "\n")
+    if flaw:  # all that is whole has been told
+        raise RunError(flaw)
     return 0
 
 

@@ -50,6 +50,11 @@ class FileSource:
             time.sleep(_WAIT)
         return frames
 
+    @property
+    def flaw(self) -> str | None:
+        """What is missing of all that was read, None if it is whole."""
+        return self._reader.flaw(growing=self._follow)
+
     def close(self) -> None:
         self._reader.close()
 

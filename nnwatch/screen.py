@@ -83,7 +83,11 @@ def show(card: Card, mode: Mode | None = None) -> int:
     history, other = _open(source, mode, card, None)
     if command.has_screen():
         plain.leave(history, card)
-    return 0 if other is None else show(other)
+    if other is not None:
+        return show(other)
+    if isinstance(source, FileSource) and source.flaw:
+        raise RunError(source.flaw)
+    return 0
 
 
 def choose() -> int:
@@ -97,15 +101,15 @@ def _chosen(action: str | None) -> Card | None:
     return runs.resolve(action.removeprefix("open:")) if action and action.startswith("open:") else None
 
 
-def summary(card: Card) -> Summary:
-    """A run as its session tells it so far. Raises RunError."""
-    source = _file(card, follow=False)
+def summary(card: Card) -> tuple[Summary, str | None]:
+    """A run as its session tells it so far, and what is missing of it if the file is not whole. Raises RunError."""
+    source = _file(card, follow=card.state in ("running", "elsewhere"))
     history = History()
     while frames := source.read():
         for frame in frames:
             history.apply(frame)
     source.close()
-    return Summary(history, card)
+    return Summary(history, card), source.flaw
 
 
 def _file(card: Card, *, follow: bool) -> FileSource:

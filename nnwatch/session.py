@@ -89,6 +89,11 @@ class Parser:
         self.taken += at
         return frames
 
+    @property
+    def torn(self) -> bool:
+        """Whether the bytes end inside a frame."""
+        return bool(self._rest)
+
     def forget(self) -> None:
         """Drop a torn last frame: the next bytes begin with a whole one."""
         self._rest = b""
@@ -123,6 +128,18 @@ class Reader:
     @property
     def number(self) -> int:
         return self._parser.number
+
+    def flaw(self, *, growing: bool = False) -> str | None:
+        """What is missing of all that was read: one line for the user, None if it is whole.
+
+        The end of a file that is still ``growing`` may be torn.
+        """
+        if self.damaged:
+            places = "1 place, which was" if self.damaged == 1 else f"{self.damaged} places, which were"
+            return f"{self.path}: damaged in {places} left out; take another copy of it"
+        if self._parser.torn and not growing:
+            return f"{self.path}: cut off at byte {self.offset}, what follows is missing; take another copy of it"
+        return None
 
     @property
     def damaged(self) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nnwatch.cli import main
+from nnwatch.frame import MARK
 from nnwatch.session import PRELUDE
 
 from .doors import fill, history, until
@@ -256,3 +257,23 @@ def test_bad_input_is_one_line_and_exit_code_2(home, monkeypatch, capsys, words,
     [line] = err.splitlines()
     assert line.startswith("nnwatch: ")
     assert says in line
+
+
+@pytest.mark.parametrize("words", [["report"], ["report", "--json"], ["replay"]], ids=" ".join)
+def test_of_a_damaged_recording_all_that_is_whole_is_told_and_exit_code_2(home, words):
+    whole = home.folder / "whole.nnw"
+    assert home.nnwatch("run", "--headless", "--session", whole, "--", "sh", "-c", "exit 0").returncode == 0
+    data = whole.read_bytes()
+    at = data.index(MARK, len(data) // 3) + 20  # inside the payload of a frame that others follow
+    for name, content, says in (
+        ("cut.nnw", data[:-5], "cut off at byte"),
+        ("flipped.nnw", data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :], "damaged in 1 place"),
+    ):
+        (home.folder / name).write_bytes(content)
+        done = home.nnwatch(words[0], name, *words[1:])
+        assert done.returncode == 2
+        [line] = done.stderr.splitlines()
+        assert line.startswith("nnwatch: ")
+        assert says in line
+        assert home.cards()[0].name in done.stdout
+    assert home.nnwatch(words[0], "whole.nnw", *words[1:]).returncode == 0
