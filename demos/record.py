@@ -13,7 +13,7 @@ import msgspec
 from nnwatch.frame import Commit, Frame, Run
 from nnwatch.session import Reader, Writer
 
-DIGITS = str(Path(__file__).parent / "digits.py")
+HERE = Path(__file__).parent
 ARGUMENTS = ["--lr", "0.3", "--epochs", "12"]
 
 
@@ -29,8 +29,8 @@ def main() -> None:
     target = Path(sys.argv[1])
     with tempfile.TemporaryDirectory() as folder:
         session = Path(folder) / "session.nnw"
-        run = ["run", "--headless", "--name", "lr-too-high", "--session", str(session), DIGITS, *ARGUMENTS]
-        subprocess.run([sys.executable, "-m", "nnwatch", *run], check=True)
+        run = ["run", "--headless", "--name", "lr-too-high", "--session", str(session), "digits.py", *ARGUMENTS]
+        subprocess.run([sys.executable, "-m", "nnwatch", *run], check=True, cwd=HERE)
         frames = Reader(session).read()
     target.unlink(missing_ok=True)
     writer = Writer(target)
