@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 
 from nnwatch.tui.app import NnwatchApp
+from nnwatch.tui.screens.room import Room
+from nnwatch.tui.widgets.cells import Cells
 
 from .sessions import SESSIONS, Frames
 
@@ -47,11 +49,23 @@ async def opened(session, size=(80, 24), mode="attach", source=None, **options):
         yield app, pilot
 
 
+def undrawn(app):
+    """Whether a screen is not there yet, or a widget in sight still has a picture of another size."""
+    if not isinstance(app.screen, Room):
+        return False
+    pictures = [cells for cells in app.screen.query(Cells) if cells.region.area]
+    return not app.screen.ready or any(cells._codes.shape[::-1] != tuple(cells.size) for cells in pictures)
+
+
 async def settle(app, pilot):
-    """Let what was asked for be drawn."""
+    """Let what was asked for be drawn: on a busy machine no span of time is enough, so wait for the picture."""
     await pilot.pause()
-    app.tick()
-    await pilot.pause()
+    before, quiet = None, 0
+    while quiet < 2 and app._exception is None and not app._exit:
+        app.tick()
+        await pilot.pause(0)
+        now = None if undrawn(app) or app.screen._layout_required else text(app)
+        quiet, before = (quiet + 1 if now is not None and now == before else 0), now
 
 
 async def press(app, pilot, *keys):
