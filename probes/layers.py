@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, _get_current_function_mode
 
 from .activations import KINDS, Activations
 from .fetch import Fetch
@@ -91,6 +91,7 @@ class Layers:
         """Find where a pass may begin and the activation layers."""
         self.remove()
         roots = model.roots
+        self.activations = Activations()
         self._roots, self._leaves, self._widths = [], [], set()
         for root, prefix in zip(roots, prefixes(roots), strict=True):
             if isinstance(root, nn.DataParallel):  # its replicas run in threads
@@ -180,7 +181,7 @@ class Layers:
         self._hooked.clear()
         self._names.clear()
         mode, self._mode = self._mode, None
-        if mode is not None:
+        if mode is not None and _get_current_function_mode() is mode:
             mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
 
     def _leaf_enters(self, module: nn.Module, args: Any) -> None:

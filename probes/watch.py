@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import atexit
 import os
-import struct
 import sys
 import traceback
 import weakref
 from collections import deque
+from collections.abc import Callable
 from time import perf_counter, time
 from typing import Any
 
 import torch
 
-from nnwatch.metric import Field
-
 from . import inputs
+from .alarm import Alarm
 from .autopsy import Case
 from .clock import UNSTEPPED, Clock
-from .emit import Column, Emitter, Schema
+from .emit import Column, Emitter
 from .fetch import Fetch
 from .layers import Layers
 from .loaders import Loaders, Pass
@@ -33,9 +32,9 @@ from .probe import Probes
 from .sample import Sample
 from .sampler import Sampler
 from .script import Script
+from .steps import NAN, Steps
 from .validation import Validation
 
-NAN = float("nan")
 PENDING = 4
 """Loss calls kept while it is open whether training consumes them."""
 EARLY = 256
@@ -44,8 +43,6 @@ LONG = 1e-3
 """Seconds of a step from which on every step's model call is noted and a gradient looked at (3 us), for an autopsy."""
 CANARY = 4096
 """Elements, at most, of the gradient that is looked at on every step."""
-RECOVERED = 10
-"""Finite losses in a row after which the next one that is not finite is examined again."""
 TRACEBACK = 8000
 """Characters kept of a traceback, the last ones."""
 NEWS = (1, 2, 10, 100)
@@ -71,7 +68,7 @@ class Watch:
         self._fetch = Fetch()
         self.layers = Layers(self._fetch, lambda error: self.probes.failed("activations", error))
         self.awake = False
-        self.busy = False
+        self.deaf = False
         self.inside_backward = False
         self.optimizer_calls = 0
         self._early: deque[tuple[float, list[Column]]] = deque(maxlen=EARLY)
@@ -109,10 +106,11 @@ class Watch:
         self._skipped: int | None = None
         self._ended = NAN
         self._disturbed = False
-        self._finite = True
-        self._recovered = 0
-        self._schema = Schema(0, (), struct.Struct(""))
-        self._shape: tuple[int, int] | None = None
+        self._steps = Steps(self._emit, self._fetch)
+        self.alarm = Alarm(
+            lambda step, data: self._emit.event("nonfinite", step, data),
+            lambda error: self.probes.failed("autopsy", error),
+        )
 
     @property
     def sampled(self) -> bool:
@@ -152,7 +150,7 @@ class Watch:
 
     def loss(self, name: str, function: Any, args: Any, kwargs: Any, value: torch.Tensor) -> None:
         """A loss function was called."""
-        if self.busy or self.inside_backward or not isinstance(value, torch.Tensor):
+        if self.deaf or self.alarm.busy or self.inside_backward or not isinstance(value, torch.Tensor):
             return
         node = value.grad_fn
         if node is None:
@@ -164,8 +162,9 @@ class Watch:
         self._pending.append(term)
         if len(self._pending) > PENDING:
             self._unconsumed(self._pending.pop(0))
-        if type(number) is float and number - number != 0.0 and self.awake and self._training():
-            self._loss_not_finite(term, node, number)
+        if type(number) is float and number - number != 0.0 and self.awake and self.alarm.armed and self._training():
+            self._term, self._node = term, node
+            self.alarm.loss(self._case, self.step + 1, number)
 
     def _training(self) -> bool:
         roots = self._model.roots if self._model is not None else []
@@ -218,7 +217,7 @@ class Watch:
     # backward
 
     def before_backward(self, tensors: Any) -> None:
-        if self.busy:
+        if self.deaf or self.alarm.busy:
             return
         if not self.awake:
             self._wake()
@@ -256,8 +255,9 @@ class Watch:
             self._rows += inputs.rows(self._batch)
         elif self._loader is None and term is not None:
             self._rows += inputs.rows(term.target)
-        if type(value) is float and value - value != 0.0:
-            self._loss_not_finite(term, node, value)
+        if type(value) is float and value - value != 0.0 and self.alarm.armed:
+            self._term, self._node = term, node
+            self.alarm.loss(self._case, self.step + 1, value)
         if self._sample is not None:
             self._look_at_batch(self._sample, term)
 
@@ -284,7 +284,7 @@ class Watch:
     def after_backward(self) -> None:
         clock = self._clock
         clock.backwards += 1
-        if (clock.by_backward or (clock.backwards >= UNSTEPPED and clock.never_stepped())) and not self.busy:
+        if (clock.by_backward or (clock.backwards >= UNSTEPPED and clock.never_stepped())) and not self.deaf:
             self._close()
 
     # the optimizer
@@ -302,7 +302,7 @@ class Watch:
 
     def before_step(self, optimizer: torch.optim.Optimizer) -> None:
         self.optimizer_calls += 1
-        if self.busy:
+        if self.deaf or self.alarm.busy:
             return
         if not self.awake:
             self._wake()
@@ -335,7 +335,7 @@ class Watch:
                 self._gradients_not_finite()
 
     def after_step(self, optimizer: torch.optim.Optimizer) -> None:
-        if self.busy:
+        if self.deaf or self.alarm.busy:
             return
         sample = self._sample
         if sample is not None:
@@ -352,7 +352,19 @@ class Watch:
         self.step = step = self.step + 1
         ended, when = perf_counter(), time()
         seconds, self._ended = ended - self._ended, ended
-        self._publish(step, when, seconds)
+        loss, root, micro = self._loss, self._root, self._micro
+        if micro != 1:
+            loss, root = (loss / micro, root / micro) if micro else (NAN, NAN)
+        loader = (self._loader, self._wait) if self._loader is not None else None
+        self._steps.publish(
+            step, when, (loss, root), self._optimizers, self._rows, seconds, loader, self._skipped, self._loss_is_late
+        )
+        if self._skipped is not None:
+            self._skipped = 0
+        if not self.alarm.armed and type(loss) is float:
+            self.alarm.passed(loss)
+        if self._fetch.waiting:
+            self.probes.run("fetch", self._fetch.poll)
         sample = self._sample
         if sample is not None:
             self.probes.run("sample", lambda: self._finish(sample, step, when))
@@ -372,65 +384,6 @@ class Watch:
         self._wait, self._disturbed = 0.0, False
         if step in NEWS:
             self._tell()
-
-    def _publish(self, step: int, when: float, seconds: float) -> None:
-        """One step record; in the order of the steps also when a loss is still on its way from a device."""
-        loss, root, micro = self._loss, self._root, self._micro
-        if micro != 1:
-            loss, root = (loss / micro, root / micro) if micro else (NAN, NAN)
-        values = self._rates() if len(self._optimizers) != 1 else _rates(self._optimizers[0]())
-        rates = len(values)
-        loader = self._loader
-        if loader is not None:
-            values += (self._rows or NAN, seconds, loader.number, self._wait)
-        else:
-            values += (self._rows or NAN, seconds)
-        if self._skipped is not None:
-            values.append(self._skipped)
-            self._skipped = 0
-        if self._shape != (rates, len(values)):
-            self._schema, self._shape = self._step_schema(rates), (rates, len(values))
-        if type(loss) is float and type(root) is float and not self._fetch.waiting:
-            self._emit.numbers(self._schema, step, when, loss, root, *values)
-            if not self._finite:
-                self._recovered = self._recovered + 1 if loss - loss == 0.0 else 0
-                self._finite = self._recovered >= RECOVERED
-        else:
-            self._publish_later(self._schema, step, when, loss, root, values)
-            self.probes.run("fetch", self._fetch.poll)
-
-    def _publish_later(
-        self, schema: Schema, step: int, when: float, loss: Value, root: Value, values: list[float]
-    ) -> None:
-        device = next((value.device for value in (loss, root) if isinstance(value, torch.Tensor)), "cpu")
-        tensors = [
-            value if isinstance(value, torch.Tensor) else torch.full((), value, device=device) for value in (loss, root)
-        ]
-        term, call, batch = self._term, self.layers.call, self._batch
-
-        def arrived(arrays: Any) -> None:
-            first, second = (float(array) for array in arrays)
-            self._emit.numbers(schema, step, when, first, second, *values)
-            if first - first != 0.0 and self._finite:
-                self._finite = False
-                self._examine(self._case(term, None, call, batch).of_loss_seen_late, step, first)
-
-        self._fetch(tensors, arrived)
-
-    def _rates(self) -> list[float]:
-        """Learning rate of each group of each optimizer, in the order they were made."""
-        return [rate for ref in self._optimizers for rate in _rates(ref())]
-
-    def _step_schema(self, rates: int) -> Schema:
-        fields = [Field("loss.train"), Field("loss.root")]
-        if rates:
-            fields.append(Field("lr", rates))
-        fields += [Field("batch.size"), Field("step.seconds")]
-        if self._loader is not None:
-            fields += [Field("epoch"), Field("data.wait")]
-        if self._skipped is not None:
-            fields.append(Field("step.skipped"))
-        return self._emit.schema("step", tuple(fields))
 
     def _finish(self, sample: Sample, step: int, when: float) -> None:
         self.layers.activations.put(sample, self._emit.labels)
@@ -455,7 +408,7 @@ class Watch:
         self.awake = True
         self._clock = Clock(by_backward=not self.script.optimizers())
         if not self._emit.open_segment("start", _rank()):
-            self.busy = True  # no ring to be had: nothing is measured in vain
+            self.deaf = True  # no ring to be had: nothing is measured in vain
             return
         while self._early:
             when, columns = self._early.popleft()
@@ -493,38 +446,25 @@ class Watch:
 
     # what is not finite
 
-    def _loss_not_finite(self, term: Term | None, node: Any, value: float) -> None:
-        if self._finite:
-            self._finite = False
-            self._examine(self._case(term, node, self.layers.call, self._batch).of_loss, self.step + 1, value)
+    def _case(self) -> Case:
+        """What is at hand now. It holds the batch and the graph: not to be kept."""
+        model = self._model or Model(list(self.modules.values()), self.script.optimizers())
+        named = list(zip(model.names, model.parameters(), strict=False))
+        return Case(named, self.layers.call, self._batch, self._term, self._node)
+
+    def _loss_is_late(self) -> Callable[[float], None]:
+        """The loss of the step that is being closed is still on a device: what to do when it has come."""
+        case, step = self._case(), self.step
+
+        def arrived(loss: float) -> None:
+            if loss - loss != 0.0:
+                self.alarm.loss(lambda: case, step, loss, late=True)
+
+        return arrived
 
     def _gradients_not_finite(self) -> None:
-        if self._finite and not self.script.amp:
-            self._finite = False
-            loss = self._loss if type(self._loss) is float else None
-            case = self._case(self._term, self._node, self.layers.call, self._batch)
-            self._examine(case.of_gradients, self.step + 1, loss)
-
-    def _case(self, term: Term | None, node: Any, call: Any, batch: Any) -> Case:
-        model = self._model or Model(list(self.modules.values()), self.script.optimizers())
-        return Case(list(zip(model.names, model.parameters(), strict=False)), call, batch, term, node)
-
-    def _examine(self, work: Any, step: int, loss: Any) -> None:
-        """Find the origin and say it; no hook of ours listens meanwhile."""
-        self.busy = True
-        report: dict[str, Any] | None = {"origin": "unknown", "detail": "it could not be examined"}
-        try:
-            report = work()
-        except Exception as error:
-            self.probes.failed("autopsy", error)
-        finally:
-            self.busy = False
-        if report is None:  # large, not infinite
-            self._finite = True
-            return
-        step -= report.pop("earlier", 0)
-        data = {"layer": None, "op": None, **report, "loss": str(loss), "last_finite_step": step - 1}
-        self._emit.event("nonfinite", step, data)
+        if not self.script.amp:  # a scaler looks for its scale by overflowing
+            self.alarm.gradients(self._case, self.step + 1, self._loss if type(self._loss) is float else None)
 
     # the ends
 
@@ -532,12 +472,14 @@ class Watch:
         self._emit.event("probe.failed", self.step, {"probe": probe, "error": error})
 
     def _forked(self) -> None:
+        """In the child: what the parent put on its modules is taken off, and its ring is not ours."""
+        self.layers_off()
         self._emit.forget()
         self._reset()
 
     def _exit(self) -> None:
         """At the end of the interpreter: what is still under way, why the script ended, and a clean mark."""
-        if not self.awake or self.busy:
+        if not self.awake or self.deaf:
             return
         try:
             for term in self._pending:
@@ -551,17 +493,6 @@ class Watch:
             self._emit.close()
         except Exception as problem:
             self.probes.failed("exit", problem)
-
-
-def _rates(optimizer: torch.optim.Optimizer | None) -> list[float]:
-    """Learning rate of each group; NaN on a device, whose value would have to be waited for."""
-    if optimizer is None:
-        return []
-    rates = [group["lr"] for group in optimizer.param_groups]
-    for place, rate in enumerate(rates):
-        if type(rate) is not float:
-            rates[place] = NAN if isinstance(rate, torch.Tensor) and not rate.is_cpu else float(rate)
-    return rates
 
 
 def _rank() -> int:

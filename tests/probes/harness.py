@@ -30,6 +30,8 @@ class Recorded:
     stdout: str
     stderr: str
     job: Path
+    folder: tempfile.TemporaryDirectory[str] | None = None
+    """The job's own, removed when this object goes."""
     events: list[dict[str, Any]] = field(default_factory=list)
     segments: list[dict[str, Any]] = field(default_factory=list)
     series: dict[str, list[tuple[int, int, np.ndarray]]] = field(default_factory=dict)
@@ -124,7 +126,8 @@ def run(
     more_path: str | None = None,
 ) -> Recorded:
     """Run ``script`` (its text) in a process of its own; the records of all its processes come back."""
-    job = job or Path(tempfile.mkdtemp(prefix="nnwatch-test-"))
+    folder = tempfile.TemporaryDirectory(prefix="nnwatch-test-") if job is None else None
+    job = job or Path(folder.name)  # type: ignore[union-attr]
     boot = make_boot(job, budget, rings=rings) if watched else None
     source = job / "script"
     source.mkdir(parents=True, exist_ok=True)
@@ -141,7 +144,7 @@ def run(
         timeout=120,
         check=False,
     )
-    recorded = Recorded(done.returncode, done.stdout, done.stderr, job)
+    recorded = Recorded(done.returncode, done.stdout, done.stderr, job, folder)
     if watched:
         for path in sorted((job / "rings").iterdir()):
             read(recorded, path)

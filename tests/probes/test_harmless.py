@@ -304,3 +304,35 @@ def test_no_room_for_a_ring_means_no_watching(tmp_path):
         rings=[str(tmp_path / "missing")],
     )
     assert (done.returncode, done.stderr, done.printed()) == (0, "", 1)
+
+
+ENDING = """
+    import os, signal, sys
+    import torch, torch.nn as nn, torch.nn.functional as F
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for step in range(30):
+        optimizer.zero_grad()
+        F.mse_loss(model(torch.ones(8, 4)), torch.zeros(8, 2)).backward()
+        optimizer.step()
+        if step == 24:
+            if sys.argv[1] == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise ValueError("planted")
+"""
+
+
+def test_an_exception_is_told_and_changes_nothing():
+    done, bare = run(ENDING, args=("raise",)), run(ENDING, args=("raise",), watched=False)
+    assert done.returncode == bare.returncode == 1
+    assert done.stderr.replace(str(done.job), "") == bare.stderr.replace(str(bare.job), "")
+    assert done.steps("loss.train") == list(range(1, 26))
+    told = done.event("exception")
+    assert (told["step"], told["data"]["type"], told["data"]["message"]) == (25, "ValueError", "planted")
+    assert 'raise ValueError("planted")' in told["data"]["traceback"]
+
+
+def test_no_step_is_lost_when_the_process_is_killed():
+    done = run(ENDING, args=("kill",))
+    assert done.returncode == -9
+    assert done.steps("loss.train") == list(range(1, 26))
