@@ -14,7 +14,10 @@ SETTLE = 10
 ENOUGH = 5
 KEPT = 15
 """Newest durations that a median is taken of."""
-LONGEST = 1000
+SHORTEST = 2
+"""With every step sampled there would be none to compare with."""
+LONGEST = 200
+"""Steps between samples at most: with fewer, rules that need them could not judge a short run of short steps."""
 LEAST = 0.25
 """Share of the budget that sampling may have even where the hooks alone take more: a step of a few hundred
 microseconds is then watched over budget, and the cost says so."""
@@ -75,5 +78,5 @@ class Sampler:
         extra = max(median(self._sampled) - median(self._idle), 0.0)
         step = max(self.seconds, 1e-9)
         allowed = max(self.budget * step - IDLE, LEAST * self.budget * step)
-        self.every = min(max(math.ceil(extra / allowed), 1), LONGEST)
+        self.every = min(max(math.ceil(extra / allowed), SHORTEST), LONGEST)
         self.cost = (IDLE + extra / self.every) / step
