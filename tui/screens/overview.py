@@ -56,6 +56,8 @@ class Overview(Room):
 
     name_of = "overview"
     AUTO_FOCUS = "#loss"
+    _words = 0
+    """Last words of a crashed run that are shown."""
 
     def body(self) -> ComposeResult:
         yield Words(id="last-words")
@@ -96,4 +98,6 @@ class Overview(Room):
         words.say([(line, Ink.ERROR if i == len(lines) - 1 else Ink.DIM) for i, line in enumerate(lines)])
         if words.display != bool(lines):
             words.display = bool(lines)
-        words.styles.height = max(len(lines), 1)
+        if len(lines) != self._words:  # to set a style is work even where it stays
+            self._words = len(lines)
+            words.styles.height = max(len(lines), 1)

@@ -43,6 +43,8 @@ class Room(Screen[None]):
     ]
 
     def on_mount(self) -> None:
+        self.cells = list(self.query(Cells))
+        self.scrubber = self.query_one(Scrubber)
         self.ready = True
 
     def compose(self) -> ComposeResult:
@@ -58,11 +60,11 @@ class Room(Screen[None]):
 
     def show(self, view: View) -> None:
         """Redraw what can be seen of this moment."""
-        scrubber = self.query_one(Scrubber)
+        scrubber = self.scrubber
         wanted = view.moment.replay or view.moment.step is not None
         if scrubber.display != wanted:
             scrubber.display = wanted
-        for cells in self.query(Cells):
+        for cells in self.cells:
             if cells.display:
                 cells.show(view)
         self.look(view)

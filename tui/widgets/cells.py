@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from rich.segment import Segment
 from rich.style import Style
+from textual.color import Color
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -34,6 +35,7 @@ class Cells(Widget):
         self._codes = np.zeros((0, 0), np.uint32)
         self._inks = np.zeros((0, 0), np.uint8)
         self._strips: dict[int, Strip] = {}
+        self._ground: Color | None = None
 
     def key(self, view: View) -> Any:
         """Equal for two views whose pictures are equal; None: always draw."""
@@ -101,6 +103,7 @@ class Cells(Widget):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._strips.clear()
+        self._ground = None
 
     def render_line(self, y: int) -> Strip:
         strip = self._strips.get(y)
@@ -111,7 +114,9 @@ class Cells(Widget):
         return strip
 
     def _strip(self, y: int) -> Strip:
-        background = self.background_colors[1]
+        if self._ground is None:
+            self._ground = self.background_colors[1]
+        background = self._ground
         styles = palette(self.app.current_theme.dark, background.rgb)
         inks = merge_blanks(self._codes[y], self._inks[y])
         cuts = [0, *(np.flatnonzero(np.diff(inks)) + 1).tolist(), len(inks)]

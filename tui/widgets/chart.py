@@ -71,6 +71,8 @@ class Chart(Cells, can_focus=True):
         self.missing = missing
         self._buckets: Buckets | None = None
         self._scale: Scale | None = None
+        self._plot: tuple[Any, Grid] | None = None
+        """What the curves were last drawn from, and the drawing: most new points change the legend alone."""
 
     def key(self, view: View) -> Any:
         lens = view.lens
@@ -106,7 +108,7 @@ class Chart(Cells, can_focus=True):
         self._scale = scale(self.kind or self._fitting(*limits), *limits, self._scale)
         self._legend(view, grid, have)
         standing = (view.until is not None and view.step < view.seen) or view.moment.standing
-        plot(
+        self._curves(
             grid,
             lines,
             x,
@@ -117,6 +119,18 @@ class Chart(Cells, can_focus=True):
             cursor=view.step if standing else None,
             now=view.step if standing else None,
         )
+
+    def _curves(self, grid: Grid, lines: list[Line], *frame: Any, **signs: Any) -> None:
+        """What is below the legend, copied where it is what was drawn last."""
+        parts = [
+            (line.extremes.low.tobytes(), line.extremes.high.tobytes(), line.extremes.bad.tobytes()) for line in lines
+        ]
+        key = (grid.width, grid.height, parts, [line[1:] for line in lines], frame, signs)
+        if self._plot is None or self._plot[0] != key:
+            fresh = Grid(grid.width, grid.height)
+            plot(fresh, lines, *frame, **signs)
+            self._plot = key, fresh
+        grid.codes[1:], grid.inks[1:] = self._plot[1].codes[1:], self._plot[1].inks[1:]
 
     def _lines(self, curve: Curve, column: Column, x: Buckets, view: View) -> list[Line]:
         """The raw band below and the moving average above, or the raw curve alone."""
