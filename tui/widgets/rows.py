@@ -131,7 +131,7 @@ class Progress(Cells):
         if cost is None:
             draw_row(grid, 1, "watching", "–", "its cost is known after some steps", spark_ink=Ink.DIM)
             return
-        sampled = "every step sampled" if every in (None, 1.0) else f"every {every:.0f}th step sampled"
+        sampled = "every step sampled" if every in (None, 1.0) else f"1 step in {every:.0f} sampled"
         draw_row(grid, 1, "watching", f"{cost:.1%}", f"of a step; {sampled}", spark_ink=Ink.DIM)
 
     def _pace(self, view: View) -> float:
