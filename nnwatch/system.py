@@ -75,8 +75,11 @@ class System:
         for pid, process in list(self._tree.items()):
             try:
                 with process.oneshot():
+                    resident = process.memory_info().rss
+                    if not resident:  # it has ended and its parent has not looked yet
+                        raise psutil.ZombieProcess(pid)
                     cpu += process.cpu_percent()
-                    memory += process.memory_info().rss
+                    memory += resident
             except psutil.Error:
                 del self._tree[pid]
         return (cpu, memory) if self._tree else (float("nan"), float("nan"))
