@@ -131,11 +131,15 @@ class Columns:
         self._evaluations: dict[tuple[int, int, str], int] = {}
 
     def get(self, track: Track, name: str) -> Column | None:
-        """A metric's column, derived where it has many numbers, per evaluation for ``loss.val`` and ``accuracy.val``.
+        """A metric's column, derived where it has many numbers, per evaluation for ``loss.val`` and ``accuracy.val``;
+        ``METRIC@LAYER`` is that of one layer.
 
         None where there are no data.
         """
         key = (track.segment.segment, track.segment.rank, name)
+        metric, _, layer = name.partition("@")
+        if layer:
+            return self._of_layer(track, key, metric, layer)
         if name in ("loss.val", "accuracy.val"):
             return self._evaluation(track, key)
         metrics, reduce = _DERIVED.get(name, ((name,), _first))
@@ -152,6 +156,20 @@ class Columns:
                 steps, values = steps[measured], values[measured]
             column.extend(steps, values)
             column.taken = end
+        return column if len(column) else None
+
+    def _of_layer(self, track: Track, key: tuple[int, int, str], metric: str, layer: str) -> Column | None:
+        series = track.get(metric)
+        names = series.names() if series is not None else []
+        if series is None or layer not in names:
+            return None
+        column = self._columns.setdefault(key, Column())
+        begin = column.taken
+        if len(series) > begin:
+            values = series.values[begin:, names.index(layer)]
+            some = np.full(len(values), True) if metric.startswith(_NAN_IS_NEWS) else ~np.isnan(values)
+            column.extend(series.steps[begin:][some], values[some])
+            column.taken = len(series)
         return column if len(column) else None
 
     def _evaluation(self, track: Track, key: tuple[int, int, str]) -> Column | None:

@@ -13,7 +13,9 @@ from .view import View
 
 METRICS = ("update.ratio", "grad.norm.layer", "act.dead", "act.saturated", "weight.norm", "act.std", "act.mean")
 """In the order in which they are given up where there is little room."""
-_GUIDE = 1e-3
+ORDERS = ("worst first", "model order", *METRICS)
+GUIDE = 1e-3
+"""The update/weight ratio that healthy training tends to show (Karpathy, CS231n notes)."""
 _FAR = 1.0
 """A row that is this bad is marked: its update ratio a factor of 100 from the guide, or all units dead."""
 
@@ -86,11 +88,99 @@ def _place(names: list[str], name: str) -> int:
     return len(names)
 
 
+class Fold(NamedTuple):
+    """Repeated blocks: ``patterns`` such as ``blocks.*.qkv.weight``, for each the rows that it stands for, and for
+    each row the number of its pattern, -1 for none."""
+
+    patterns: list[str]
+    members: list[NDArray[np.int64]]
+    of: NDArray[np.int64]
+
+
+def pattern(name: str) -> str | None:
+    """The name with its block numbers left open; None where the number itself is the layer (``features.3.weight``)."""
+    path = name.split(".")
+    owner = path[-2:] if path[-1] in ("weight", "bias") else path[-1:]
+    if len(path) <= len(owner) or owner[0].isdecimal() or not any(map(str.isdecimal, path)):
+        return None
+    return ".".join("*" if part.isdecimal() else part for part in path)
+
+
+def fold(rows: Index) -> Fold:
+    """Rows that are the same part of blocks of the same kind, two or more together."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for i, (name, kind) in enumerate(zip(rows.names, rows.kinds, strict=True)):
+        if (key := pattern(name)) is not None:
+            found.setdefault((key, kind), []).append(i)
+    groups = {key: np.array(members) for key, members in found.items() if len(members) > 1}
+    of = np.full(len(rows.names), -1)
+    for number, members in enumerate(groups.values()):
+        of[members] = number
+    return Fold([f"{key} ×{len(members)}" for (key, _), members in groups.items()], list(groups.values()), of)
+
+
+def with_blocks(table: Layers, folds: Fold) -> Layers:
+    """The table with a row behind its own for each pattern: of each metric the worst value among the members."""
+    if not folds.patterns:
+        return table
+    far = _distance(table.values)
+    worst = np.array([members[np.argmax(far[members], axis=0)] for members in folds.members])
+    columns = np.arange(table.values.shape[1])
+    return Layers(
+        [*table.names, *folds.patterns],
+        [*table.kinds, *(table.kinds[members[0]] for members in folds.members)],
+        np.vstack([table.values, table.values[worst, columns]]),
+        np.vstack([table.place, table.place[worst, columns]]),
+        np.concatenate([table.badness, [table.badness[members].max() for members in folds.members]]),
+    )
+
+
+def listed(table: Layers, folds: Fold, order: str, sought: str, opened: set[str] | None) -> list[int]:
+    """The rows to show, in order: blocks as one row, behind it its members where it was ``opened`` (None: no blocks).
+
+    Where letters are ``sought``, all layers with them in their names.
+    """
+    single = len(folds.of)
+    if opened is None or sought:
+        found = [i for i in range(single) if sought in table.names[i].lower()] if sought else list(range(single))
+        return _sorted(table, found, order)
+    first = {int(members[0]): single + number for number, members in enumerate(folds.members)}
+    rows = []
+    for row in _sorted(table, [first.get(i, i) for i in range(single) if folds.of[i] < 0 or i in first], order):
+        rows.append(row)
+        if table.names[row] in opened:
+            rows += _sorted(table, folds.members[row - single].tolist(), order)
+    return rows
+
+
+def _sorted(table: Layers, rows: list[int], order: str) -> list[int]:
+    """Rows by one of ORDERS, what was not measured last."""
+    if order == "model order":
+        return rows
+    values = table.badness if order == "worst first" else table.values[:, METRICS.index(order)]
+    return sorted(rows, key=np.nan_to_num(-values, nan=np.inf).tolist().__getitem__)
+
+
+def _distance(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How remarkable each number is in its column: far from the guide, many dead, or unlike the median."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log10(np.maximum(np.abs(values), 1e-12))
+        usual = np.array(
+            [np.median(column[np.isfinite(column)]) if np.isfinite(column).any() else 0 for column in logs.T]
+        )
+        usual[METRICS.index("update.ratio")] = np.log10(GUIDE)
+        far = np.abs(logs - usual)
+    for metric in ("act.dead", "act.saturated"):
+        far[:, METRICS.index(metric)] = values[:, METRICS.index(metric)]
+    far[np.isinf(values)] = np.inf
+    return np.asarray(np.where(np.isnan(values), -1.0, far))
+
+
 def _badness(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far each row is from what is usual, in coarse steps so that noise does not reorder the table."""
     ratio = values[:, METRICS.index("update.ratio")]
     with np.errstate(divide="ignore", invalid="ignore"):
-        far = np.abs(np.log10(np.maximum(ratio, 1e-9) / _GUIDE)) / 2
+        far = np.abs(np.log10(np.maximum(ratio, 1e-9) / GUIDE)) / 2
     dead = np.maximum(values[:, METRICS.index("act.dead")], 0)
     full = np.maximum(values[:, METRICS.index("act.saturated")], 0)
     worst = np.fmax.reduce([far, dead, full, np.zeros(len(values))], axis=0)
@@ -101,7 +191,7 @@ def _badness(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def is_far(metric: str, value: float) -> bool:
     """Whether a value deserves a mark. A mark is not a finding: rules need an outcome as well."""
     if metric == "update.ratio":
-        return bool(abs(np.log10(max(value, 1e-9) / _GUIDE)) / 2 >= _FAR / 2)
+        return bool(abs(np.log10(max(value, 1e-9) / GUIDE)) / 2 >= _FAR / 2)
     return metric in ("act.dead", "act.saturated") and value >= 0.5
 
 

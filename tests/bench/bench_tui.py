@@ -6,6 +6,7 @@ process's own time (user and system). Nothing is asserted: the figures are print
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import pty
@@ -21,12 +22,14 @@ from pathlib import Path
 
 import numpy as np
 
-from nnwatch.frame import Commit, FieldSpec, Run, Schema, Segment
+from nnwatch.frame import Commit, End, FieldSpec, Labels, Run, Schema, Segment
 from nnwatch.history import History
+from nnwatch.session import Writer
 from nnwatch.tui.column import Columns
 from nnwatch.tui.draw.grid import Grid, Ink
 from nnwatch.tui.draw.plot import Line, dots, plot
 from nnwatch.tui.draw.scale import fit, scale
+from nnwatch.tui.widgets.heat_table import HeatTable
 
 from ..tui.sessions import START, block, healthy, write
 
@@ -42,6 +45,43 @@ def million(steps: int = 1_000_000) -> History:
     history.apply(Schema(1, "step", [FieldSpec("loss.train")]))
     history.apply(block(1, n, START + n * 0.01, 2.3 / (1 + n / 50_000) * np.exp(rng.normal(0, 0.1, steps))))
     return history
+
+
+PER_STEP = (
+    "loss.train", "loss.root", "lr", "batch.size", "epoch", "step.seconds", "data.wait", "grad.norm", "grad.clip.norm",
+    "grad.clip.max", "accuracy.train", "input.mean", "input.std", "input.min", "input.max", "target.mean", "target.std",
+    "watch.cost", "watch.every", "step.skipped",
+)  # fmt: skip
+PER_LAYER = ("update.ratio", "grad.norm.layer", "weight.norm")
+
+
+def long_run(path: Path, steps: int = 1_000_000, layers: int = 200, flush: int = 1_024, every: int = 100) -> None:
+    """A session of 20 metrics a step and, every so many steps, three metrics of so many layers."""
+    rng = np.random.default_rng(0)
+    writer = Writer(path)
+    names = [f"blocks.{i // 4}.{('qkv', 'proj', 'fc1', 'fc2')[i % 4]}.weight" for i in range(layers)]
+    writer.append(
+        [
+            Run("long", "1", "host", [], "", "", START), Segment(0, 0, 1, START), Labels(1, names),
+            Schema(1, "step", [FieldSpec(metric) for metric in PER_STEP]),
+            Schema(2, "sample", [FieldSpec(metric, layers, 1) for metric in PER_LAYER]),
+        ],
+        Commit(START),
+    )  # fmt: skip
+    noise = np.exp(rng.normal(0, 0.1, (flush, len(PER_STEP)))).astype(np.float32)
+    wide = np.exp(rng.normal(-7, 1, (flush, len(PER_LAYER) * layers))).astype(np.float32)
+    for first in range(1, steps + 1, flush):
+        n = np.arange(first, min(first + flush, steps + 1))
+        sampled = n[n % every == 0]
+        writer.append(
+            [
+                block(1, n, START + n * 0.01, noise[: len(n)] * (2.3 / (1 + first / 50_000))),
+                block(2, sampled, START + sampled * 0.01, wide[: len(sampled)]),
+            ],
+            Commit(START + float(n[-1]) * 0.01),
+        )
+    writer.append([End(START + steps * 0.01, "finished", 0)], Commit(START + steps * 0.01))
+    writer.close()
 
 
 def frame(columns, track, width: int = 120, height: int = 30) -> Grid:
@@ -177,6 +217,82 @@ class Ticking:
         """Nothing is held."""
 
 
+class Given:
+    """A source that gives some frames once."""
+
+    lost: str | None = None
+
+    def __init__(self, frames) -> None:
+        self.frames = frames
+
+    def read(self):
+        given, self.frames = self.frames, []
+        if not given:
+            time.sleep(0.05)
+        return given
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+async def layer_table(rows: int = 1_500, repeats: int = 40) -> tuple[float, float]:
+    """CPU ms of a new sample of so many layers, drawn and painted, and of moving the cursor one page."""
+    from nnwatch.tui.app import NnwatchApp
+
+    rng = np.random.default_rng(0)
+
+    def sample(n):
+        return block(2, n, START + n, *(np.exp(rng.normal(-7, 1, (len(n), rows))) for _ in PER_LAYER))
+
+    names = [f"blocks.{i // 4}.{('qkv', 'proj', 'fc1', 'fc2')[i % 4]}.weight" for i in range(rows)]
+    schema = Schema(2, "sample", [FieldSpec(metric, rows, 1) for metric in PER_LAYER])
+    opening = [Run("layers", "1", "host", [], "", "", START), Segment(0, 0, 1, START), Labels(1, names), schema]
+    app = NnwatchApp(Given([*opening, sample(np.arange(1, 1_001))]), "attach", ascii=False)
+    updated: list[float] = []
+    moved: list[float] = []
+    async with app.run_test(size=(140, 40)) as pilot:
+        await pilot.press("2")
+        await pilot.pause(0.5)
+        app.feed.stop()
+        table = app.screen.query_one(HeatTable)
+        table.action_fold()
+        for i in range(repeats):
+            app.history.apply(sample(np.arange(1_001 + i, 1_002 + i)))
+            for what, taken in ((None, updated), (20, moved)):
+                begin = time.process_time()
+                if what is not None:
+                    table.action_move(what)
+                app.tick()
+                app.screen._on_timer_update()
+                taken.append(time.process_time() - begin)
+                await asyncio.sleep(0)
+    return 1e3 * float(np.median(updated)), 1e3 * float(np.median(moved))
+
+
+def resident(pid: int) -> float:
+    """Resident memory of a process in MB."""
+    return int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]) / 1e3
+
+
+def long_session(path: Path) -> tuple[float, float, float, float]:
+    """A recorded run of a million steps: seconds to its overview and until all is read, the slowest seek in CPU ms,
+    resident MB."""
+    terminal = Terminal("--show", "file", str(path))
+    terminal.read(20, until=b"ema")
+    drawn = time.monotonic() - terminal.began
+    terminal.read(30, until=b"FINISHED")
+    whole = time.monotonic() - terminal.began
+    slowest = 0.0
+    for keys in (b"\x1b[H", b"@500000\r", b"@250000\r", b"\x1b[D", b"@900000\r", b"\x1b[F"):
+        before = cpu_of(terminal.process.pid)
+        os.write(terminal.master, keys)
+        terminal.read(1)
+        slowest = max(slowest, cpu_of(terminal.process.pid) - before)
+    memory = resident(terminal.process.pid)
+    terminal.close()
+    return drawn, whole, 1e3 * slowest, memory
+
+
 def show(kind: str, *words: str) -> None:
     """What the child process does: the app on a growing run or on a file."""
     from nnwatch.tui.app import NnwatchApp
@@ -205,8 +321,17 @@ def main() -> None:
         path = Path(folder) / "run.nnw"
         write(path, healthy())
         first, drawn = (float(np.median(times)) for times in zip(*(first_frame(path) for _ in range(5)), strict=True))
-    rows.append(("first frame, recorded run of 3,000 steps", f"{first:.2f} s", "0.5 s"))
-    rows.append(("  with its curves", f"{drawn:.2f} s", ""))
+        rows.append(("first frame, recorded run of 3,000 steps", f"{first:.2f} s", "0.5 s"))
+        rows.append(("  with its curves", f"{drawn:.2f} s", ""))
+        long_run(path.with_name("long.nnw"))
+        overview, loaded, seek, memory = long_session(path.with_name("long.nnw"))
+        rows.append(("overview of 1,000,000 steps x 20 metrics x 200 layers", f"{overview:.2f} s", "1 s"))
+        rows.append(("  all of it read", f"{loaded:.2f} s", ""))
+        rows.append(("  slowest seek", f"{seek:.0f} ms CPU", "100 ms"))
+        rows.append(("  memory", f"{memory:.0f} MB", "600 MB"))
+    updated, moved = asyncio.run(layer_table())
+    rows.append(("1,500 layers, a new sample drawn and painted", f"{updated:.1f} ms CPU", "6 ms"))
+    rows.append(("  one page down", f"{moved:.1f} ms CPU", ""))
     print(f"{'what':<58}{'measured':>18}{'wanted, at most':>18}")
     for name, measured, wanted in rows:
         print(f"{name:<58}{measured:>18}{wanted:>18}")

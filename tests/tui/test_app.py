@@ -8,6 +8,7 @@ from textual.widgets import DataTable, Input
 from nnwatch.frame import Console, End, Run
 from nnwatch.tui.screens.advisor import Page
 from nnwatch.tui.screens.help import Help
+from nnwatch.tui.screens.layers import LayerScreen
 from nnwatch.tui.screens.leave import Leave
 from nnwatch.tui.screens.runs import RunRow
 from nnwatch.tui.widgets.chart import Chart
@@ -58,7 +59,7 @@ async def test_the_wide_overview_has_charts_for_the_other_metrics():
     ("key", "words"),
     [
         ("1", ["loss", "train"]),
-        ("2", ["27 layers, worst first", "update", "blocks.5.relu"]),
+        ("2", ["27 layers, worst first", "update", "blocks.*.relu ×6"]),
         ("3", ["overconfident", "█ right", "▒ wrong"]),
         ("4", ["learning rate too high (head.weight)", "↳ ! warn dead units", "Do this", "2 rules could not judge"]),
         ("5", ["this machine", "GPU: no NVIDIA driver", "seconds a step", "waiting for data"]),
@@ -216,6 +217,38 @@ async def test_not_finite_values_are_marked_where_they_begin():
         assert any("✗" in line for line in app.screen.query_one("#loss", Chart).text()[1:])
 
 
+async def test_repeated_blocks_are_one_row_until_opened():
+    async with opened("faulty", size=(100, 30)) as (app, pilot):
+        await press(app, pilot, "2")
+        table = app.screen.query_one(HeatTable)
+        assert len(table._rows) == 7  # stem, head, and four parts of the six blocks
+        table.selected = "blocks.*.relu ×6"
+        await press(app, pilot, "enter")
+        relus = [line.split()[0] for line in table.text() if "relu" in line]
+        assert relus[0] == "blocks.*.relu"
+        assert sorted(relus[1:]) == [f"blocks.{i}.relu" for i in range(6)]
+        await press(app, pilot, "enter")
+        assert len(table._rows) == 7
+        await press(app, pilot, "f")
+        assert len(table._rows) == 27
+
+
+async def test_a_layer_is_looked_into_and_left():
+    async with opened("faulty", size=(100, 30)) as (app, pilot):
+        await press(app, pilot, "2")
+        app.screen.query_one(HeatTable).selected = "head.weight"
+        await press(app, pilot, "enter")
+        assert isinstance(app.screen, LayerScreen)
+        shown = text(app)
+        assert "head.weight  Conv2d" in shown
+        for word in ("update/weight", "gradient", "weight"):
+            assert word in shown
+        await press(app, pilot, "left")
+        assert app.moment.step is not None
+        await press(app, pilot, "escape")
+        assert app.screen.query(HeatTable)
+
+
 async def test_the_layer_table_sorts_filters_and_moves():
     async with opened("faulty", size=(100, 30)) as (app, pilot):
         await press(app, pilot, "2")
@@ -227,7 +260,7 @@ async def test_the_layer_table_sorts_filters_and_moves():
         last = table.selected
         await press(app, pilot, "g")
         assert table.selected not in (None, last)
-        await press(app, pilot, "o")
+        await press(app, pilot, "f", "o")
         assert table.order == "model order"
         assert table.text()[1].startswith("stem.weight")
         await press(app, pilot, "l")

@@ -54,6 +54,10 @@ def _finite(values: Any) -> tuple[Any, Any]:
     return (np.where(bad, np.nan, values) if bad.any() else values), bad
 
 
+def _taken(values: Any, take: Any) -> Any:
+    return values if take is None else values[:, take]
+
+
 class Pyramid:
     """Built over values (n,) or (n, width) that only grow; ``update`` takes the whole column each time."""
 
@@ -81,17 +85,18 @@ class Pyramid:
             level.write(first, *_reduce(low, high, bad, np.arange(0, n - first * _FACTOR, _FACTOR)))
             old, n, number = first, level.n, number + 1
 
-    def query(self, values: Any, edges: Any) -> Extremes:
+    def query(self, values: Any, edges: Any, take: Any = None) -> Extremes:
         """Extremes of rows edges[k] to edges[k + 1] for each k; ``edges`` are rising row numbers (columns + 1,).
 
-        With more than 32 rows a column the edges are rounded to blocks: off by less than a quarter column.
+        ``take`` are the columns of wide values that are wanted, all by default. With more than 32 rows a column the
+        edges are rounded to blocks: off by less than a quarter column.
         """
         edges = np.asarray(edges, np.int64)
         rows, columns = int(edges[-1] - edges[0]), len(edges) - 1
         level, size = 0, 1
         while level < len(self._levels) and rows > 4 * columns * size * _FACTOR:
             level, size = level + 1, size * _FACTOR
-        shape = (columns, *values.shape[1:])
+        shape = (columns, *values.shape[1:]) if take is None else (columns, len(take))
         low = np.full(shape, np.nan, np.float32)
         high = np.full(shape, np.nan, np.float32)
         bad = np.zeros(shape, np.bool_)
@@ -102,9 +107,10 @@ class Pyramid:
         begin, end = int(at[filled[0]]), int(at[filled[-1] + 1])
         if level:
             source = self._levels[level - 1]
-            raw = source.low[begin:end], source.high[begin:end], source.bad[begin:end]
+            lows, highs, bads = (_taken(part[begin:end], take) for part in (source.low, source.high, source.bad))
+            raw = lows, highs, bads
         else:
-            clean, wrong = _finite(values[begin:end])
+            clean, wrong = _finite(_taken(values[begin:end], take))
             raw = clean, clean, wrong
         low[filled], high[filled], bad[filled] = _reduce(*raw, at[filled] - begin)
         return Extremes(low, high, bad)

@@ -9,6 +9,7 @@ import numpy as np
 BARS = "▁▂▃▄▅▆▇█"
 GAP = " "
 BROKEN = "✗"
+_CODES = np.array([ord(char) for char in BARS])
 
 
 def sparkline(share: Any, bad: Any | None = None) -> str:
@@ -25,10 +26,10 @@ def sparkline(share: Any, bad: Any | None = None) -> str:
         held = (last >= 0) & (np.arange(len(share)) <= until)
         share = np.where(held, share[np.maximum(last, 0)], np.nan)
     level = np.clip(np.nan_to_num(share) * len(BARS), 0, len(BARS) - 1).astype(int)
-    chars = [GAP if np.isnan(value) else BARS[k] for value, k in zip(share, level, strict=True)]
+    codes = np.where(np.isnan(share), ord(GAP), _CODES[level])
     if bad is not None:
-        chars = [BROKEN if wrong else char for char, wrong in zip(chars, bad, strict=True)]
-    return "".join(chars)
+        codes[bad] = ord(BROKEN)
+    return codes.astype("<u4").tobytes().decode("utf-32-le")
 
 
 def bar(share: float, width: int) -> str:

@@ -8,19 +8,18 @@ from textual.containers import Horizontal, Vertical
 from ..curves import ACCURACY, LOSS
 from ..draw.grid import Ink
 from ..draw.text import number
+from ..layers import GUIDE
 from ..state import last_words
 from ..view import View
 from ..widgets.chart import Chart, Curve
 from ..widgets.rows import Progress, Row, Rows
 from .room import Room, Words
 
-UPDATE_GUIDE = 1e-3
-"""The update/weight ratio that healthy training tends to show (Karpathy, CS231n notes)."""
 _WORDS = 5
 
 
 def _times_guide(view: View, value: float) -> str:
-    return f"{number(value / UPDATE_GUIDE, 2)} × guide 1e-3" if value == value else ""
+    return f"{number(value / GUIDE, 2)} × guide 1e-3" if value == value else ""
 
 
 def _clipped(view: View, value: float) -> str:
@@ -81,7 +80,7 @@ class Overview(Room):
                     "update/weight",
                     [Curve("update.ratio", "median", 2)],
                     kind="log",
-                    guide=UPDATE_GUIDE,
+                    guide=GUIDE,
                     missing="no optimizer step sampled",
                     id="update",
                 )

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from textual.binding import Binding, BindingType
 from textual.events import Click, MouseScrollDown, MouseScrollUp
+from textual.message import Message
 
 from nnwatch.metric import describe
 
@@ -16,7 +17,7 @@ from ..draw.pyramid import Pyramid
 from ..draw.scale import fit, scale
 from ..draw.sparkline import sparkline
 from ..draw.text import number
-from ..layers import METRICS, Index, Layers, heat, index, is_far, layers
+from ..layers import METRICS, ORDERS, Fold, Index, Layers, fold, heat, index, is_far, layers, listed, with_blocks
 from ..messages import Changed
 from ..view import View
 from .cells import Cells
@@ -24,11 +25,17 @@ from .cells import Cells
 _CELL = 10
 _NAME = 26
 _SPARK = 14
-ORDERS = ("worst first", "model order", *METRICS)
 
 
 class HeatTable(Cells, can_focus=True):
-    """``order`` is one of ORDERS, ``sought`` a part of the names to show."""
+    """``order`` is one of ORDERS, ``sought`` a part of the names to show; repeated blocks are one row until opened."""
+
+    class Opened(Message):
+        """A layer was chosen to look into."""
+
+        def __init__(self, layer: str) -> None:
+            super().__init__()
+            self.layer = layer
 
     DEFAULT_CSS = "HeatTable { height: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -41,6 +48,8 @@ class HeatTable(Cells, can_focus=True):
         Binding("right,l", "sort(1)", "Sort", key_display="h l", tooltip="Sort by the next column"),
         Binding("left,h", "sort(-1)", "Sort by the column before", show=False),
         Binding("o", "order", "Order", tooltip="Worst first or model order"),
+        Binding("enter", "open", "Look into", tooltip="Blocks: show each of them; a layer: its charts"),
+        Binding("f", "fold", "Fold", tooltip="Fold repeated blocks into one row each, or show all layers"),
     ]
 
     def __init__(self, **names: Any) -> None:
@@ -51,12 +60,15 @@ class HeatTable(Cells, can_focus=True):
         self._top = 0
         self._rows: list[int] = []
         self._layers: Layers | None = None
-        self._index: tuple[object, Index] | None = None
+        self._index: tuple[object, Index, Fold] | None = None
+        self._folded = True
+        self._opened: set[str] = set()
         self._pyramids: dict[str, tuple[int, Pyramid]] = {}
 
     def key(self, view: View) -> Any:
         rows = tuple(row[1] if (row := view.row(name)) is not None else None for name in METRICS)
-        return id(view.track), rows, self.order, self.sought, self.selected, self._top, view.state.kind
+        fold = self._folded, frozenset(self._opened)
+        return id(view.track), rows, self.order, self.sought, self.selected, self._top, fold, view.state.kind
 
     def draw(self, view: View, grid: Grid) -> None:
         metrics = {metric: found[0] for metric in METRICS if (found := view.row(metric)) is not None}
@@ -66,16 +78,18 @@ class HeatTable(Cells, can_focus=True):
             return
         shape = tuple((id(series.labels), series.width) for series in metrics.values())
         if self._index is None or self._index[0] != shape:
-            self._index = shape, index(metrics)
-        self._layers = table = layers(view, self._index[1])
-        self._rows = self._sorted(table)
+            rows = index(metrics)
+            self._index = shape, rows, fold(rows)
+        _, rows, folds = self._index
+        self._layers = table = with_blocks(layers(view, rows), folds)
+        self._rows = listed(table, folds, self.order, self.sought.lower(), self._opened if self._folded else None)
         columns = self._columns(view, grid.width)
         spark = grid.width >= _NAME + _CELL * len(columns) + _SPARK + 1
         name_width = grid.width - _CELL * len(columns) - (_SPARK + 1 if spark else 0)
         if spark:  # a wide screen gives what the names do not need to the sparklines
-            longest = max(len(name) + len(kind) + 5 for name, kind in zip(table.names, table.kinds, strict=True))
-            name_width = min(name_width, max(longest, _NAME))
-        self._header(grid, name_width, columns, spark, len(table.names))
+            texts = [len(table.names[row]) + len(table.kinds[row]) + 5 for row in self._rows]
+            name_width = min(name_width, max([*texts, _NAME]))
+        self._header(grid, name_width, columns, spark, len(rows.names))
         if not self._rows:
             grid.put(2, 2, f"no layer has “{self.sought}” in its name", Ink.DIM)
             return
@@ -88,7 +102,9 @@ class HeatTable(Cells, can_focus=True):
             chosen = table.names[row] == self.selected
             if chosen:
                 grid.fill(y, Ink.SELECTED, 0, name_width - 1)
-            end = grid.put(0, y, _shortened(table.names[row], name_width - 1), Ink.SELECTED if chosen else Ink.TEXT)
+            inside = self._folded and row < len(folds.of) and folds.of[row] >= 0
+            name = ("  " if inside else "") + table.names[row]
+            end = grid.put(0, y, _shortened(name, name_width - 1), Ink.SELECTED if chosen else Ink.TEXT)
             if end + len(table.kinds[row]) + 2 <= name_width - 1:
                 grid.put(end + 2, y, table.kinds[row], Ink.SELECTED if chosen else Ink.DIM)
             x = name_width
@@ -106,15 +122,6 @@ class HeatTable(Cells, can_focus=True):
         if wanted is not None and wanted in have and wanted not in chosen:
             chosen[-1] = wanted
         return chosen
-
-    def _sorted(self, table: Layers) -> list[int]:
-        rows = [i for i, name in enumerate(table.names) if self.sought.lower() in name.lower()]
-        if self.order == "worst first":
-            return sorted(rows, key=lambda i: -table.badness[i])
-        if self.order in METRICS:
-            values = table.values[:, METRICS.index(self.order)]
-            return sorted(rows, key=lambda i: -values[i] if values[i] == values[i] else np.inf)
-        return rows
 
     def _keep_in_sight(self, table: Layers, height: int) -> None:
         names = [table.names[row] for row in self._rows]
@@ -155,30 +162,19 @@ class HeatTable(Cells, can_focus=True):
     def _sparks(self, view: View, table: Layers, rows: list[int], cells: int) -> list[str]:
         """Sparklines of the sorted metric, or of a row's first one."""
         wanted = METRICS.index(self.order) if self.order in METRICS else None
-        curves: dict[int, Any] = {}
-        lines = []
-        for row in rows:
-            k = wanted if wanted is not None else int(np.argmax(table.place[row] >= 0))
-            column = int(table.place[row, k])
-            if column < 0:
-                lines.append("")
+        chosen = [wanted if wanted is not None else int(np.argmax(table.place[row] >= 0)) for row in rows]
+        lines = [""] * len(rows)
+        for k in set(chosen):
+            mine = [i for i, one in enumerate(chosen) if one == k and table.place[rows[i], k] >= 0]
+            if not mine:
                 continue
-            if k not in curves:
-                curves[k] = self._extremes(view, METRICS[k], cells)
-            high = curves[k][:, column]
-            good = high[np.isfinite(high)]
-            if not len(good):
-                lines.append("")
-                continue
-            log = good.min() > 0 and METRICS[k] not in ("act.dead", "act.saturated", "act.mean")
-            limits = (
-                (0.0, 1.0) if METRICS[k] in ("act.dead", "act.saturated") else (float(good.min()), float(good.max()))
-            )
-            lines.append(sparkline(scale("log" if log else "linear", *limits).share(high)))
+            highs = self._extremes(view, METRICS[k], cells, [int(table.place[rows[i], k]) for i in mine])
+            for i, high in zip(mine, highs.T, strict=True):
+                lines[i] = _sparkline(METRICS[k], high)
         return lines
 
-    def _extremes(self, view: View, metric: str, cells: int) -> Any:
-        """Largest values of all columns of a metric in each of the sparkline's columns."""
+    def _extremes(self, view: View, metric: str, cells: int, take: list[int]) -> Any:
+        """Largest values (cells, len(take)) of some columns of a metric in each of the sparkline's columns."""
         found = view.row(metric)
         assert found is not None
         series, row = found
@@ -188,7 +184,7 @@ class HeatTable(Cells, can_focus=True):
         pyramid.update(series.values)
         x = fit(int(series.steps[0]), int(series.steps[row]), cells)
         edges = np.searchsorted(series.steps[: row + 1], x.edges(), side="left")
-        return pyramid.query(series.values, edges).high
+        return pyramid.query(series.values, edges, take).high
 
     def detail(self) -> tuple[str, str] | None:
         """Name and kind of the chosen row."""
@@ -212,6 +208,21 @@ class HeatTable(Cells, can_focus=True):
         self.order = ORDERS[1] if self.order == ORDERS[0] else ORDERS[0]
         self.post_message(Changed())
 
+    def action_open(self) -> None:
+        """Open or close blocks; of a layer, ask for its charts."""
+        if self._index is None or self.selected is None:
+            return
+        if self.selected in self._index[2].patterns:
+            self._opened ^= {self.selected}
+            self.post_message(Changed())
+        else:
+            self.post_message(self.Opened(self.selected))
+
+    def action_fold(self) -> None:
+        self._folded = not self._folded
+        self._opened.clear()
+        self.post_message(Changed())
+
     def on_click(self, event: Click) -> None:
         row = self._top + event.y - 1
         if self._layers is not None and event.y > 0 and row < len(self._rows):
@@ -223,6 +234,16 @@ class HeatTable(Cells, can_focus=True):
 
     def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
         self.action_move(-3)
+
+
+def _sparkline(metric: str, high: Any) -> str:
+    good = high[np.isfinite(high)]
+    if not len(good):
+        return ""
+    if metric in ("act.dead", "act.saturated"):
+        return sparkline(high)
+    low, top = float(good.min()), float(good.max())
+    return sparkline(scale("log" if low > 0 and metric != "act.mean" else "linear", low, top).share(high))
 
 
 def _shortened(name: str, width: int) -> str:
