@@ -43,5 +43,5 @@ $(READY): pyproject.toml constraints.txt
 	  echo "this Python has no venv module; on Debian: apt-get install python3-venv"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet torch -e '.[dev]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet torch -e '.[dev]'
 	@touch $@

@@ -1,6 +1,6 @@
 """Record the run that `nnwatch demo` replays, and leave out what only this machine knows.
 
-python demos/record.py nnwatch/demo/lr-too-high.nnw
+python demos/record.py nnwatch/demo.nnw
 """
 
 import subprocess

@@ -123,7 +123,7 @@ def replay(options: argparse.Namespace) -> int:
 def demo(options: argparse.Namespace) -> int:
     from .screen import show
 
-    recording = Path(__file__).parent / "demo" / "lr-too-high.nnw"
+    recording = Path(__file__).parent / "demo.nnw"
     if not recording.exists():
         raise RunError(f"{recording}: the recording is missing from this installation; install nnwatch again")
     return show(runs.resolve(str(recording), []), "replay")

@@ -99,7 +99,7 @@ def test_no_process_loads_what_it_must_not(code, never):
 def test_the_packages_are_the_folders():
     with (ROOT / "pyproject.toml").open("rb") as file:
         declared = set(tomllib.load(file)["tool"]["setuptools"]["packages"])
-    found = {"nnwatch"}
+    found = {"nnwatch", "nnwatch.boot"}
     for room, folder in ROOMS.items():
         for init in folder.rglob("__init__.py"):
             found.add(".".join(["nnwatch", room, *init.parent.relative_to(folder).parts]))
