@@ -3,9 +3,10 @@
 import asyncio
 
 import pytest
+from msgspec import structs
 from textual.widgets import DataTable, Input
 
-from nnwatch.frame import Console, End, Run
+from nnwatch.frame import Console, End, Finding, Run
 from nnwatch.tui.screens.advisor import Page
 from nnwatch.tui.screens.help import Help
 from nnwatch.tui.screens.layers import LayerScreen
@@ -295,6 +296,43 @@ async def test_the_advisor_shows_the_chosen_finding_and_copies_its_remedy():
         assert app.clipboard == "before"
         await press(app, pilot, "k", "k", "k")
         assert app.screen.query_one(FindingTree).chosen.finding.rule == "lr-too-high"
+
+
+async def test_the_evidence_is_on_its_own_curve_with_its_window_and_reference():
+    async with opened("faulty", size=(140, 40)) as (app, pilot):
+        await press(app, pilot, "4")
+        chart = app.screen.query_one(Chart)
+        assert chart.text()[0].startswith("update/weight of head.weight")
+        assert any("reference 0.05" in line for line in chart.text())
+        await press(app, pilot, "e")
+        assert chart.text()[0].startswith("loss")
+        assert chart.window == (1, 64)
+        assert "━━━" in chart.text()[-1]
+        await press(app, pilot, "j")
+        assert chart.text()[0].startswith("dead of blocks.5.relu")
+
+
+async def test_the_evidence_takes_the_place_of_the_text_where_it_is_narrow():
+    async with opened("faulty") as (app, pilot):
+        await press(app, pilot, "4", "e")
+        assert "update/weight of head.weight" in text(app)
+        assert "What" not in text(app)
+        await press(app, pilot, "e", "e")
+        assert "What" in text(app)
+
+
+async def test_the_history_of_a_finding_is_told():
+    frames = SESSIONS["faulty"]()
+    first = next(frame for frame in frames if isinstance(frame, Finding))
+    for status, severity, step in (("open", "error", 200), ("resolved", "error", 400), ("open", "watch", 900)):
+        frames.append(structs.replace(first, status=status, severity=severity, last_step=step))
+    async with opened("faulty", size=(100, 60), source=Frames(frames)) as (app, pilot):
+        await press(app, pilot, "4")
+        if app.screen.query_one(FindingTree).chosen.finding.id != first.id:
+            await press(app, pilot, "j", "j")
+        shown = text(app)
+        for line in ("step 64: seen as error", "step 400: resolved", "step 900: back as watch"):
+            assert line in shown
 
 
 async def test_a_rule_page_is_one_key_away():

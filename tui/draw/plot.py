@@ -51,12 +51,15 @@ def plot(
     symbols: Symbols = "braille",
     marks: list[Mark] | None = None,
     guide: float | None = None,
+    guide_word: str = "guide",
+    window: tuple[float, float] | None = None,
     cursor: float | None = None,
     now: float | None = None,
 ) -> None:
     """Draw on rows 1 and below of ``grid`` (row 0 is the legend's).
 
-    ``guide`` is a reference on the y axis, ``cursor`` an x to point at; what is right of ``now`` is drawn pale.
+    ``guide`` is a reference on the y axis, ``window`` a stretch of the x axis to mark, ``cursor`` an x to point at;
+    what is right of ``now`` is drawn pale.
     """
     width, height = grid.width - GUTTER, grid.height - 2
     if width < 2 or height < 1:
@@ -78,13 +81,25 @@ def plot(
     if now is not None:
         later = max(x.column(now) // across + 1, 0)
         inks[:, later:][used[:, later:]] = Ink.GHOST
-    _guide(codes, inks, used, y, guide, down)
+    _guide(codes, inks, used, y, guide, guide_word, down)
     _cursor(codes, inks, used, x, cursor, across)
     _points(codes, inks, lines, y, across, down)
     _gaps(codes, inks, lines, across)
     grid.codes[1 : 1 + height, GUTTER:], grid.inks[1 : 1 + height, GUTTER:] = codes, inks
     _y_axis(grid, y, height, down)
     _x_axis(grid, x, height + 1, width, across, marks or [])
+    if window is not None:
+        _window(grid, x, window, width, across)
+
+
+def _window(grid: Grid, x: Buckets, window: tuple[float, float], width: int, across: int) -> None:
+    """A bar over the curves from the first to the last column of the window, and its edges down to the axis."""
+    first, last = (min(max(x.column(edge) // across, 0), width - 1) for edge in window)
+    for column in {first, last}:
+        cells = grid.codes[1:-1, GUTTER + column] == ord(" ")
+        grid.codes[1:-1, GUTTER + column][cells] = ord("╎")
+        grid.inks[1:-1, GUTTER + column][cells] = Ink.WARN
+    grid.put(GUTTER + first, grid.height - 1, "━" * (last - first + 1), Ink.WARN)
 
 
 def _rows(share: Any, height: int, down: int) -> Any:
@@ -92,13 +107,13 @@ def _rows(share: Any, height: int, down: int) -> Any:
     return np.clip(np.rint((1 - share) * (height * down - 1)), 0, height * down - 1).astype(int) // down
 
 
-def _guide(codes: Any, inks: Any, used: Any, y: Scale, guide: float | None, down: int) -> None:
+def _guide(codes: Any, inks: Any, used: Any, y: Scale, guide: float | None, word: str, down: int) -> None:
     if guide is None or not y.low <= guide <= y.high:
         return
     row = int(_rows(y.share(guide), len(codes), down))
     free = ~used[row]
     codes[row, free], inks[row, free] = ord("┄"), Ink.DIM
-    label = f" guide {tick(guide)} "
+    label = f" {word} {guide:.3g} "
     if len(label) < len(free) and free[-len(label) :].all():
         codes[row, -len(label) :] = [ord(char) for char in label]
 

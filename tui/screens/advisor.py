@@ -16,16 +16,19 @@ from nnwatch.frame import Finding, Judgement
 
 from ..curves import LOSS
 from ..draw.grid import plain
-from ..draw.text import count, number, wrapped
-from ..messages import Notice
+from ..draw.text import count, wrapped
+from ..evidence import evidence_lines, history_lines, plot_evidence, plottable
+from ..messages import Changed, Notice
 from ..view import View
 from ..widgets.chart import Chart
 from ..widgets.findings import FindingTree
 from .room import Room
 
 
-def finding_text(finding: Finding, width: int) -> Text:
-    """The whole of a finding: what, why, do this, how you will know, if not, the numbers; in lines of ``width``."""
+def finding_text(states: list[Finding], width: int) -> Text:
+    """The whole of a finding: what, why, do this, how you will know, if not, the numbers, its history; in lines of
+    ``width``. ``states`` are all that was told of it, the newest last."""
+    finding = states[-1]
     text = Text()
 
     def part(title: str, *lines: str) -> None:
@@ -50,22 +53,9 @@ def finding_text(finding: Finding, width: int) -> Text:
     if finding.otherwise:
         part("If not", finding.otherwise)
     if finding.evidence:
-        part("The numbers", *(_evidence(finding)))
+        part("The numbers", *evidence_lines(finding))
+    part("History", *history_lines(states))
     return text
-
-
-def _evidence(finding: Finding) -> list[str]:
-    lines = []
-    for one in finding.evidence:
-        against = f" against {number(one.reference)}" if one.reference is not None else ""
-        where = f" of {one.layer}" if one.layer else ""
-        window = (
-            f"steps {count(one.first_step)} to {count(one.last_step)}"
-            if one.last_step > one.first_step
-            else f"step {count(one.first_step)}"
-        )
-        lines.append(f"{one.metric}{where} {number(one.value)}{against}: {one.meaning} ({window})")
-    return lines
 
 
 def rules_text(judgement: Judgement | None, calm: str) -> Text:
@@ -103,12 +93,14 @@ class AdvisorScreen(Room):
     AUTO_FOCUS = "FindingTree"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "copy", "Copy remedy", tooltip="Copy the change to the clipboard (OSC 52)"),
+        Binding("e", "evidence", "Evidence", tooltip="The next curve that the finding rests on, its window marked"),
         Binding("enter", "page", "Rule", tooltip="The page of this rule: how it is decided, when it is a false alarm"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self._shown: object = None
+        self._evidence = 0
 
     def body(self) -> ComposeResult:
         with Container(id="pair"):
@@ -119,14 +111,46 @@ class AdvisorScreen(Room):
                 yield Static(id="finding", markup=False)
 
     def look(self, view: View) -> None:
-        entry = self.query_one(FindingTree).chosen
-        finding = entry.finding if entry is not None else None
+        finding = self._finding()
+        self._plot(view, finding)
         width = max(self.query_one("#detail").content_size.width - 1, 20)
-        text = finding_text(finding, width) if finding is not None else rules_text(view.judgement, view.verdict.line)
+        if finding is not None:
+            states = [one for one in view.history.finding_log if one.id == finding.id]
+            text = finding_text(states[: states.index(finding) + 1], width)
+        else:
+            text = rules_text(view.judgement, view.verdict.line)
         if text.markup == self._shown:
             return
         self._shown = text.markup
         self.query_one("#finding", Static).update(plain(text.plain) if view.symbols == "ascii" else text)
+
+    def _plot(self, view: View, finding: Finding | None) -> None:
+        """The chosen finding's evidence as a curve, the loss where it has none."""
+        chart = self.query_one(Chart)
+        found = plottable(view, finding) if finding is not None else []
+        if found:
+            plot_evidence(chart, found[self._evidence % len(found)])
+        else:
+            chart.plan("loss", LOSS)
+        if chart.styles.display != "none":
+            chart.show(view)
+
+    def action_evidence(self) -> None:
+        """Show the curve where it is hidden, the text again after the last one."""
+        if self.has_class("-wide") and self.has_class("-tall"):
+            self._evidence += 1
+        elif not self.has_class("-curve"):
+            self._evidence = 0
+            self.add_class("-curve")
+        else:
+            self._evidence += 1
+            finding, view = self._finding(), self.query_one(Chart).view
+            if finding is None or view is None or self._evidence >= len(plottable(view, finding)):
+                self.remove_class("-curve")
+        self.call_after_refresh(self.post_message, Changed())
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.post_message, Changed())  # the text is wrapped to its pane
 
     def _finding(self) -> Finding | None:
         entry = self.query_one(FindingTree).chosen

@@ -12,7 +12,7 @@ from ..column import Column
 from ..draw.grid import SEVERITY_INK, Grid, Ink
 from ..draw.plot import GUTTER, Line, Mark, dots, plot
 from ..draw.raster import DOTS
-from ..draw.scale import KINDS, Buckets, Kind, Scale, scale
+from ..draw.scale import KINDS, Buckets, Kind, Scale, fit, scale
 from ..draw.text import number
 from ..messages import Changed, Go
 from ..view import View
@@ -68,11 +68,22 @@ class Chart(Cells, can_focus=True):
         self.curves = curves
         self.kind: Kind | None = kind
         self.guide = guide
+        self.window: tuple[int, int] | None = None
+        """Steps to look at closely and mark, with about as much around them; None: what the lens shows."""
         self.missing = missing
         self._buckets: Buckets | None = None
         self._scale: Scale | None = None
         self._plot: tuple[Any, Grid] | None = None
         """What the curves were last drawn from, and the drawing: most new points change the legend alone."""
+
+    def plan(
+        self, title: str, curves: list[Curve], guide: float | None = None, window: tuple[int, int] | None = None
+    ) -> None:
+        """Show something else from now on."""
+        if (title, curves, guide, window) != (self.title, self.curves, self.guide, self.window):
+            self.title, self.curves, self.guide, self.window = title, curves, guide, window
+            self._scale = None
+            self.repaint()
 
     def key(self, view: View) -> Any:
         lens = view.lens
@@ -85,6 +96,10 @@ class Chart(Cells, can_focus=True):
             view.moment.standing and view.step,
             view.seen,
             look,
+            self.title,
+            self.curves,
+            self.window,
+            self.guide,
             len(view.history.finding_log),
             view.state.kind,
         )
@@ -102,7 +117,7 @@ class Chart(Cells, can_focus=True):
             self._empty(view, grid)
             return
         first = min(int(column.steps[0]) for _, column in have)
-        self._buckets = x = view.lens.buckets(min(first, view.seen), view.seen, dots(grid.width, view.symbols))
+        self._buckets = x = self._stretch(view, min(first, view.seen), dots(grid.width, view.symbols))
         lines = [line for curve, column in have for line in self._lines(curve, column, x, view)]
         limits = self._limits(lines)
         self._scale = scale(self.kind or self._fitting(*limits), *limits, self._scale)
@@ -116,9 +131,18 @@ class Chart(Cells, can_focus=True):
             symbols=view.symbols,
             marks=self._marks(view),
             guide=self.guide,
+            guide_word="reference" if self.window else "guide",
+            window=self.window,
             cursor=view.step if standing else None,
             now=view.step if standing else None,
         )
+
+    def _stretch(self, view: View, first: int, count: int) -> Buckets:
+        if self.window is None:
+            return view.lens.buckets(first, view.seen, count)
+        begin, end = self.window
+        around = max((end - begin) // 2, 10)
+        return fit(max(begin - around, first), max(min(end + around, view.seen), begin + 1), count)
 
     def _curves(self, grid: Grid, lines: list[Line], *frame: Any, **signs: Any) -> None:
         """What is below the legend, copied where it is what was drawn last."""
@@ -213,15 +237,15 @@ class Chart(Cells, can_focus=True):
 
     def action_pan(self, share: float) -> None:
         if self.view is not None:
-            self.view.lens.pan(share, *self._stretch(self.view))
+            self.view.lens.pan(share, *self._whole(self.view))
             self.post_message(Changed())
 
     def action_zoom(self, factor: float) -> None:
         if self.view is not None:
-            self.view.lens.zoom(factor, self.view.step, *self._stretch(self.view))
+            self.view.lens.zoom(factor, self.view.step, *self._whole(self.view))
             self.post_message(Changed())
 
-    def _stretch(self, view: View) -> tuple[int, int]:
+    def _whole(self, view: View) -> tuple[int, int]:
         return (int(view.timeline.steps[0]) if len(view.timeline.steps) else 0), view.seen
 
     def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:

@@ -63,6 +63,8 @@ class FindingTree(Cells, can_focus=True):
             ids = [entry.finding.id if entry.finding else None for entry in self._entries]
             self._at = ids.index(before.finding.id) if before.finding.id in ids else 0
         self._at = min(self._at, len(self._entries) - 1)
+        if self.chosen != before:
+            self.post_message(Changed())  # what stands beside the tree is about the chosen one
         top = max(self._at - grid.height + 1, 0)
         for y, entry in enumerate(self._entries[top : top + grid.height]):
             self._line(view, grid, y, entry, top + y == self._at)
