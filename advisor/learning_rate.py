@@ -3,8 +3,8 @@
 ``lr * target / r0``: r0 is the median over the weight matrices of ||dw|| / ||w|| at the first step, the target
 2 / S within 3e-3 ... 1e-2 for S planned steps. Measured at S = 300: 1e-2 repaired 11 of 11 MLPs and CNNs and 2 of 8
 transformers (7 improved), 3e-3 as many of the first and none of the second, 1e-3 none at all; but 1e-2 leaves a
-plain deep SGD net too high, which 6e-3 repairs. At S = 1,320 (digits, CNN, Adam) 3e-3 reached 0.987 and 1e-3 0.960, where
-the best rate reaches 0.990; with 1e-3 the loss had moved by 7 % after 60 steps, with 3e-3 by 35 %.
+plain deep SGD net too high, which 6e-3 repairs. At S = 1,320 (digits, CNN, Adam) 3e-3 reached 0.987 and
+1e-3 0.960, where the best rate reaches 0.990; with 1e-3 the loss had moved by 7 % after 60 steps, with 3e-3 by 35 %.
 """
 
 from __future__ import annotations

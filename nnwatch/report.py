@@ -164,7 +164,7 @@ def headline(summary: Summary) -> list[str]:
     lines = [f"{summary.card.name} {how}, {at}{'; ' * bool(last)}{last}"]
     if history.tracks or summary.primary is not None:
         lines.append(verdict(history).line)
-    if summary.primary is not None:
+    if summary.primary is not None and summary.primary.severity != "info":
         lines += [f"  do: {remedy(advice)}" for advice in summary.primary.remedies[:1]]
     return lines
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Mapping
 
-from nnwatch.frame import Evidence, Remedy
+from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
 from ..finding import Abstain, Found
@@ -42,37 +43,58 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     exceptions = at.events("exception")
     raised = exceptions[-1].data if exceptions else {}
     kind, message = str(raised.get("type", "")), str(raised.get("message", "")).strip()
-    memory = "out of memory" in message.lower() or kind in ("MemoryError", "OutOfMemoryError")
-    memory = memory or end.signal == signal.SIGKILL
     if end.signal in STOPPED or kind in ("KeyboardInterrupt", "SystemExit"):
-        severity, what = "info", f"stopped from outside at step {at.step}"
-    elif kind:
-        severity, what = "fatal", f"{kind} at step {at.step}: {message.splitlines()[0] if message else 'no message'}"
+        how = _name(end.signal) if end.signal else kind
+        why = f"{how} came from outside"
+        return _found("info", at, f"stopped from outside at step {at.step}", why, (_resume(at),), title="stopped")
+    severity: Severity = "fatal"
+    if kind:
+        place = _place(str(raised.get("traceback", "")))
+        what = f"{kind} at step {at.step}{f', {place}' if place else ''}: {(message or 'no message').splitlines()[0]}"
+        why = f"the exception left the script, which ended with exit status {end.exit}"
+        fix = Remedy(FIX, f"{place or 'the line its traceback names'} → without {kind}", _passes(at))
     elif end.signal:
-        severity, what = "fatal", f"killed by {_name(end.signal)} at step {at.step}"
+        what, why = f"killed by {_name(end.signal)} at step {at.step}", "no exception was seen before it"
+        fix = Remedy(FIX, f"what sent {_name(end.signal)} → gone", _passes(at))
     elif end.status == "lost":
-        severity, what = "error", f"the job vanished after step {at.step}; how it ended is not known"
+        severity, what = "error", f"the job vanished after step {at.step}"
+        why = "its processes are gone and nobody was told how they ended"
+        fix = Remedy(FIX, "a host or scheduler that ended it → its log looked at", _passes(at))
     else:
-        severity, what = "fatal", f"the script ended with exit status {end.exit} at step {at.step}"
+        what, why = f"the script ended with exit status {end.exit} at step {at.step}", "no exception was seen"
+        fix = Remedy(FIX, f"exit status {end.exit} → 0", _passes(at))
+    memory = "out of memory" in message.lower() or kind in ("MemoryError", "OutOfMemoryError")
+    if memory or end.signal == signal.SIGKILL:
+        size = at.view("batch.size").scalar[-1] if at.has("batch.size") else None
+        batch = f"batch {size:.0f} → {max(1, size // 2):.0f}" if size is not None else "the batch → half of it"
+        fix = Remedy(MEMORY, batch, _passes(at))
+    return _found(severity, at, what, end.cause or why, (fix, _resume(at)))
+
+
+def _found(
+    severity: Severity, at: Context, what: str, why: str, remedies: tuple[Remedy, ...], title: str | None = None
+) -> Found:
+    again = "If it fails at the same step again, run that batch alone; if at another, look at memory and disk."
+    last: tuple[Evidence, ...] = ()
+    if at.has("loss.train"):
+        last = (Evidence("loss.train", float(at.loss.scalar[-1]), None, "the last loss", at.step, at.step),)
+    return Found(severity, what, (why,), at.step, last, remedies, again, title=title, exact=True)
+
+
+def _passes(at: Context) -> str:
+    return f"training passes step {at.step}"
+
+
+def _resume(at: Context) -> Remedy:
     planned = f" of {at.planned}" if at.planned else ""
-    size = at.view("batch.size").scalar[-1] if at.has("batch.size") else None
-    batch = f"batch {size:.0f} → {max(1, size // 2):.0f}" if size is not None else "the batch → half of it"
-    remedy = (
-        Remedy(MEMORY, batch, "the step that failed passes, and memory stays under its limit")
-        if memory
-        else Remedy(FIX, f"{kind or 'the failure'} → the cause its traceback names", f"training passes step {at.step}")
-    )
-    return Found(
-        severity,  # type: ignore[arg-type]
-        what,
-        (end.cause or f"the job is {end.status}: exit status {end.exit}, signal {end.signal}",),
-        at.step,
-        (Evidence("loss.train", float(at.step), at.planned, f"steps taken{planned}", 0, at.step),),
-        (remedy, Remedy(RESUME, "from step 1 → from the last checkpoint", f"the run passes step {at.step}")),
-        "If it fails at the same step again, run that batch alone; if at another, look at memory and disk.",
-        title="stopped" if severity == "info" else None,
-        exact=True,
-    )
+    return Remedy(RESUME, "from step 1 → from the last checkpoint", f"it passes step {at.step}{planned} again")
+
+
+def _place(traceback: str) -> str:
+    """``train.py:75``: the innermost line of the traceback that is not in an installed package; "" if there is none."""
+    frames = re.findall(r'File "([^"<>]+)", line (\d+)', traceback)
+    own = [f"{path.rsplit('/', 1)[-1]}:{line}" for path, line in frames if "/site-packages/" not in path]
+    return own[-1] if own else ""
 
 
 def _name(number: int) -> str:
