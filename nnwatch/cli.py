@@ -60,7 +60,7 @@ def _parser() -> Parser:
     report_.add_argument("--json", action="store_true", help="for programs")
     add("ls", ls, "the runs, newest first").add_argument("--json", action="store_true", help="for programs")
     explain_ = add("explain", explain, "why a rule matters, how it decides, what to do")
-    explain_.add_argument("id", nargs="?", metavar="ID", help="the rule; without one, the list of rules")
+    explain_.add_argument("id", nargs="?", metavar="ID", help="a rule or a metric; without one, the list of rules")
     add("metrics", metrics, "everything that is measured")
     add("demo", demo, "replay a recorded faulty run; needs no torch")
     return top
@@ -185,14 +185,22 @@ def explain(options: argparse.Namespace) -> int:
     from nnwatch.advisor.page import page
     from nnwatch.advisor.rule import all_rules
 
+    from .metric import METRICS
+
     if options.id is None:
         for rule in all_rules():
             print(f"{rule.id:20}  {rule.title}")
         return 0
+    if metric := METRICS.get(options.id):
+        print(f"{metric.name}: {metric.title}{f' ({metric.unit})' if metric.unit else ''}\n\n{metric.meaning}")
+        readers = [rule.id for rule in all_rules() if metric.name in rule.reads]
+        if readers:
+            print(f"\nRead by: {', '.join(readers)}")
+        return 0
     try:
         print(page(options.id))
     except KeyError as error:
-        raise RunError(error.args[0]) from None
+        raise RunError(f"{error.args[0]}; metrics have pages too, see `nnwatch metrics`") from None
     return 0
 
 

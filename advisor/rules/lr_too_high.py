@@ -34,7 +34,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Nets with BatchNorm bear larger updates: their threshold is doubled and they get 60 steps to recover.
 
     What to do
-        Lower the rate to where the first update moves a typical layer by 2/S of its size (S planned steps, 0.1 to 1 %),
+        Lower the rate to where the first update moves a typical layer by 2/S of its size (S planned steps, 0.3 to 1 %),
         and start again: dead units do not come back.
     """
     peak, step, layer = at.first_peak

@@ -121,6 +121,7 @@ def test_a_terminal_that_is_not_utf_8_gets_what_it_can_show(recorded):
 def test_explain_and_metrics_print_what_there_is(capsys):
     assert main(["explain", "lr-too-high"]) == 0
     assert "Why it matters" in capsys.readouterr().out
+    assert main(["explain", "update.ratio"]) == 0
     assert main(["explain"]) == 0
     assert "overfitting" in capsys.readouterr().out
     assert main(["metrics"]) == 0
