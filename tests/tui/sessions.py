@@ -134,6 +134,8 @@ def opening(name: str, steps: int, blocks: int, planned: bool = True) -> list[Fr
                 FieldSpec("act.mean", a, ACTIVATIONS),
                 FieldSpec("act.std", a, ACTIVATIONS),
                 FieldSpec("act.dead", a, ACTIVATIONS),
+                FieldSpec("target.count", 10),
+                FieldSpec("predicted.count", 10),
             ],
         ),
         Schema(
@@ -231,6 +233,8 @@ def training(
                     rng.normal(0.3, 0.02, (m, a)),
                     1 + rng.normal(0, 0.05, (m, a)),
                     np.clip(dead * np.linspace(0.2, 1.8, a) + rng.normal(0, 0.01, (m, a)), 0, 1),
+                    np.full((m, 10), 6.4),
+                    6.4 + np.outer(1 - share, 6.4 * np.linspace(-1, 1, 10)),
                 )
             )
         for v in n[n % val_every == 0]:

@@ -344,6 +344,19 @@ async def test_a_rule_page_is_one_key_away():
         assert not isinstance(app.screen, Page)
 
 
+async def test_reliability_and_classes_where_there_is_room_or_by_key():
+    async with opened("overfitting", size=(140, 40)) as (app, pilot):
+        await press(app, pilot, "3")
+        for word in ("reliability (val)", "ECE 0.", "predictions against labels", "class 9", "surer than it is right"):
+            assert word in text(app)
+    async with opened("overfitting") as (app, pilot):
+        await press(app, pilot, "3")
+        assert "ECE" not in text(app)
+        await press(app, pilot, "v")
+        assert "ECE 0." in text(app)
+        assert "class 9" in text(app)
+
+
 async def test_the_console_is_searched():
     async with opened("faulty") as (app, pilot):
         await press(app, pilot, "6", "slash", *"step 300", "enter")

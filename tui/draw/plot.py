@@ -99,7 +99,12 @@ def _window(grid: Grid, x: Buckets, window: tuple[float, float], width: int, acr
         cells = grid.codes[1:-1, GUTTER + column] == ord(" ")
         grid.codes[1:-1, GUTTER + column][cells] = ord("╎")
         grid.inks[1:-1, GUTTER + column][cells] = Ink.WARN
-    grid.put(GUTTER + first, grid.height - 1, "━" * (last - first + 1), Ink.WARN)
+    row = grid.height - 1
+    grid.put(GUTTER + first, row, "━" * (last - first + 1), Ink.WARN)
+    begin, end = f"{window[0]:.0f}", f"{window[1]:.0f}"
+    if last - first > len(begin) + len(end) + 2:
+        grid.put(GUTTER + first, row, begin, Ink.WARN)
+        grid.right(GUTTER + last + 1, row, end, Ink.WARN)
 
 
 def _rows(share: Any, height: int, down: int) -> Any:
@@ -114,8 +119,10 @@ def _guide(codes: Any, inks: Any, used: Any, y: Scale, guide: float | None, word
     free = ~used[row]
     codes[row, free], inks[row, free] = ord("┄"), Ink.DIM
     label = f" {word} {guide:.3g} "
-    if len(label) < len(free) and free[-len(label) :].all():
-        codes[row, -len(label) :] = [ord(char) for char in label]
+    room = np.convolve(free, np.ones(len(label)), "valid") if len(label) < len(free) else np.empty(0)
+    places = np.flatnonzero(room == len(label))
+    if len(places):
+        codes[row, places[-1] : places[-1] + len(label)] = [ord(char) for char in label]
 
 
 def _cursor(codes: Any, inks: Any, used: Any, x: Buckets, cursor: float | None, across: int) -> None:

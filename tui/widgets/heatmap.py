@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnwatch.history import Series
 from nnwatch.metric import CONFIDENCE_BINS
 
+from ..calibration import reading, recent
 from ..draw.grid import Grid, Ink
 from ..draw.heat import levels
 from ..draw.scale import Buckets, fit
@@ -20,8 +20,6 @@ from .cells import Cells
 _GUTTER = 5
 _NOW = 24
 _NOW_FROM = 64
-_RECENT = 8
-"""Records (batches) that the histogram of the moment is summed over."""
 
 
 def over_time(counts: Any, steps: Any, x: Buckets) -> NDArray[np.float64]:
@@ -69,8 +67,8 @@ class Confidence(Cells):
             )
             grid.put(2, grid.height // 2, text, Ink.DIM)
             return
-        recent = self._recent(series, shown)
-        grid.put(x + 2, 0, self._reading(recent), Ink.TEXT)
+        now = recent(series, shown)
+        grid.put(x + 2, 0, reading(now), Ink.TEXT)
         rows = next((n for n in (20, 10, 5) if n <= grid.height - 2), 0)
         now_width = _NOW if grid.width >= _NOW_FROM else 0
         width = grid.width - _GUTTER - now_width
@@ -91,28 +89,7 @@ class Confidence(Cells):
         if view.moment.standing and view.step < view.seen and 0 <= (column := buckets.column(view.step)) < width:
             grid.codes[1 : 1 + rows * tall, _GUTTER + column] = ord("│")
         if now_width:
-            self._now(grid, recent, rows, tall)
-
-    def _recent(self, series: Series, shown: int) -> NDArray[np.float64]:
-        """Counts (2, bins), wrong and right, of the last records, of one evaluation at the most."""
-        begin = max(shown - _RECENT, 0)
-        if self.metric.endswith(".val"):
-            begin = int(np.searchsorted(series.steps[:shown], series.steps[shown - 1]))
-        summed = series.values[begin:shown].sum(axis=0, dtype=np.float64)
-        return np.asarray(summed.reshape(2, CONFIDENCE_BINS))
-
-    def _reading(self, recent: NDArray[np.float64]) -> str:
-        """Confidence against accuracy, in words."""
-        total = recent.sum()
-        if total <= 0:
-            return ""
-        middle = (np.arange(CONFIDENCE_BINS) + 0.5) / CONFIDENCE_BINS
-        sure = float((recent.sum(axis=0) * middle).sum() / total)
-        right = float(recent[1].sum() / total)
-        gap = (sure - right) * 100
-        word = "overconfident" if gap > 0 else "underconfident"
-        match = f"{abs(gap):.0f} points {word}" if abs(gap) >= 5 else "they agree"
-        return f"sure {sure:.0%}, right {right:.0%}: {match}"
+            self._now(grid, now, rows, tall)
 
     def _axes(self, grid: Grid, height: int, width: int, x: Buckets) -> None:
         for row, label in ((1, "1"), (1 + height // 2, "0.5"), (height, "0")):
@@ -123,9 +100,9 @@ class Confidence(Cells):
         last = tick(x.last) if x.last < 1e4 else f"{x.last:.0f}"
         grid.right(_GUTTER + width, y, last, Ink.DIM)
 
-    def _now(self, grid: Grid, recent: NDArray[np.float64], rows: int, tall: int) -> None:
+    def _now(self, grid: Grid, counts: NDArray[np.float64], rows: int, tall: int) -> None:
         """Bars of the right (solid) and wrong (hatched) predictions of the moment."""
-        wrong, right = recent.reshape(2, rows, -1).sum(axis=2)[:, ::-1]
+        wrong, right = counts.reshape(2, rows, -1).sum(axis=2)[:, ::-1]
         x, room = grid.width - _NOW + 2, _NOW - 2
         most = max(float((wrong + right).max()), 1e-12)
         for row in range(rows):
