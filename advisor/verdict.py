@@ -41,6 +41,8 @@ def verdict(history: History, step: int | None = None) -> Verdict:
         change = f": {primary.remedies[0].change}" if primary.remedies else ""
         line = f"{primary.severity.upper()} {primary.title}{change}  [{primary.what}]"
         return Verdict(line, primary.severity, primary, tree)
+    if track is None and history.end is not None:
+        return Verdict("nothing to judge: no backward pass was seen", "early", primary, tree)
     judged = [j for j in history.judgements if j.segment == segment and (step is None or j.step <= step)]
     if now < EARLY or not judged:
         return Verdict(f"too early to tell (step {now:,})", "early", primary, tree)

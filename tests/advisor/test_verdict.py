@@ -2,13 +2,17 @@
 
 from nnwatch.advisor.case import run
 from nnwatch.advisor.verdict import verdict
+from nnwatch.frame import End
 from nnwatch.history import History
 
 from .test_engine import KILLED_BY_A_HIGH_RATE
 
 
 def test_nothing_yet():
-    assert verdict(History()).line == "too early to tell (step 0)"
+    history = History()
+    assert verdict(history).line == "too early to tell (step 0)"
+    history.apply(End(1.0, "finished", 0))
+    assert verdict(history).line == "nothing to judge: no backward pass was seen"
 
 
 def test_a_short_run_is_too_early_to_tell():
