@@ -57,7 +57,12 @@ def _parser() -> Parser:
     replay_.add_argument("run", **_RUN)  # type: ignore[arg-type]
     report_ = add("report", report, "what was found, as text or JSON")
     report_.add_argument("run", **_RUN)  # type: ignore[arg-type]
-    report_.add_argument("--json", action="store_true", help="for programs")
+    form = report_.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="for programs")
+    form.add_argument("--info", action="store_true", help="what the file holds: frames, metrics, times")
+    form.add_argument(
+        "--verify", action="store_true", help="read everything; exit code 2 and the bytes if it is flawed"
+    )
     add("ls", ls, "the runs, newest first").add_argument("--json", action="store_true", help="for programs")
     explain_ = add("explain", explain, "why a rule matters, how it decides, what to do")
     explain_.add_argument("id", nargs="?", metavar="ID", help="a rule or a metric; without one, the list of rules")
@@ -133,11 +138,27 @@ def report(options: argparse.Namespace) -> int:
     from .report import text
     from .screen import summary
 
+    if options.info or options.verify:
+        return inventory(options)
     about, flaw = summary(runs.resolve(options.run))
     print(json.dumps(about.json(), indent=2) if options.json else text(about), end="" if not options.json else "\n")
     if flaw:  # all that is whole has been told
         raise RunError(flaw)
     return 0
+
+
+def inventory(options: argparse.Namespace) -> int:
+    """`nnwatch report --info` and `--verify`."""
+    from . import info
+
+    card = runs.resolve(options.run)
+    about = info.Inventory(card.session, growing=card.state in ("running", "elsewhere"))
+    if options.info:
+        print(info.info(about), end="")
+    elif not about.flaws:
+        print(info.verified(about), end="")
+    print("".join(f"{about.path}: {flaw}\n" for flaw in about.flaws), end="", file=sys.stderr)
+    return 2 if about.flaws else 0
 
 
 def list_runs(options: argparse.Namespace) -> int:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from .frame import MARK, Commit, Frame, FrameError, pack, unpack
 
@@ -26,19 +27,23 @@ class SessionError(Exception):
     """One line for the user: what is wrong with the file, why, and what to do."""
 
 
-def check(path: Path, head: bytes) -> None:
-    """Raises SessionError unless ``head``, the file's first bytes, begins a session this version can read."""
+def check(path: Path, head: bytes) -> tuple[int, int]:
+    """Major and minor version of the format, from the file's first bytes.
+
+    Raises SessionError unless ``head`` begins a session that this nnwatch can read.
+    """
     if not head:
         raise SessionError(f"{path}: empty file, no run was recorded in it; pick another with `nnwatch ls`")
     if head[:8] != MAGIC[: len(head[:8])] or len(head) < 8:
         raise SessionError(f"{path}: not an nnwatch session; sessions are written by `nnwatch run` (*{SUFFIX})")
     if len(head) < _PRELUDE.size:
         raise SessionError(f"{path}: cut off inside its first {_PRELUDE.size} bytes, nothing can be read from it")
-    version = _PRELUDE.unpack_from(head)[1]
-    if version > VERSION:
+    _, major, minor, _ = _PRELUDE.unpack_from(head)
+    if major > VERSION:
         raise SessionError(
-            f"{path}: format version {version}, this nnwatch reads up to {VERSION}; `pip install -U nnwatch`"
+            f"{path}: format version {major}, this nnwatch reads up to {VERSION}; `pip install -U nnwatch`"
         )
+    return major, minor
 
 
 def _next_whole(data: bytes, at: int) -> int | None:
@@ -51,6 +56,30 @@ def _next_whole(data: bytes, at: int) -> int | None:
         else:
             return at
     return None
+
+
+class Piece(NamedTuple):
+    """Bytes ``start`` to ``end``: a frame, None for one of a kind unknown here, or what is wrong with them."""
+
+    start: int
+    end: int
+    frame: Frame | FrameError | None
+
+
+def pieces(data: bytes, at: int = 0) -> Iterator[Piece]:
+    """What ``data`` is made of from ``at`` on; damaged bytes reach to the next whole frame, a torn last one is left."""
+    while at < len(data):
+        try:
+            frame, end = unpack(data, at)
+        except (EOFError, FrameError):
+            found = _next_whole(data, at + 1)
+            if found is None:  # torn, or not all of it is visible yet
+                return
+            yield Piece(at, found, FrameError(f"bytes {at} to {found} are damaged"))
+            at = found
+        else:
+            yield Piece(at, end, frame)
+            at = end
 
 
 class Parser:
@@ -71,17 +100,10 @@ class Parser:
         frames: list[Frame] = []
         data = self._rest + chunk
         at = 0
-        while at < len(data):
-            try:
-                frame, end = unpack(data, at)
-            except (EOFError, FrameError):
-                found = _next_whole(data, at + 1)
-                if found is None:  # torn, or not all of it is visible yet: left for the next read
-                    break
+        for _, at, frame in pieces(data):  # noqa: B007 - where the last whole frame ended
+            if isinstance(frame, FrameError):
                 self.damaged += 1
-                at = found
                 continue
-            at = end
             self.number += 1
             if frame is not None:
                 frames.append(frame)
@@ -189,18 +211,10 @@ class Writer:
             return self._begin()
         data = os.pread(self._fd, size, 0)
         check(self.path, data[: len(PRELUDE)])
-        at = end = len(PRELUDE)
-        while at < len(data):
-            try:
-                frame, at = unpack(data, at)
-            except (EOFError, FrameError):
-                found = _next_whole(data, at + 1)
-                if found is None:
-                    break
-                at = found
-                continue
-            if isinstance(frame, Commit):
-                self.commit, end = frame, at
+        end = len(PRELUDE)
+        for piece in pieces(data, end):
+            if isinstance(piece.frame, Commit):
+                self.commit, end = piece.frame, piece.end
         os.ftruncate(self._fd, end)
         return end
 

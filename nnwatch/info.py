@@ -1,0 +1,132 @@
+"""What a session file holds, byte by byte: ``report --info`` and ``report --verify``."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+from .frame import Block, Commit, End, Event, Frame, FrameError, Run, Schema, Segment
+from .runs import RunError
+from .session import PRELUDE, SessionError, check, pieces
+
+
+class Inventory:
+    """All that one reading of the file found.
+
+    ``kinds`` and ``bytes`` count frames and their bytes by kind, ``records`` the records of each (schema, metric).
+    ``flaws`` are lines for the user, each with the byte it begins at; the end of a file that is still ``growing``
+    may be torn. Raises RunError for a file that is no session.
+    """
+
+    def __init__(self, path: str, *, growing: bool) -> None:
+        self.path = path
+        self.run: Run | None = None
+        self.end: End | None = None
+        self.segments: list[Segment] = []
+        self.last_step = 0
+        self.kinds: Counter[str] = Counter()
+        self.bytes: Counter[str] = Counter()
+        self.records: Counter[tuple[str, str]] = Counter()
+        self.first_time, self.last_time = float("inf"), 0.0
+        self.flaws: list[str] = []
+        self._schemas: dict[int, Schema] = {}
+        try:
+            data = Path(path).read_bytes()
+            self.version = check(Path(path), data)
+        except SessionError as error:
+            raise RunError(str(error)) from None
+        except OSError as error:
+            raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+        whole = len(PRELUDE)
+        for start, end, frame in pieces(data, whole):
+            whole = end
+            if isinstance(frame, FrameError):
+                self.flaws.append(f"byte {start}: damaged up to byte {end}, what was there is left out")
+                continue
+            if not self.kinds and not isinstance(frame, Run):
+                self.flaws.append(f"byte {start}: the first whole frame is not the run's")
+            kind = type(frame).__name__.lower() if frame is not None else "unknown"
+            self.kinds[kind] += 1
+            self.bytes[kind] += end - start
+            if frame is not None and (flaw := self._take(frame)):
+                self.flaws.append(f"byte {start}: {flaw}")
+        self.size = len(data)
+        self.torn = self.size - whole
+        if self.torn and not growing:
+            self.flaws.append(f"byte {whole}: cut off or damaged from here on, {self.torn} bytes to the end")
+
+    @property
+    def frames(self) -> int:
+        return self.kinds.total()
+
+    def _take(self, frame: Frame) -> str | None:
+        """Count a frame; what is wrong with it, if it is whole but says what cannot be."""
+        match frame:
+            case Run():
+                self.run = frame
+                self._at(frame.started)
+            case End():
+                self.end = frame
+                self._at(frame.time)
+            case Commit() | Event():
+                self._at(frame.time)
+            case Segment():
+                self.segments.append(frame)
+            case Schema():
+                self._schemas[frame.id] = frame
+            case Block():
+                return self._block(frame)
+        return None
+
+    def _at(self, moment: float) -> None:
+        self.first_time = min(self.first_time, moment)
+        self.last_time = max(self.last_time, moment)
+
+    def _block(self, block: Block) -> str | None:
+        schema = self._schemas.get(block.schema)
+        if schema is None:
+            return f"{block.count} records of schema {block.schema}, which is not there"
+        width = sum(field.width for field in schema.fields)
+        sizes = (len(block.steps), len(block.times), len(block.values))
+        if sizes != (8 * block.count, 8 * block.count, 4 * width * block.count):
+            return f"{block.count} records of schema {schema.name!r} do not fill {sum(sizes)} bytes"
+        if schema.name != "system" and (block.segment, block.rank) not in {(s.segment, s.rank) for s in self.segments}:
+            return f"{block.count} records of segment {block.segment}, rank {block.rank}, which is not there"
+        if block.count:
+            self.last_step = max(self.last_step, max(memoryview(block.steps).cast("q")))
+        for field in schema.fields:
+            self.records[schema.name, field.metric] += block.count
+        return None
+
+
+def info(about: Inventory) -> str:
+    """The inventory as a person reads it."""
+    run, end = about.run, about.end
+    lines = [
+        f"session   {about.path}, {about.size:,} bytes",
+        f"format    {about.version[0]}.{about.version[1]}, by {(run and run.producer) or 'an unknown producer'}",
+        f"run       {run.name if run else 'unknown'}, {end.status if end else 'no end recorded'}",
+        f"first     {_moment(about.first_time)}",
+        f"last      {_moment(about.last_time)}",
+        f"steps     {about.last_step:,}",
+        f"segments  {len({s.segment for s in about.segments})}, ranks {len({s.rank for s in about.segments})}",
+        f"torn      {f'{about.torn} bytes at the end' if about.torn else 'no'}",
+        "",
+        f"{'frames':12}{'count':>10}{'bytes':>14}",
+        *(f"  {kind:10}{count:>10,}{about.bytes[kind]:>14,}" for kind, count in about.kinds.most_common()),
+        "",
+        f"{'metrics':32}{'records':>10}",
+        *(f"  {schema:8}{metric:22}{n:>10,}" for (schema, metric), n in sorted(about.records.items())),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def verified(about: Inventory) -> str:
+    """One line, for a file without a flaw."""
+    end = "" if about.end is not None else ", the run's end is not among them"
+    return f"whole: {about.frames:,} frames{end}\n"
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if 0 < seconds < 1e11 else "unknown"
