@@ -28,6 +28,12 @@ class Clock:
         self._round = 0
         self._expected = 1
 
+    def alone(self, optimizer: int) -> bool:
+        """Between two steps of one and the same optimizer: after one backward pass its step ends the next one."""
+        return not (self.by_backward or self.backwards or self.stepping or self.waiting) and (
+            (optimizer, 1, 1) == (self._first, self._round, self._expected)
+        )
+
     def backward_begins(self) -> bool:
         """While ``waiting``: True when the awaited optimizer did not step this time, and the step ends without it."""
         if self.stepping:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.data import dataloader
 
+from .lane import BACKWARD, INSIDE, LOSS, STEP, STEPPING
 from .loss import FUNCTIONS
 from .watch import Watch
 
@@ -53,8 +54,10 @@ class Patches:
         if scaler is not None:
             self._put(scaler, "scale", _scale(watch, scaler.scale))
             self._put(scaler, "step", _scaler_step(watch, scaler.step))
-        self._undo.append(register_optimizer_step_pre_hook(_optimizer(watch, watch.before_step)).remove)
-        self._undo.append(register_optimizer_step_post_hook(_optimizer(watch, watch.after_step)).remove)
+        before = _optimizer(watch, STEP, watch.lane.steps, watch.before_step)
+        after = _optimizer(watch, STEPPING, watch.lane.stepped, watch.after_step)
+        self._undo.append(register_optimizer_step_pre_hook(before).remove)
+        self._undo.append(register_optimizer_step_post_hook(after).remove)
 
     def _put(self, owner: Any, name: str, patch: Any) -> None:
         own = vars(owner).get(name)
@@ -68,14 +71,15 @@ class Patches:
 
 
 def _loss(watch: Watch, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
-    told = watch.loss
+    lane, told = watch.lane, watch.loss
 
     @functools.wraps(original)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         value = original(*args, **kwargs)
         if not _compiling():
             try:
-                told(name, original, args, kwargs, value)
+                if lane.stage != LOSS or not lane.loss(name, original, args, kwargs, value):
+                    told(name, original, args, kwargs, value)
             except Exception as error:
                 if isinstance(value, torch.Tensor) and not _wrapped(value):  # vmap's tensors have no value to read
                     watch.probes.failed("loss", error)
@@ -87,21 +91,27 @@ def _loss(watch: Watch, name: str, original: Callable[..., Any]) -> Callable[...
 
 
 def _backward(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
+    lane = watch.lane
+
     @functools.wraps(original)
     def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
-        if _compiling() or watch.inside_backward:  # a reentrant checkpoint calls backward inside backward
+        if _compiling() or lane.inside_backward:  # a reentrant checkpoint calls backward inside backward
             return original(tensors, *args, **kwargs)
-        watch.inside_backward = True
+        lane.inside_backward = True
         try:
             try:
-                watch.before_backward(tensors)
+                if lane.stage != BACKWARD or not lane.backward(tensors):
+                    watch.before_backward(tensors)
             except Exception as error:
                 watch.probes.failed("backward", error)
             original(tensors, *args, **kwargs)
         finally:
-            watch.inside_backward = False
+            lane.inside_backward = False
         try:
-            watch.after_backward()
+            if lane.stage == INSIDE:
+                lane.stage = STEP
+            else:
+                watch.after_backward()
         except Exception as error:
             watch.probes.failed("backward", error)
         return None
@@ -109,11 +119,19 @@ def _backward(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
     return backward
 
 
-def _optimizer(watch: Watch, told: Callable[[torch.optim.Optimizer], None]) -> Callable[..., None]:
+def _optimizer(
+    watch: Watch,
+    stage: int,
+    expected: Callable[[torch.optim.Optimizer], bool],
+    told: Callable[[torch.optim.Optimizer], None],
+) -> Callable[..., None]:
+    lane = watch.lane
+
     def hook(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         if not _compiling():
             try:
-                told(optimizer)
+                if lane.stage != stage or not expected(optimizer):
+                    told(optimizer)
             except Exception as error:
                 watch.probes.failed("step", error)
 
@@ -175,12 +193,18 @@ def _iter(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _next(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
+    lane = watch.lane
+
     @functools.wraps(original)
     def __next__(self: Any) -> Any:  # noqa: N807
         began = perf_counter()
         batch = original(self)
         try:
-            watch.batch(self, batch, perf_counter() - began)
+            if lane.iterator is None or lane.iterator() is not self:
+                watch.pass_begins(self)
+            lane.batch = batch
+            lane.fresh = True
+            lane.wait += perf_counter() - began
         except Exception as error:
             watch.probes.failed("loader", error)
         return batch

@@ -27,10 +27,12 @@ class Model:
         self.index: dict[int, int] = {}
         """Place of a parameter by its id()."""
         for name, parameter in self._named(found):
+            if not parameter.requires_grad:
+                self.frozen.append(name)
             if id(parameter) in optimized:
                 self._add(name, optimized.pop(id(parameter)))
-            else:
-                (self.unoptimized if parameter.requires_grad else self.frozen).append(name)
+            elif parameter.requires_grad:
+                self.unoptimized.append(name)
         for number, parameter in enumerate(optimized.values()):
             self._add(f"parameter {number}", parameter)
 

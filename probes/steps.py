@@ -26,7 +26,8 @@ class Steps:
     def __init__(self, emit: Emitter, fetch: Fetch) -> None:
         self._emit = emit
         self._fetch = fetch
-        self._schema = Schema(0, (), struct.Struct(""))
+        self.schema = Schema(0, (), struct.Struct(""))
+        """Of the last record."""
         self._shape: tuple[int, int] | None = None
 
     def publish(
@@ -52,13 +53,13 @@ class Steps:
         if skipped is not None:
             values.append(skipped)
         if self._shape != (groups, len(values)):
-            self._schema = self._emit.schema("step", _fields(groups, loader is not None, skipped is not None))
+            self.schema = self._emit.schema("step", _fields(groups, loader is not None, skipped is not None))
             self._shape = (groups, len(values))
         loss, root = losses
         if type(loss) is float and type(root) is float and not self._fetch.waiting:
-            self._emit.numbers(self._schema, step, when, loss, root, *values)
+            self._emit.numbers(self.schema, step, when, loss, root, *values)
         else:
-            self._publish_later(self._schema, step, when, losses, values, late())
+            self._publish_later(self.schema, step, when, losses, values, late())
 
     def _publish_later(
         self,

@@ -24,6 +24,7 @@ from .autopsy import Case
 from .clock import UNSTEPPED, Clock
 from .emit import Column, Emitter
 from .fetch import Fetch
+from .lane import BACKWARD, STEP, STEPPING, Call, Lane, Left
 from .layers import Layers
 from .loaders import Loaders, Pass
 from .loss import Term, Value, consumed, scalar
@@ -58,6 +59,7 @@ class Watch:
         self.modules: weakref.WeakValueDictionary[int, torch.nn.Module] = weakref.WeakValueDictionary()
         self.script = Script()
         self.loaders = Loaders()
+        self.lane = Lane(self._left, self._due, self._look_at_canary)
         self._reset()
         os.register_at_fork(after_in_child=self._forked)
         atexit.register(self._exit)
@@ -69,20 +71,14 @@ class Watch:
         self.layers = Layers(self._fetch, lambda error: self.probes.failed("activations", error))
         self.awake = False
         self.deaf = False
-        self.inside_backward = False
         self.optimizer_calls = 0
         self._early: deque[tuple[float, list[Column]]] = deque(maxlen=EARLY)
-        self._iterator: Any = None
-        self._loader: Pass | None = None
-        self._batch: Any = None
-        self._fresh = False
+        self.lane.reset()
         self._begin()
 
     def _begin(self) -> None:
         """Everything that belongs to one segment."""
-        self.step = 0
-        self._backwards = 0
-        self._batches = 0
+        self.lane.begin()
         self._clock = Clock()
         self.sampler = Sampler(float(self._settings["budget"]))
         self._sample: Sample | None = Sample(self._fetch, self._emit)
@@ -92,25 +88,25 @@ class Watch:
         self._optimizers: list[weakref.ref[torch.optim.Optimizer]] = []
         self._last: Any = None
         self._canary: Any = None
-        self._trained_on: Pass | None = None
         self._pending: list[Term] = []
         self._term: Term | None = None
-        self._target: torch.Tensor | None = None
         self._node: Any = None
         self._unscaled: Value | None = None
         self._micro = 0
         self._loss: Value = NAN
         self._root: Value = NAN
-        self._rows = 0
-        self._wait = 0.0
         self._skipped: int | None = None
-        self._ended = NAN
         self._disturbed = False
         self._steps = Steps(self._emit, self._fetch)
         self.alarm = Alarm(
             lambda step, data: self._emit.event("nonfinite", step, data),
             lambda error: self.probes.failed("autopsy", error),
         )
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps made in this segment."""
+        return self.lane.step
 
     @property
     def sampled(self) -> bool:
@@ -131,40 +127,42 @@ class Watch:
         """A module is being pickled, copied or exported: until the next step no hook is on it."""
         try:
             if self.layers.state != "none":
+                self.lane.leave()
                 self.layers.remove()
         except Exception as error:
             self.probes.failed("activations", error)
 
-    def batch(self, iterator: Any, batch: Any, seconds: float) -> None:
-        if self._iterator is None or self._iterator() is not iterator:
-            self._note_iterator(iterator)
-        self._batch = batch
-        self._fresh = True
-        self._wait += seconds
-
-    def _note_iterator(self, iterator: Any) -> None:
-        self._iterator = weakref.ref(iterator)
-        self._loader = self.loaders.of(iterator)
+    def pass_begins(self, iterator: Any) -> None:
+        """A batch comes from another iterator than the last one did."""
+        self.lane.leave()
+        self.lane.iterator = weakref.ref(iterator)
+        self.lane.loader = self.loaders.of(iterator)
 
     # losses
 
     def loss(self, name: str, function: Any, args: Any, kwargs: Any, value: torch.Tensor) -> None:
         """A loss function was called."""
-        if self.deaf or self.alarm.busy or self.inside_backward or not isinstance(value, torch.Tensor):
+        if self.deaf or self.alarm.busy or self.lane.inside_backward or not isinstance(value, torch.Tensor):
             return
+        self.lane.leave()
         node = value.grad_fn
         if node is None:
             if not torch.is_grad_enabled() or not self._training():
                 self._validate(Term(name, function, args, kwargs, None, 0, None), value)
             return
         number = value.item() if value.is_cpu and value.dim() == 0 else scalar(value)
-        term = Term(name, function, args, kwargs, number, node._sequence_nr(), self._loader)
-        self._pending.append(term)
-        if len(self._pending) > PENDING:
-            self._unconsumed(self._pending.pop(0))
+        term = self._pend((name, function, args, kwargs), number, node)
         if type(number) is float and number - number != 0.0 and self.awake and self.alarm.armed and self._training():
             self._term, self._node = term, node
             self.alarm.loss(self._case, self.step + 1, number)
+
+    def _pend(self, call: Call, number: Value | None, node: Any) -> Term:
+        """It is open whether training consumes it."""
+        term = Term(*call, number, node._sequence_nr(), self.lane.loader)
+        self._pending.append(term)
+        if len(self._pending) > PENDING:
+            self._unconsumed(self._pending.pop(0))
+        return term
 
     def _training(self) -> bool:
         roots = self._model.roots if self._model is not None else []
@@ -172,7 +170,7 @@ class Watch:
 
     def _trains(self, loader: Pass | None) -> bool:
         """Is this a pass over the loader that training last learned from?"""
-        known = self._trained_on
+        known = self.lane.trained_on
         return loader is not None and known is not None and loader.loader is known.loader
 
     def _unconsumed(self, term: Term) -> None:
@@ -182,13 +180,13 @@ class Watch:
             self._validate(term, torch.as_tensor(term.value))
 
     def _validate(self, term: Term, value: torch.Tensor) -> None:
-        seen, trained = term.target, self._target
+        seen, trained = term.target, self.lane.target
         if seen is not None and trained is not None and seen.data_ptr() == trained.data_ptr():
             return  # the training batch once more: a metric
-        if self._fresh and self._trains(self._loader):
+        if self.lane.fresh and self._trains(self.lane.loader):
             return  # a pass over the training data, or a metric before the batch is trained on
         self._disturbed = True
-        self.script.validated(self._loader)
+        self.script.validated(self.lane.loader)
         step = self.step
         self.probes.run("validation", lambda: self._validation.see(term, value, lambda row: self._validated(step, row)))
 
@@ -203,6 +201,7 @@ class Watch:
 
     def scaled(self, outputs: Any) -> None:
         """GradScaler.scale: the number before scaling is the loss, the root of backward is not."""
+        self.lane.leave()
         self.script.amp = True
         if self._skipped is None:
             self._skipped = 0
@@ -212,13 +211,14 @@ class Watch:
     def skipped(self) -> None:
         """The scaler found infinities: no step was taken, and the batch taught nothing."""
         self._skipped = (self._skipped or 0) + 1
-        self._micro = self._rows = 0
+        self._micro = self.lane.rows = 0
 
     # backward
 
     def before_backward(self, tensors: Any) -> None:
         if self.deaf or self.alarm.busy:
             return
+        self.lane.leave()
         if not self.awake:
             self._wake()
         clock = self._clock
@@ -246,15 +246,15 @@ class Watch:
             self._micro += 1
         if self._sample is not None or self.layers.state == "call":  # else the graph dies as early as it would
             self._term, self._node = term, node
-        self._target = term.target if term is not None else None
-        self._backwards += 1
-        if self._fresh:
-            self._fresh = False
-            self._batches += 1
-            self._trained_on = self._loader
-            self._rows += inputs.rows(self._batch)
-        elif self._loader is None and term is not None:
-            self._rows += inputs.rows(term.target)
+        self.lane.target = term.target if term is not None else None
+        self.lane.backwards += 1
+        if self.lane.fresh:
+            self.lane.fresh = False
+            self.lane.batches += 1
+            self.lane.trained_on = self.lane.loader
+            self.lane.rows += inputs.rows(self.lane.batch)
+        elif self.lane.loader is None and term is not None:
+            self.lane.rows += inputs.rows(term.target)
         if type(value) is float and value - value != 0.0 and self.alarm.armed:
             self._term, self._node = term, node
             self.alarm.loss(self._case, self.step + 1, value)
@@ -304,6 +304,7 @@ class Watch:
         self.optimizer_calls += 1
         if self.deaf or self.alarm.busy:
             return
+        self.lane.leave()
         if not self.awake:
             self._wake()
         if self._last is None or self._last() is not optimizer:
@@ -337,6 +338,7 @@ class Watch:
     def after_step(self, optimizer: torch.optim.Optimizer) -> None:
         if self.deaf or self.alarm.busy:
             return
+        self.lane.leave()
         sample = self._sample
         if sample is not None:
             if not sample.has_gradients:  # a closure: the gradients came inside the step
@@ -349,15 +351,16 @@ class Watch:
 
     def _close(self) -> None:
         """Publish the step, and decide how closely the next one is looked at."""
-        self.step = step = self.step + 1
+        lane = self.lane
+        lane.step = step = lane.step + 1
         ended, when = perf_counter(), time()
-        seconds, self._ended = ended - self._ended, ended
+        seconds, lane.ended = ended - lane.ended, ended
         loss, root, micro = self._loss, self._root, self._micro
         if micro != 1:
             loss, root = (loss / micro, root / micro) if micro else (NAN, NAN)
-        loader = (self._loader, self._wait) if self._loader is not None else None
+        waited = (lane.loader, lane.wait) if lane.loader is not None else None
         self._steps.publish(
-            step, when, (loss, root), self._optimizers, self._rows, seconds, loader, self._skipped, self._loss_is_late
+            step, when, (loss, root), self._optimizers, lane.rows, seconds, waited, self._skipped, self._loss_is_late
         )
         if self._skipped is not None:
             self._skipped = 0
@@ -365,25 +368,63 @@ class Watch:
             self.alarm.passed(loss)
         if self._fetch.waiting:
             self.probes.run("fetch", self._fetch.poll)
-        sample = self._sample
-        if sample is not None:
+        if self._sample is not None:
+            sample = self._sample
             self.probes.run("sample", lambda: self._finish(sample, step, when))
-            self._sample = None
+        self._micro = lane.rows = 0
+        lane.wait = 0.0
+        self._due(step, seconds)
+
+    def _due(self, step: int, seconds: float) -> None:
+        """Decide how closely the step after ``step`` is looked at, and whether it may take the lane."""
+        self.lane.leave()
+        sampled, self._sample = self._sample is not None, None
         sampler = self.sampler
-        if (sample is not None or step + 1 >= sampler.next or sampler.timing) and sampler.ended(
-            step, sample is not None, seconds, self._disturbed
+        if (sampled or step + 1 >= sampler.next or sampler.timing) and sampler.ended(
+            step, sampled, seconds, self._disturbed
         ):
             self._sample = Sample(self._fetch, self._emit)
             self._sample.model = self._model
+        self._disturbed = False
         layers = self.layers
         layers.call = self._term = self._node = None
         state = "all" if self._sample is not None else "call" if sampler.seconds >= LONG else "none"
         if state != layers.state and not self.script.compiled:
             layers.place(state)
-        self._micro = self._rows = 0
-        self._wait, self._disturbed = 0.0, False
         if step in NEWS:
             self._tell()
+        if self._sample is None and self._ordinary():
+            until = step + 1 if sampler.timing else min(n for n in (*NEWS, sampler.next - 1) if n > step)
+            looks = layers if state == "call" else None
+            self.lane.open(self._emit, self._steps.schema, self._optimizers[0], until, looks)
+
+    def _ordinary(self) -> bool:
+        """Is training such that the lane's way to see it is right?"""
+        optimizer = self._last() if self._last is not None else None
+        return (
+            len(self._optimizers) == 1
+            and self._optimizers[0]() is optimizer is not None
+            and self._clock.alone(id(optimizer))
+            and type(self._loss) is float
+            and self._skipped is None
+            and self.alarm.armed
+            and not (self._pending or self._fetch.waiting)
+        )
+
+    def _left(self, left: Left) -> None:
+        """A step goes on the long way: what it has seen so far."""
+        stage, call, node, number = left
+        if stage == BACKWARD:
+            if call is not None:
+                self._pend(call, number, node)
+            return
+        self._loss = self._root = number
+        self._micro = 1
+        if call is not None:
+            self._term, self._node = Term(*call, number, node._sequence_nr(), self.lane.loader), node
+        self._clock.backwards += stage >= STEP
+        if stage == STEPPING:
+            self._clock.stepping = id(self._last())
 
     def _finish(self, sample: Sample, step: int, when: float) -> None:
         self.layers.activations.put(sample, self._emit.labels)
@@ -397,7 +438,8 @@ class Watch:
 
     def _news(self) -> None:
         optimizers = [optimizer for ref in self._optimizers if (optimizer := ref()) is not None]
-        news = self.script.news(self._model, optimizers, self._trained_on, self.step, self._backwards, self._batches)
+        lane = self.lane
+        news = self.script.news(self._model, optimizers, lane.trained_on, lane.step, lane.backwards, lane.batches)
         if news:
             self._emit.event("facts", self.step, news)
 
@@ -416,7 +458,7 @@ class Watch:
         self.probes.run("facts", self._look_at_loops)
 
     def _look_at_loops(self) -> None:
-        self.script.look_at_loops(self._loader)
+        self.script.look_at_loops(self.lane.loader)
 
     def _adopt(self, optimizer: torch.optim.Optimizer) -> None:
         """An optimizer steps for the first time: find out what it trains."""
@@ -434,12 +476,12 @@ class Watch:
 
     def _new_segment(self) -> None:
         """Another model is trained, by another optimizer, and the old ones are gone: a fold, a trial of a sweep."""
-        kept = (self._micro, self._loss, self._root, self._rows, self._wait)
-        seen = (self._term, self._node, self._target, self._trained_on)
+        kept = (self._micro, self._loss, self._root, self.lane.rows, self.lane.wait)
+        seen = (self._term, self._node, self.lane.target, self.lane.trained_on)
         self._begin()
-        self._micro, self._loss, self._root, self._rows, self._wait = kept
-        self._term, self._node, self._target, self._trained_on = seen
-        self._backwards = self._batches = 1
+        self._micro, self._loss, self._root, self.lane.rows, self.lane.wait = kept
+        self._term, self._node, self.lane.target, self.lane.trained_on = seen
+        self.lane.backwards = self.lane.batches = 1
         self._emit.open_segment("start", _rank())
         self.script.begin()
         self.probes.run("facts", self._look_at_loops)
@@ -450,7 +492,7 @@ class Watch:
         """What is at hand now. It holds the batch and the graph: not to be kept."""
         model = self._model or Model(list(self.modules.values()), self.script.optimizers())
         named = list(zip(model.names, model.parameters(), strict=False))
-        return Case(named, self.layers.call, self._batch, self._term, self._node)
+        return Case(named, self.layers.call, self.lane.batch, self._term, self._node)
 
     def _loss_is_late(self) -> Callable[[float], None]:
         """The loss of the step that is being closed is still on a device: what to do when it has come."""
@@ -463,6 +505,7 @@ class Watch:
         return arrived
 
     def _gradients_not_finite(self) -> None:
+        self.lane.leave()
         if not self.script.amp:  # a scaler looks for its scale by overflowing
             self.alarm.gradients(self._case, self.step + 1, self._loss if type(self._loss) is float else None)
 
@@ -482,6 +525,7 @@ class Watch:
         if not self.awake or self.deaf:
             return
         try:
+            self.lane.leave()
             for term in self._pending:
                 self._unconsumed(term)
             self._fetch.poll()

@@ -1,9 +1,10 @@
 """Cost of the probes per training step, in CPU time of the training thread.
 
-`python -m tests.bench.bench_probes` makes steps of one model in turn: bare, bare again (the noise) and watched, in an
-order that changes from round to round. The medians of the paired differences are printed, apart for sampled and
-unsampled steps; the last lines are the same hooks called in a tight loop, with warm caches.
-One model, because two equal copies differ by more than the probes cost: their tensors lie differently in the caches.
+`OMP_NUM_THREADS=1 python -m tests.bench.bench_probes` makes blocks of steps of one model in turn: bare, bare again (the
+noise) and watched, in an order that changes from round to round. What is printed are medians over the rounds of the
+difference between a block's median step and the bare block's, apart for unsampled and sampled steps. Blocks, because
+in a real run a watched step follows a watched step; one model, because two equal copies differ by more than the probes
+cost: their tensors lie differently in the caches.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 from nnwatch.probes.hooks import Patches
 from nnwatch.probes.watch import Watch
 
-ROUNDS = 3000
+ROUNDS = 150
+BLOCK = 20
+WARM = 3
 
 
 def mlp() -> tuple[nn.Module, torch.Tensor]:
@@ -109,20 +112,18 @@ def measure(name: str, make: Callable[[], tuple[nn.Module, torch.Tensor]], round
         noise: list[float] = []
         extra: dict[bool, list[float]] = {True: [], False: []}
         for turn in range(rounds):
-            times = {}
-            close = watch.sampled
+            times: dict[int, dict[bool, list[float]]] = {}
             for place in range(3):
                 which = (turn + place) % 3
-                if which == 2:
-                    times[which] = timed(watched)
-                    continue
-                with hooks_off(), modules_bare(watch):
-                    times[which] = timed(bare)
-            base.append(times[0])
-            noise.append(times[1] - times[0])
-            extra[close].append(times[2] - times[0])
+                times[which] = block(watch, watched) if which == 2 else block_bare(watch, bare)
+            plain = median(times[0][False])
+            base.append(plain)
+            noise.append(median(times[1][False]) - plain)
+            if times[2][False]:
+                extra[False].append(median(times[2][False]) - plain)
+            extra[True] += [time - plain for time in times[2][True]]
         patches.remove()
-    step, unsampled, sampled = median(base), median(extra[False]), median(extra[True])
+    step, unsampled, sampled = median(base), median(extra[False]), median(extra[True][-len(extra[True]) // 2 :])
     cost = watch.sampler.cost or float("nan")
     print(
         f"{name:5} {step:9.0f} {median(noise):+9.1f} {unsampled:+10.1f} ({100 * unsampled / step:.2f} %)"
@@ -130,27 +131,41 @@ def measure(name: str, make: Callable[[], tuple[nn.Module, torch.Tensor]], round
     )
 
 
+def block(watch: Watch, step: Callable[[], None]) -> dict[bool, list[float]]:
+    """Microseconds of some steps in a row, by whether they were sampled; the first ones only warm the caches."""
+    times: dict[bool, list[float]] = {True: [], False: []}
+    for number in range(WARM + BLOCK):
+        close = watch.sampled
+        took = timed(step)
+        if number >= WARM or close:
+            times[close].append(took)
+    return times
+
+
+def block_bare(watch: Watch, step: Callable[[], None]) -> dict[bool, list[float]]:
+    with hooks_off(), modules_bare(watch):
+        return {False: [timed(step) for _ in range(WARM + BLOCK)][WARM:]}
+
+
 def warm() -> float:
-    """Microseconds of one unsampled step's hooks, called over and over."""
+    """Microseconds of one unsampled step's hooks, in the lane, called over and over."""
     with tempfile.TemporaryDirectory() as folder:
         watch = Watch({"rings": [folder], "ring_bytes": 64 << 20, "budget": 1e-9})
         patches = Patches(watch)
         _, watched = steps(mlp)
-        while watch.step < 50:
+        while watch.step < 120:
             watched()
-        model = nn.Linear(2, 2)
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        output, target = model(torch.randn(4, 2)), torch.tensor([0, 1, 0, 1])
-        function = F.cross_entropy.__wrapped__  # type: ignore[attr-defined]
+        optimizer = next(iter(watch.script.optimizers()))
+        lane, function = watch.lane, F.cross_entropy.__wrapped__  # type: ignore[attr-defined]
+        output, target = torch.zeros(4, 2, requires_grad=True), torch.tensor([0, 1, 0, 1])
         loss = function(output, target)
 
         def hooks() -> None:
             for _ in range(100):
-                watch.loss("cross_entropy", function, (output, target), {}, loss)
-                watch.before_backward(loss)
-                watch.after_backward()
-                watch.before_step(optimizer)
-                watch.after_step(optimizer)
+                lane.loss("cross_entropy", function, (output, target), {}, loss)
+                lane.backward(loss)
+                lane.steps(optimizer)
+                lane.stepped(optimizer)
 
         found = median(timed(hooks) for _ in range(50)) / 100
         patches.remove()
@@ -160,10 +175,11 @@ def warm() -> float:
 def main() -> None:
     torch.set_num_threads(1)
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    print(f"torch {torch.__version__}, one thread, {rounds} rounds; microseconds of the training thread, medians")
+    print(f"torch {torch.__version__}, one thread, {rounds} rounds of {BLOCK} steps")
+    print("microseconds of the training thread, medians")
     print("model bare step   control   unsampled             sampled   every watch.cost")
     measure("MLP", mlp, rounds)
-    measure("CNN", cnn, rounds // 5)
+    measure("CNN", cnn, rounds // 3)
     print(f"hooks of an unsampled step, warm: {warm():.1f}")
 
 

@@ -236,7 +236,7 @@ PLANTS = {
     "weights": "sample.Snapshot",
     "inputs": "watch.inputs.moments",
     "activations": "activations.strided",
-    "loader": "watch.Watch._note_iterator",
+    "loader": "watch.Watch.pass_begins",
     "clip": "watch.Watch._look_at_canary",
     "facts": "script.facts.process",
     "sample": "sample.Sample.write",

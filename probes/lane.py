@@ -1,0 +1,214 @@
+"""The short way of an ordinary unsampled step, and what it shares with the long one.
+
+Between the operations of a model the caches are full of the model's data, so every line of Python and every object
+touched costs several times what it does in a tight loop: the long way (``watch.py``) takes 8 us with warm caches and
+60 us in a training step of 600 us. Most steps are alike, and for these the hooks do no more than is needed to make the
+record: one loss call, whose value is what ``backward`` is called on, then one step of the one optimizer.
+
+``stage`` says which of these is due. Whatever else happens first calls ``leave``, which tells the watch what the step
+has seen so far, and the step goes on the long way. That way alone knows what anything unusual means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from . import inputs
+from .emit import Emitter
+from .steps import NAN, rates
+
+if TYPE_CHECKING:
+    import weakref
+
+    from .emit import Schema
+    from .layers import Layers
+    from .loaders import Pass
+
+CLOSED, LOSS, BACKWARD, INSIDE, STEP, STEPPING = range(6)
+"""Stages: the long way; a loss call is due; a backward pass is due; it runs; the optimizer's step is due; it runs."""
+
+
+Call = tuple[str, Callable[..., torch.Tensor], tuple[Any, ...], dict[str, Any]]
+"""A loss call: name, function, args, kwargs."""
+
+
+class Left(NamedTuple):
+    """What a step had seen when it left the lane in ``stage``. ``call`` is None where it is no longer needed;
+    ``node`` of the graph made its value, ``number``."""
+
+    stage: int
+    call: Call | None
+    node: Any
+    number: float
+
+
+class Lane:
+    """One per process, known to the hooks. The public fields are the state of the step that is being made, on either
+    way; ``left`` takes what a step leaves with, ``due(step, seconds)`` decides after a step that another may follow,
+    ``canary()`` looks at a gradient.
+    """
+
+    __slots__ = (
+        "_call",
+        "_canary",
+        "_due",
+        "_emit",
+        "_groups",
+        "_left",
+        "_looks",
+        "_node",
+        "_number",
+        "_optimizer",
+        "_schema",
+        "_until",
+        "backwards",
+        "batch",
+        "batches",
+        "ended",
+        "fresh",
+        "inside_backward",
+        "iterator",
+        "loader",
+        "rows",
+        "stage",
+        "step",
+        "target",
+        "trained_on",
+        "wait",
+    )
+
+    def __init__(
+        self, left: Callable[[Left], None], due: Callable[[int, float], None], canary: Callable[[], None]
+    ) -> None:
+        self._left = left
+        self._due = due
+        self._canary = canary
+        self.reset()
+
+    def reset(self) -> None:
+        """Nothing of an earlier process."""
+        self.inside_backward = False
+        self.iterator: weakref.ref[Any] | None = None
+        self.loader: Pass | None = None
+        """The pass over a loader that the last batch came from."""
+        self.batch: Any = None
+        self.fresh = False
+        """The batch has not been trained on yet."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Nothing of an earlier segment."""
+        self.stage = CLOSED
+        self.step = 0
+        """Optimizer steps made."""
+        self.backwards = 0
+        self.batches = 0
+        """Batches of a loader that were trained on."""
+        self.rows = 0
+        self.wait = 0.0
+        """Seconds that this step has waited for its batches."""
+        self.ended = NAN
+        """perf_counter at the end of the last step."""
+        self.target: torch.Tensor | None = None
+        """Of the loss call that was last trained on."""
+        self.trained_on: Pass | None = None
+        self._call: Call | None = None
+        self._node: Any = None
+        self._number = NAN
+        self._looks: Layers | None = None
+
+    def open(
+        self,
+        emit: Emitter,
+        schema: Schema,
+        optimizer: weakref.ref[torch.optim.Optimizer],
+        until: int,
+        looks: Layers | None,
+    ) -> None:
+        """The coming step may take it, with records like the last one's. After step ``until`` there is something
+        else to do. With ``looks`` each step's calls are kept, and a gradient is looked at, for an autopsy."""
+        self._emit = emit
+        self._schema = schema
+        self._groups = next((field.width for field in schema.fields if field.metric == "lr"), 0)
+        self._optimizer = optimizer
+        self._until = until
+        self._looks = looks
+        self.stage = LOSS
+
+    def leave(self) -> None:
+        """The step goes on the long way."""
+        stage, self.stage = self.stage, CLOSED
+        if stage > LOSS:
+            left = Left(stage, self._call, self._node, self._number)
+            self._call = self._node = None
+            self._left(left)
+
+    # what the hooks call in their stage; False: it is not what was expected
+
+    def loss(self, name: str, function: Any, args: Any, kwargs: Any, value: Any) -> bool:
+        if type(value) is not torch.Tensor or not value.is_cpu or value.dim():
+            return False
+        self._node = node = value.grad_fn
+        if node is None:
+            return False
+        self._number = number = value.item()
+        if number - number != 0.0:
+            return False
+        self._call = name, function, args, kwargs
+        self.stage = BACKWARD
+        return True
+
+    def backward(self, tensors: Any) -> bool:
+        call = self._call
+        if type(tensors) is not torch.Tensor or tensors.grad_fn is not self._node or call is None:
+            return False
+        args = call[2]
+        self.target = target = args[1] if len(args) > 1 else call[3].get("target")
+        self.backwards += 1
+        if self.fresh:
+            self.fresh = False
+            self.batches += 1
+            self.trained_on = self.loader
+            self.rows = inputs.rows(self.batch)
+        elif self.loader is None:
+            self.rows = inputs.rows(target)
+        if self._looks is None:  # the graph dies as early as it would
+            self._call = self._node = None
+        self.stage = INSIDE
+        return True
+
+    def steps(self, optimizer: torch.optim.Optimizer) -> bool:
+        if self._optimizer() is not optimizer:
+            return False
+        self.stage = STEPPING
+        if self._looks is not None:
+            self._canary()
+        return True
+
+    def stepped(self, optimizer: torch.optim.Optimizer) -> bool:
+        """The step is over: publish it."""
+        values = rates(optimizer)
+        if len(values) != self._groups:
+            return False
+        ended = perf_counter()
+        seconds = ended - self.ended
+        self.step = step = self.step + 1
+        self.ended = ended
+        self.stage = LOSS
+        if self._looks is not None:
+            self._looks.call = self._call = self._node = None
+        loader, number = self.loader, self._number
+        if loader is None:
+            values += (self.rows or NAN, seconds)
+        else:
+            values += (self.rows or NAN, seconds, loader.number, self.wait)
+            self.wait = 0.0
+        self.rows = 0
+        self._emit.numbers(self._schema, step, time(), number, number, *values)
+        if step >= self._until:
+            self._due(step, seconds)
+        return True

@@ -1,0 +1,329 @@
+"""The short way records what the long way records: each loop is trained on both, and the rings are compared."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from nnwatch.probes import lane, sampler, watch
+from nnwatch.probes.hooks import Patches
+from nnwatch.probes.lane import Lane
+from nnwatch.probes.watch import Watch
+from nnwatch.ring import EVENT, Reader
+
+from .harness import Recorded, read
+
+STEPS = 30
+ODD = (9, 17, 18, 25)
+"""Steps at which a loop does something out of the ordinary, in the lane but for it."""
+CLOCKS = {"step.seconds", "data.wait", "watch.cost"}
+
+
+class Training:
+    """A small classifier; ``step()`` is the ordinary step."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.model: Any = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        self.optimizer: Any = torch.optim.SGD(self.model.parameters(), lr=0.1, momentum=0.9)
+        self.x, self.y = torch.randn(24, 4), torch.randint(0, 3, (24,))
+
+    def loss(self) -> torch.Tensor:
+        return F.cross_entropy(self.model(self.x), target=self.y)
+
+    def step(self) -> None:
+        self.optimizer.zero_grad()
+        self.loss().backward()
+        self.optimizer.step()
+
+
+def ordinary(t: Training, odd: bool) -> None:
+    t.step()
+
+
+def changed_in_place(t: Training, odd: bool) -> None:
+    t.optimizer.zero_grad()
+    loss = t.loss()
+    if odd:
+        loss /= 2
+    loss.backward()
+    t.optimizer.step()
+
+
+def regularised(t: Training, odd: bool) -> None:
+    t.optimizer.zero_grad()
+    loss = t.loss()
+    (loss + 0.01 * t.model[0].weight.square().sum() if odd else loss).backward()
+    t.optimizer.step()
+
+
+def accumulated(t: Training, odd: bool) -> None:
+    if odd:
+        t.loss().backward()
+    t.step()
+
+
+def validated(t: Training, odd: bool) -> None:
+    t.step()
+    if odd:
+        t.model.eval()
+        with torch.no_grad():
+            F.cross_entropy(t.model(t.x[:7] + 1), t.y[:7].clone())
+        t.model.train()
+
+
+def metric_in_the_step(t: Training, odd: bool) -> None:
+    loss = t.loss()
+    if odd:
+        F.cross_entropy(t.model(t.x).detach(), t.y)
+    t.optimizer.zero_grad()
+    loss.backward()
+    t.optimizer.step()
+
+
+def looked_at_only(t: Training, odd: bool) -> None:
+    if odd:
+        F.cross_entropy(t.model(t.x + 1), t.y)
+    t.step()
+
+
+def closure(t: Training, odd: bool) -> None:
+    def again() -> torch.Tensor:
+        t.optimizer.zero_grad()
+        loss = t.loss()
+        loss.backward()
+        return loss
+
+    if odd:
+        t.optimizer.step(again)
+    else:
+        t.step()
+
+
+def closure_after_backward(t: Training, odd: bool) -> None:
+    t.loss().backward()
+    t.optimizer.step((lambda: t.loss()) if odd else None)
+    t.optimizer.zero_grad()
+
+
+def not_a_number(t: Training, odd: bool) -> None:
+    if odd:
+        t.x = t.x.clone()
+        t.x[5, 2] = float("nan")
+    t.step()
+
+
+def bad_gradient(t: Training, odd: bool) -> None:
+    t.optimizer.zero_grad()
+    loss = t.loss()
+    loss.backward()
+    if odd:
+        t.model[0].bias.grad[1] = float("nan")
+    nn.utils.clip_grad_norm_(t.model.parameters(), 1.0)
+    t.optimizer.step()
+
+
+def another_rate(t: Training, odd: bool) -> None:
+    t.optimizer.param_groups[0]["lr"] *= 0.9
+    if odd:
+        t.optimizer.param_groups[0]["lr"] = 1
+        t.optimizer.add_param_group({"params": [nn.Parameter(torch.ones(2))], "lr": 0.5})
+    t.step()
+
+
+def huge(t: Training, odd: bool) -> None:
+    t.optimizer.param_groups[0]["lr"] = 1e300 if odd else 0.0
+    t.optimizer.zero_grad()
+    t.loss().backward()
+    t.model.zero_grad()
+    t.optimizer.step()
+
+
+def second_optimizer(t: Training, odd: bool) -> None:
+    if odd:
+        other = torch.optim.SGD(t.model[2].parameters(), lr=0.01)
+        t.loss().backward()
+        other.step()
+    t.step()
+
+
+def skipped_backward(t: Training, odd: bool) -> None:
+    if odd:
+        t.optimizer.step()
+    t.step()
+
+
+def stepped_twice(t: Training, odd: bool) -> None:
+    t.step()
+    if odd:
+        t.optimizer.step()
+
+
+def failing_backward(t: Training, odd: bool) -> None:
+    if odd:
+        loss = t.loss()
+        handle = t.model[0].weight.register_hook(lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            loss.backward()
+        handle.remove()
+    t.step()
+
+
+def scaled(t: Training, odd: bool) -> None:
+    if not odd:
+        t.step()
+        return
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    t.optimizer.zero_grad()
+    scaler.scale(t.loss()).backward()
+    scaler.step(t.optimizer)
+
+
+def saved(t: Training, odd: bool) -> None:
+    t.optimizer.zero_grad()
+    loss = t.loss()
+    if odd:
+        pickle.dumps(t.model)
+    loss.backward()
+    t.optimizer.step()
+
+
+def unreduced(t: Training, odd: bool) -> None:
+    t.optimizer.zero_grad()
+    if odd:
+        F.cross_entropy(t.model(t.x), t.y, reduction="none").mean().backward()
+    else:
+        t.loss().backward()
+    t.optimizer.step()
+
+
+def several_roots(t: Training, odd: bool) -> None:
+    t.optimizer.zero_grad()
+    if odd:
+        loss = t.loss()
+        torch.autograd.backward([loss, t.model[0].bias.sum()])
+    else:
+        t.loss().backward()
+    t.optimizer.step()
+
+
+LOOPS = [
+    ordinary, changed_in_place, regularised, accumulated, validated, metric_in_the_step, looked_at_only, closure,
+    closure_after_backward, not_a_number, bad_gradient, another_rate, huge, second_optimizer, skipped_backward,
+    stepped_twice, failing_backward, scaled, saved, unreduced, several_roots,
+]  # fmt: skip
+
+
+def over_a_loader(t: Training) -> None:
+    """Two epochs of training and, with gradients on, of something else in between."""
+    for _ in range(3):
+        t.model.train()
+        for t.x, t.y in DataLoader(TensorDataset(torch.randn(39, 4), torch.randint(0, 3, (39,))), batch_size=4):
+            t.step()
+        t.model.eval()
+        for x, y in DataLoader(TensorDataset(torch.randn(8, 4), torch.randint(0, 3, (8,))), batch_size=4):
+            F.cross_entropy(t.model(x), y)
+
+
+def trained(folder: Path, loop) -> tuple[list, list, int]:
+    """Records without clocks, events but facts, and steps begun in the lane, of one training."""
+    opened = []
+    folder.mkdir()
+    kept = Lane.open
+    watching = Watch({"rings": [str(folder)], "ring_bytes": 1 << 20, "budget": 0.01})
+    patches = Patches(watching)
+    try:
+        t = Training()
+        if loop is over_a_loader:
+            loop(t)
+        else:
+            for number in range(STEPS):
+                loop(t, number in ODD)
+                opened.append(watching.lane.stage == lane.LOSS)
+                assert not watching.probes.off
+                assert not watching.probes._failures
+    finally:
+        patches.remove()
+    assert Lane.open is kept
+    (path,) = folder.iterdir()
+    recorded = Recorded(0, "", "", folder)
+    read(recorded, path)
+    values = [
+        (metric, step, [float(v) for v in value])
+        for metric, series in recorded.series.items()
+        if metric not in CLOCKS
+        for step, _, value in series
+    ]
+    events = [(e["name"], e["step"], e["data"]) for e in recorded.events]
+    return values, events, sum(opened)
+
+
+@pytest.fixture(autouse=True)
+def few_samples(monkeypatch):
+    """Three steps, then every twelfth, whatever the clocks say."""
+    monkeypatch.setattr(sampler, "DENSE", 3)
+    monkeypatch.setattr(sampler.Sampler, "_choose", lambda self: setattr(self, "every", 12))
+
+
+@pytest.mark.parametrize("looks", [False, True])
+@pytest.mark.parametrize("loop", [*LOOPS, over_a_loader])
+def test_both_ways_record_the_same(loop, looks, tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "LONG", 0.0 if looks else 1e9)
+    short = trained(tmp_path / "short", loop)
+    monkeypatch.setattr(Lane, "open", lambda *_: None)
+    long = trained(tmp_path / "long", loop)
+    np.testing.assert_equal(short[:2], long[:2])
+    assert long[2] == 0
+    assert short[2] > 3 or loop in (over_a_loader, not_a_number, second_optimizer, scaled)
+
+
+@pytest.mark.parametrize("broken", ["loss", "backward", "steps", "stepped"])
+def test_an_error_in_the_lane_goes_no_further(broken, tmp_path, monkeypatch):
+    def planted(*_):
+        raise ValueError("planted")
+
+    bare = Training()
+    for _ in range(STEPS):
+        bare.step()
+    monkeypatch.setattr(Lane, broken, planted)
+    watching = Watch({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
+    patches = Patches(watching)
+    try:
+        t = Training()
+        for _ in range(STEPS):
+            t.step()
+    finally:
+        patches.remove()
+    for mine, theirs in zip(t.model.parameters(), bare.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    (path,) = tmp_path.iterdir()
+    reader = Reader(str(path))
+    told = [json.loads(record.payload)["name"] for record in reader.records() if record.schema == EVENT]
+    assert "probe.failed" in told
+
+
+def test_the_lane_keeps_no_graph_and_no_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "LONG", 1e9)
+    watching = Watch({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
+    patches = Patches(watching)
+    try:
+        t = Training()
+        for _ in range(9):
+            t.step()
+        assert watching.lane.stage == lane.LOSS
+        output = t.model(t.x)
+        loss = F.cross_entropy(output, t.y)
+        assert watching.lane.stage == lane.BACKWARD
+        loss.backward()
+        assert watching.lane._call is watching.lane._node is None
+    finally:
+        patches.remove()

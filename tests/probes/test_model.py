@@ -1,0 +1,17 @@
+"""The names of the parameters that are trained, and of those that are not."""
+
+import torch
+from torch import nn
+
+from nnwatch.probes.model import Model
+
+
+def test_frozen_and_unoptimized_parameters_are_listed():
+    """A frozen parameter may well be in an optimizer: adapters are often trained with ``model.parameters()``."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4), nn.Linear(4, 1))
+    net[0].requires_grad_(False)
+    optimizer = torch.optim.SGD([*net[0].parameters(), *net[1].parameters()], lr=0.1)
+    model = Model(net.modules(), [optimizer])
+    assert model.frozen == ["0.weight", "0.bias"]
+    assert model.unoptimized == ["2.weight", "2.bias"]
+    assert model.names == ["0.weight", "0.bias", "1.weight", "1.bias"]
