@@ -63,6 +63,7 @@ def _parser() -> Parser:
     form.add_argument(
         "--verify", action="store_true", help="read everything; exit code 2 and the bytes if it is flawed"
     )
+    add("wait", wait, "block until a run has ended; its exit code is the run's").add_argument("run", **_RUN)  # type: ignore[arg-type]
     add("ls", ls, "the runs, newest first").add_argument("--json", action="store_true", help="for programs")
     explain_ = add("explain", explain, "why a rule matters, how it decides, what to do")
     explain_.add_argument("id", nargs="?", metavar="ID", help="a rule or a metric; without one, the list of rules")
@@ -159,6 +160,12 @@ def inventory(options: argparse.Namespace) -> int:
         print(info.verified(about), end="")
     print("".join(f"{about.path}: {flaw}\n" for flaw in about.flaws), end="", file=sys.stderr)
     return 2 if about.flaws else 0
+
+
+def wait(options: argparse.Namespace) -> int:
+    from .wait import wait
+
+    return wait(runs.resolve(options.run))
 
 
 def list_runs(options: argparse.Namespace) -> int:

@@ -1,0 +1,99 @@
+"""`nnwatch wait` returns when the run has ended, with the run's own status, and touches nothing."""
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from nnwatch import client
+from nnwatch.cli import main
+from nnwatch.frame import Commit, End, Run, Segment
+from nnwatch.session import Writer
+
+from .doors import Home, steps
+
+RUN = Run("far", "feedbeef", "other", ["x"], "python", "/", 10.0)
+
+
+@pytest.fixture
+def far(tmp_path):
+    """The session of a run on another machine, as its shared folder shows it here."""
+    card = {"id": RUN.id, "name": "far", "command": ["x"], "cwd": "/", "started": 10.0, "host": "other"}
+    path = tmp_path / "far.nnw"
+    (tmp_path / "far.run.json").write_text(json.dumps(card | {"session": "/not/here.nnw"}))
+    writer = Writer(path)
+    writer.append([RUN, Segment(0, 0, 1, 10.0)], Commit(11.0))
+    yield path, writer
+    writer.close()
+
+
+@pytest.mark.parametrize(("end", "code"), [("close", 0), ("exit3", 3), ("SIGKILL", 137), ("SIGTERM", 143)])
+def test_a_running_job_is_waited_for_and_its_status_is_ours(home: Home, end, code):
+    running = home.start("run", "--name", "mine", "trainer.py", "60", "0.01", end)
+    card = home.running(5)
+    assert card.state == "running"
+    done = home.nnwatch("wait", "mine")
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+    assert home.cards()[0].end is not None
+    assert home.nnwatch("wait").returncode == code  # it has ended: told at once
+    assert running.wait(20) == (code if code < 128 else 128 - code)
+    shutil.copy(card.session, home.folder / "alone.nnw")  # and from the recording without its card
+    assert home.nnwatch("wait", "alone.nnw").returncode == code
+
+
+def test_ctrl_c_leaves_the_waiting_and_nothing_else(home: Home):
+    running = home.start("run", "trainer.py", "150", "0.01", "exit4")
+    home.running(5)
+    waiting = home.start("wait")
+    with pytest.raises(Exception, match="timed out"):
+        waiting.wait(0.7)
+    waiting.send_signal(signal.SIGINT)
+    out, err = waiting.communicate(timeout=20)
+    assert (waiting.returncode, out, err) == (130, "", "")
+    assert running.wait(60) == 4
+    assert steps(home.session()) == list(range(1, 151))
+
+
+def test_a_run_elsewhere_is_followed_by_its_growing_file(home: Home, far):
+    path, writer = far
+    waiting = home.start("wait", str(path))
+    for moment in (12.0, 13.0):
+        writer.append([], Commit(moment))
+        with pytest.raises(Exception, match="timed out"):
+            waiting.wait(0.4)
+    writer.append([End(14.0, "failed", 7)], Commit(14.0))
+    assert waiting.wait(20) == 7
+
+
+def test_a_run_elsewhere_whose_file_does_not_grow_is_lost(far, monkeypatch, capsys):
+    monkeypatch.setattr(client, "_SILENT", 0.2)
+    assert main(["wait", str(far[0])]) == 2
+    err = capsys.readouterr().err
+    assert "far is lost, its exit status is not known: nothing was added to" in err
+    assert err.count("\n") == 1
+
+
+def test_a_job_that_was_killed_as_a_whole_is_lost(home: Home):
+    home.start("run", "--name", "gone", "trainer.py", "1000", "0.02", "close")
+    card = home.running(5)
+    for process in (card.launcher, card.monitor, card.trainer):  # the launcher first: it would start a new monitor
+        assert process is not None
+        os.kill(process.pid, signal.SIGKILL)
+    done = home.nnwatch("wait", "gone")
+    assert done.returncode == 2
+    assert "gone is lost, its exit status is not known" in done.stderr
+
+
+def test_an_end_without_a_status_is_told_as_such(far, capsys):
+    far[1].append([End(14.0, "lost", cause="the launcher was killed")], Commit(14.0))
+    assert main(["wait", str(far[0])]) == 2
+    assert "far is lost, its exit status is not known; see" in capsys.readouterr().err
+
+
+def test_what_is_no_session_is_refused(tmp_path: Path, capsys):
+    (tmp_path / "x.nnw").write_bytes(b"PK\x03\x04 something else")
+    assert main(["wait", str(tmp_path / "x.nnw")]) == 2
+    assert "not an nnwatch session" in capsys.readouterr().err
