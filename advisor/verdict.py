@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nnwatch.frame import SEVERITIES, Finding, Severity
-from nnwatch.history import History
+from nnwatch.history import History, Track
 
 from .rule import all_rules
 
@@ -25,9 +25,9 @@ class Verdict:
     findings: list[tuple[Finding, list[Finding]]]
 
 
-def verdict(history: History, step: int | None = None) -> Verdict:
-    """The verdict on the main track as it stood at ``step``; the newest for None."""
-    track = history.main
+def verdict(history: History, step: int | None = None, track: Track | None = None) -> Verdict:
+    """The verdict on a track, the main one by default, as it stood at ``step``; the newest for None."""
+    track = track or history.main
     segment = track.segment.segment if track else 0
     now = step if step is not None else (track.last_step if track else 0)
     standing: dict[int, Finding] = {}

@@ -14,7 +14,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from nnwatch.advisor.verdict import Verdict, verdict
-from nnwatch.history import History
+from nnwatch.history import History, Track
 
 from .column import Columns
 from .draw.raster import DOTS, Symbols
@@ -22,7 +22,7 @@ from .feed import Feed, Nothing, Source
 from .keys import KEYS
 from .leaving import GRACE, Control, Leaving
 from .lens import Lens
-from .messages import Changed, Go, Notice
+from .messages import About, Changed, Go, Notice
 from .moment import Moment, Timeline
 from .screens.advisor import AdvisorScreen
 from .screens.ask import Ask
@@ -32,6 +32,7 @@ from .screens.help import Help
 from .screens.layers import LayersScreen
 from .screens.leave import Choice, Leave
 from .screens.overview import Overview
+from .screens.page import Page, metric_page
 from .screens.room import NEEDED, Room
 from .screens.runs import RunRow, RunsScreen
 from .screens.system import SystemScreen
@@ -142,8 +143,15 @@ class NnwatchApp(App[str]):
             (screen for screen in reversed(self.screen_stack) if isinstance(screen, Room) and screen.ready), None
         )
 
+    def _track(self) -> Track | None:
+        """The lowest rank of the segment that is looked at."""
+        if self.moment.segment is None:
+            return self.history.main
+        ranks = [key for key in self.history.tracks if key[0] == self.moment.segment]
+        return self.history.tracks[min(ranks)] if ranks else self.history.main
+
     def _current_timeline(self) -> Timeline:
-        track = self.history.main
+        track = self._track()
         if not track:
             return Timeline()
         known = [track[name] for name in _EVERY_STEP if name in track]
@@ -153,12 +161,19 @@ class NnwatchApp(App[str]):
     def _view(self) -> View:
         history, timeline, moment = self.history, self._timeline, self.moment
         step = moment.at(timeline)
-        key = (len(history.finding_log), len(history.judgements), step, moment.step is None, history.end is None)
+        key = (
+            moment.segment,
+            len(history.finding_log),
+            len(history.judgements),
+            step,
+            moment.step is None,
+            history.end is None,
+        )
         if self._verdict is None or self._verdict[0] != key:
-            self._verdict = key, verdict(history, moment.step)
+            self._verdict = key, verdict(history, moment.step, self._track())
         return View(
             history=history,
-            track=history.main,
+            track=self._track(),
             columns=self.columns,
             timeline=timeline,
             moment=moment,
@@ -214,6 +229,40 @@ class NnwatchApp(App[str]):
         self.moment.go(min(beyond) if by > 0 else max(beyond), self._timeline)
         self.tick()
 
+    def action_epoch(self, by: int) -> None:
+        """To the step at which the next epoch begins, or the one before."""
+        now, track = self.moment.at(self._timeline), self._track()
+        epochs = self._view().landmarks().epochs if track is not None else []
+        beyond = [step for step in epochs if (step > now if by > 0 else step < now)]
+        if not beyond:
+            self.notify("no epoch begins after this step" if by > 0 else "no epoch begins before this step", timeout=2)
+            return
+        self.moment.go(min(beyond) if by > 0 else max(beyond), self._timeline)
+        self.tick()
+
+    def action_segment(self, segment: int | None = None) -> None:
+        """Show a segment; without one the segment before, or the newest after the first."""
+        there = sorted({number for number, _ in self.history.tracks})
+        if segment is None:
+            track = self._track()
+            earlier = [number for number in there if track is not None and number < track.segment.segment]
+            segment = max(earlier, default=there[-1] if there else None)
+        if len(there) < 2 or segment not in there:
+            self.notify("this run has one segment", timeout=2)
+            return
+        self.moment.segment = None if segment == there[-1] else segment
+        self._timeline = self._current_timeline()
+        self.moment.to_end(self._timeline)
+        self.tick()
+
+    def on_about(self, message: About) -> None:
+        try:
+            self.push_screen(Page(metric_page(message.metric)))
+        except KeyError:
+            self.notify(
+                f"{message.metric} is worked out here from other metrics; `nnwatch metrics` lists those", timeout=4
+            )
+
     def action_start(self) -> None:
         self.moment.go(0, self._timeline)
         self.tick()
@@ -228,14 +277,14 @@ class NnwatchApp(App[str]):
 
     def action_goto(self) -> None:
         def go(text: str | None) -> None:
-            digits = (text or "").strip().replace(",", "").replace("_", "")
-            if digits.isdecimal():
-                self.moment.go(int(digits), self._timeline)
+            step = self._timeline.find(text or "")
+            if step is not None:
+                self.moment.go(step, self._timeline)
                 self.tick()
-            elif digits:
-                self.notify(f"{text!r} is not a step; type a number such as 1200", timeout=4)
+            elif text:
+                self.notify(f"{text!r} is no moment; type 1200, -2h or 03:00", timeout=4)
 
-        self.push_screen(Ask("go to step"), go)
+        self.push_screen(Ask("go to step 1200, to -2h before the end, to 03:00"), go)
 
     def action_keys(self) -> None:
         bindings = [active.binding for active in self.screen.active_bindings.values()]
@@ -270,6 +319,8 @@ class NnwatchApp(App[str]):
         yield from super().get_system_commands(screen)
         for i, name in enumerate(SCREENS, 1):
             yield SystemCommand(f"Screen: {name}", f"The same as {i}", lambda name=name: self.action_room(name))
+        for number in sorted({number for number, _ in self.history.tracks}) if len(self.history.tracks) > 1 else ():
+            yield SystemCommand(f"Segment: {number + 1}", "Show this segment", partial(self.action_segment, number))
         for symbols in DOTS:
             yield SystemCommand(f"Symbols: {symbols}", "What curves are drawn with", partial(self.draw_with, symbols))
 

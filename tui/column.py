@@ -11,6 +11,7 @@ from nnwatch.history import Floats, Series, Steps, Track
 
 from .draw.pyramid import Extremes, Pyramid
 from .draw.smooth import Ema
+from .landmarks import Landmarks
 
 Reduce = Callable[..., Any]
 
@@ -129,6 +130,12 @@ class Columns:
     def __init__(self) -> None:
         self._columns: dict[tuple[int, int, str], Column] = {}
         self._evaluations: dict[tuple[int, int, str], int] = {}
+        self._landmarks: dict[tuple[int, int], Landmarks] = {}
+
+    def landmarks(self, track: Track, steps_per_epoch: Any) -> Landmarks:
+        """Epochs and jumps of the learning rate."""
+        mine = self._landmarks.setdefault((track.segment.segment, track.segment.rank), Landmarks())
+        return mine.update(track, steps_per_epoch)
 
     def get(self, track: Track, name: str) -> Column | None:
         """A metric's column, derived where it has many numbers, per evaluation for ``loss.val`` and ``accuracy.val``;

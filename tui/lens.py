@@ -22,6 +22,8 @@ class Lens:
     chosen: bool = False
     """Whether the user set the smoothing; until then the length of the run does."""
     band: bool = True
+    clock: bool = False
+    """Label the steps with the time since the start."""
 
     def buckets(self, first: int, last: int, count: int) -> Buckets:
         """The columns of a chart over a run that goes from ``first`` to ``last``."""

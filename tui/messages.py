@@ -20,6 +20,14 @@ class Go(Message):
         self.step = step
 
 
+class About(Message):
+    """The user asks what a metric is."""
+
+    def __init__(self, metric: str) -> None:
+        super().__init__()
+        self.metric = metric
+
+
 class Notice(Message):
     """One line for the user."""
 

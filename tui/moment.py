@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import numpy as np
 
 from nnwatch.history import Doubles, Steps
 
 SPEEDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4)
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_BACK = re.compile(r"-(\d+(?:\.\d+)?)([smhd])")
+_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?")
 _PLEASANT = 40.0
 """Seconds that a replay takes, about, at the speed it starts with."""
 
@@ -51,10 +56,34 @@ class Timeline:
         row = int(np.searchsorted(self.steps, step, side="right")) - 1 + by
         return 0 if row < 0 else int(self.steps[min(row, len(self.steps) - 1)])
 
+    def find(self, text: str) -> int | None:
+        """The step that a text means: ``1200``, ``-2h`` (also s, m, d) before the end, ``03:00`` on the clock; None for
+        anything else."""
+        text = text.strip().replace(",", "").replace("_", "")
+        if text.isdecimal():
+            return int(text)
+        if not len(self.steps):
+            return None
+        end = float(self.times[-1])
+        if back := _BACK.fullmatch(text):
+            return self.step_at(end - float(back[1]) * _SECONDS[back[2]])
+        if clock := _CLOCK.fullmatch(text):
+            hour, minute, second = int(clock[1]), int(clock[2]), int(clock[3] or 0)
+            if hour > 23 or minute > 59 or second > 59:
+                return None
+            when = datetime.fromtimestamp(end).replace(hour=hour, minute=minute, second=second, microsecond=0)
+            if when.timestamp() > end:
+                when -= timedelta(days=1)
+            return self.step_at(when.timestamp())
+        return None
+
 
 class Moment:
     """``step`` is None at the head. ``seen`` is the furthest step looked at (None: all that is there);
     what lies beyond was not shown yet, so that a replay unfolds like the run did."""
+
+    segment: int | None = None
+    """The segment looked at, None for the newest."""
 
     def __init__(self, replay: bool) -> None:
         self.replay = replay

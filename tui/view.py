@@ -13,6 +13,7 @@ from nnwatch.history import History, Series, Track
 
 from .column import Column, Columns
 from .draw.raster import Symbols
+from .landmarks import Landmarks
 from .lens import Lens
 from .moment import Moment, Timeline
 from .state import State
@@ -62,6 +63,12 @@ class View:
         column = self.column(name)
         return column.at(self.until) if column is not None else None
 
+    def landmarks(self) -> Landmarks:
+        """Epochs and jumps of the learning rate, as far as the run is."""
+        if self.track is None:
+            return Landmarks()
+        return self.columns.landmarks(self.track, self.facts.get("steps_per_epoch"))
+
     def series(self, name: str) -> Series | None:
         return self.track.get(name) if self.track is not None else None
 
@@ -100,9 +107,9 @@ class View:
     @property
     def judgement(self) -> Judgement | None:
         """Which rules could judge at the moment."""
-        if self.until is None:
-            return self.history.judgement
-        earlier = [judgement for judgement in self.history.judgements if judgement.step <= self.step]
+        segment = self.track.segment.segment if self.track is not None else 0
+        mine = [judgement for judgement in self.history.judgements if judgement.segment == segment]
+        earlier = mine if self.until is None else [judgement for judgement in mine if judgement.step <= self.step]
         return earlier[-1] if earlier else None
 
     @property

@@ -2,15 +2,16 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 from msgspec import structs
 from textual.widgets import DataTable, Input
 
-from nnwatch.frame import Console, End, Finding, Run
-from nnwatch.tui.screens.advisor import Page
+from nnwatch.frame import Console, End, Finding, Run, Segment
 from nnwatch.tui.screens.help import Help
 from nnwatch.tui.screens.layers import LayerScreen
 from nnwatch.tui.screens.leave import Leave
+from nnwatch.tui.screens.page import Page
 from nnwatch.tui.screens.runs import RunRow
 from nnwatch.tui.widgets.chart import Chart
 from nnwatch.tui.widgets.findings import FindingTree
@@ -139,6 +140,55 @@ async def test_to_the_findings_and_back():
         assert app.moment.step == 3
         await press(app, pilot, "greater_than_sign")
         assert app.moment.step == 9
+
+
+async def test_to_the_epochs_and_back():
+    async with opened("faulty") as (app, pilot):
+        await press(app, pilot, "left_curly_bracket")
+        assert app.moment.step == 1101
+        await press(app, pilot, "left_curly_bracket", "left_curly_bracket", "right_curly_bracket")
+        assert app.moment.step == 1001
+        assert "┴" in app.screen.query_one("#loss", Chart).text()[-1]
+
+
+async def test_goto_takes_times():
+    async with opened("faulty") as (app, pilot):
+        await press(app, pilot, "at", *"-10s", "enter")
+        assert app.moment.step == pytest.approx(700, abs=1)
+
+
+async def test_the_axis_shows_steps_or_time():
+    async with opened("faulty") as (app, pilot):
+        chart = app.screen.query_one("#loss", Chart)
+        assert "500" in chart.text()[-1]
+        await press(app, pilot, "x")
+        assert "12 s" in chart.text()[-1]
+        assert "time" in chart.text()[0]
+
+
+async def test_what_a_number_is_stands_one_key_away():
+    async with opened("faulty") as (app, pilot):
+        await press(app, pilot, "i")
+        assert isinstance(app.screen, Page)
+        assert "Training loss: the loss function" in text(app)
+        assert "Rules that read it" in text(app)
+        await press(app, pilot, "escape", "2", "i")
+        assert "update.ratio: update/weight" in text(app)
+
+
+async def test_an_earlier_segment_can_be_shown():
+    frames = [*SESSIONS["faulty"](), Segment(1, 0, 4242, START + 40, "resume", 1_200)]
+    steps = np.arange(1_201, 1_301)
+    frames.append(block(1, steps, START + steps * 0.05, [[0.5, 0.01, 64, 0.02, 0.001]] * 100, segment=1))
+    async with opened("faulty", source=Frames(frames)) as (app, pilot):
+        assert "step 1,300  segment 2" in lines(app)[0]
+        assert "learning rate too high" not in text(app)
+        await press(app, pilot, "S")
+        assert "step 1,200" in lines(app)[0]
+        assert "segment" not in lines(app)[0]
+        assert "ERROR learning rate too high" in text(app)
+        await press(app, pilot, "S")
+        assert "segment 2" in lines(app)[0]
 
 
 async def test_findings_are_those_of_the_moment():

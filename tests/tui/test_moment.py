@@ -1,3 +1,5 @@
+from datetime import datetime
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -140,3 +142,38 @@ def test_smoothing_grows_with_the_run_until_it_is_chosen():
         lens.next_smoothing()
         seen.append(lens.weight(10))
     assert seen == [None, 0.8, 0.9, 0.99, 0.999, None]
+
+
+def local(hour, minute=0, second=0):
+    """Seconds since 1970 of a time of day, on a day far from any change of the clocks."""
+    return datetime(2026, 1, 20, hour, minute, second).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("text", "step"),
+    [
+        ("120", 120),
+        ("1,200", 1200),
+        ("-1h", 180),
+        ("-90m", 150),
+        ("-0.5h", 210),
+        ("-2d", 0),
+        ("01:00", 60),
+        ("1:00:30", 60),
+        ("04:00", 240),
+        ("05:00", 0),  # yesterday: before the run
+        ("25:00", None),
+        ("soon", None),
+        ("-3", None),
+    ],
+)
+def test_a_moment_in_words(text, step):
+    """240 steps, one a minute, from 00:01 to 04:00."""
+    steps = np.arange(1, 241)
+    timeline = Timeline(steps, local(0) + 60.0 * steps)
+    assert timeline.find(text) == step
+
+
+def test_an_empty_run_knows_steps_alone():
+    assert Timeline().find("12") == 12
+    assert Timeline().find("-2h") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,13 +54,14 @@ def plot(
     guide: float | None = None,
     guide_word: str = "guide",
     window: tuple[float, float] | None = None,
+    label: Callable[[float], str] | None = None,
     cursor: float | None = None,
     now: float | None = None,
 ) -> None:
     """Draw on rows 1 and below of ``grid`` (row 0 is the legend's).
 
     ``guide`` is a reference on the y axis, ``window`` a stretch of the x axis to mark, ``cursor`` an x to point at;
-    what is right of ``now`` is drawn pale.
+    what is right of ``now`` is drawn pale. ``label`` writes an x, as a step number by default.
     """
     width, height = grid.width - GUTTER, grid.height - 2
     if width < 2 or height < 1:
@@ -87,7 +89,7 @@ def plot(
     _gaps(codes, inks, lines, across)
     grid.codes[1 : 1 + height, GUTTER:], grid.inks[1 : 1 + height, GUTTER:] = codes, inks
     _y_axis(grid, y, height, down)
-    _x_axis(grid, x, height + 1, width, across, marks or [])
+    _x_axis(grid, x, height + 1, width, across, marks or [], label)
     if window is not None:
         _window(grid, x, window, width, across)
 
@@ -160,22 +162,31 @@ def _y_axis(grid: Grid, y: Scale, height: int, down: int) -> None:
             grid.put(GUTTER - 1, row, "┤", Ink.DIM)
 
 
-def _x_axis(grid: Grid, x: Buckets, row: int, width: int, across: int, marks: list[Mark]) -> None:
+def _x_axis(
+    grid: Grid, x: Buckets, row: int, width: int, across: int, marks: list[Mark], label: Callable[[float], str] | None
+) -> None:
     """Step numbers at round columns between pieces of axis, and the marks over them."""
     grid.put(GUTTER - 1, row, "└" + "─" * width, Ink.DIM)
     scale = Scale("linear", x.first, x.last)
     end = GUTTER
-    marked = {GUTTER + x.column(mark.x) // across for mark in marks}
+    quiet = [mark for mark in marks if mark.ink == Ink.DIM]  # numbers may cover these
+    loud = [mark for mark in marks if mark.ink != Ink.DIM]
+    _put_marks(grid, x, row, width, across, quiet)
+    marked = {GUTTER + x.column(mark.x) // across for mark in loud}
     for value in scale.ticks(max(width // _TICK_ROOM, 1)):
         if value != int(value):
             continue
-        label = tick(value) if value < 1e4 or value % 100 == 0 else f"{value:.0f}"
+        text = label(value) if label else tick(value) if value < 1e4 or value % 100 == 0 else f"{value:.0f}"
         at = GUTTER + x.column(value) // across
-        start = max(at - len(label) // 2, GUTTER)
-        free = marked.isdisjoint(range(start, start + len(label)))
-        if free and start >= end and start + len(label) <= GUTTER + width:
-            grid.put(start, row, label, Ink.DIM)
-            end = start + len(label) + 2
+        start = max(at - len(text) // 2, GUTTER)
+        free = marked.isdisjoint(range(start, start + len(text)))
+        if free and start >= end and start + len(text) <= GUTTER + width:
+            grid.put(start, row, text, Ink.DIM)
+            end = start + len(text) + 2
+    _put_marks(grid, x, row, width, across, loud)
+
+
+def _put_marks(grid: Grid, x: Buckets, row: int, width: int, across: int, marks: list[Mark]) -> None:
     for mark in marks:
         column = x.column(mark.x) // across
         if 0 <= column < width:

@@ -8,7 +8,6 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from nnwatch.advisor.page import page
@@ -22,6 +21,7 @@ from ..messages import Changed, Notice
 from ..view import View
 from ..widgets.chart import Chart
 from ..widgets.findings import FindingTree
+from .page import Page
 from .room import Room
 
 
@@ -70,20 +70,6 @@ def rules_text(judgement: Judgement | None, calm: str) -> Text:
         text.append(f"{rule}", style="bold")
         text.append(f" could not: {reason}\n")
     return text
-
-
-class Page(ModalScreen[None]):
-    """A page of text; Esc goes back."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter", "dismiss(None)", "Back")]
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.text = text
-
-    def compose(self) -> ComposeResult:
-        with VerticalScroll():
-            yield Static(self.text, markup=False)
 
 
 class AdvisorScreen(Room):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -13,11 +14,13 @@ from ..draw.grid import SEVERITY_INK, Grid, Ink
 from ..draw.plot import GUTTER, Line, Mark, dots, plot
 from ..draw.raster import DOTS
 from ..draw.scale import KINDS, Buckets, Kind, Scale, fit, scale
-from ..draw.text import number
-from ..messages import Changed, Go
+from ..draw.text import duration, number
+from ..messages import About, Changed, Go
 from ..view import View
 from .cells import Cells
 
+_MOST_EPOCHS = 24
+"""More epochs than these are no landmarks."""
 _AUTO_LOG = 100.0
 """Data that span more than this factor are shown on a log axis until the user chooses."""
 
@@ -50,6 +53,8 @@ class Chart(Cells, can_focus=True):
         Binding("0", "fit", "Show all steps", show=False),
         Binding("y", "scale", "Log", tooltip="Linear, log or symlog axis"),
         Binding("s", "smooth", "Smooth", show=False, tooltip="Moving average: none, 0.8, 0.9, 0.99, 0.999"),
+        Binding("x", "clock", "Time axis", show=False, tooltip="Steps or time since the start along the axis"),
+        Binding("i", "about", "About", show=False, tooltip="What this metric is, and which rules read it"),
         Binding("r", "band", "Raw band", show=False, tooltip="Show the raw values behind the average"),
     ]
 
@@ -88,7 +93,7 @@ class Chart(Cells, can_focus=True):
     def key(self, view: View) -> Any:
         lens = view.lens
         columns = tuple(self._stamp(view.column(curve.column), view) for curve in self.curves)
-        look = lens.span, lens.right, lens.smoothing, lens.chosen, lens.band, self.kind
+        look = lens.span, lens.right, lens.smoothing, lens.chosen, lens.band, lens.clock, self.kind
         track = id(view.track)
         return (
             track,
@@ -129,7 +134,8 @@ class Chart(Cells, can_focus=True):
             x,
             self._scale,
             symbols=view.symbols,
-            marks=self._marks(view),
+            marks=self._marks(view, x),
+            label=self._clock(view) if view.lens.clock else None,
             guide=self.guide,
             guide_word="reference" if self.window else "guide",
             window=self.window,
@@ -180,13 +186,23 @@ class Chart(Cells, can_focus=True):
     def _fitting(self, low: float, high: float) -> Kind:
         return "log" if low > 0 and high > _AUTO_LOG * low else "linear"
 
-    def _marks(self, view: View) -> list[Mark]:
-        segment = view.track.segment.segment if view.track is not None else 0
-        return [
+    def _marks(self, view: View, x: Buckets) -> list[Mark]:
+        segment = view.track.segment if view.track is not None else None
+        marks = view.landmarks()
+        shown = [step for step in marks.epochs if x.first <= step <= min(x.last, view.seen)]
+        found = [Mark(step, "┴", Ink.DIM) for step in shown] if len(shown) <= _MOST_EPOCHS else []
+        found += [Mark(step, "↑" if rose else "↓", Ink.INFO) for step, rose in marks.rates if step <= view.seen]
+        if segment is not None and segment.first_step > 0:
+            found.append(Mark(segment.first_step + 1, "┃", Ink.TITLE))
+        return found + [
             Mark(finding.first_step, "▲", SEVERITY_INK[finding.severity])
             for finding in view.findings()
-            if finding.segment == segment and finding.severity not in ("info", "watch")
+            if segment is not None and finding.segment == segment.segment and finding.severity not in ("info", "watch")
         ]
+
+    def _clock(self, view: View) -> Callable[[float], str]:
+        began = view.history.run.started if view.history.run is not None else view.timeline.time_of(0)
+        return lambda step: duration(max(view.timeline.time_of(int(step)) - began, 0))
 
     def _legend(self, view: View, grid: Grid, have: list[tuple[Curve, Column]]) -> None:
         x = grid.put(0, 0, self.title, Ink.SELECTED if self.has_focus else Ink.TITLE)
@@ -200,6 +216,8 @@ class Chart(Cells, can_focus=True):
         notes = [f"ema {weight:g}" for weight in {self._weight(view, have)} if weight is not None]
         if self._scale is not None and have and self._scale.kind != "linear":
             notes.append(self._scale.kind)
+        if view.lens.clock:
+            notes.append("time")
         if view.lens.span is not None:
             notes.append("zoomed")
         note = " · ".join(notes)
@@ -269,6 +287,14 @@ class Chart(Cells, can_focus=True):
         if self.view is not None:
             self.view.lens.next_smoothing()
             self.post_message(Changed())
+
+    def action_clock(self) -> None:
+        if self.view is not None:
+            self.view.lens.clock = not self.view.lens.clock
+            self.post_message(Changed())
+
+    def action_about(self) -> None:
+        self.post_message(About(self.curves[0].column.partition("@")[0]))
 
     def action_band(self) -> None:
         if self.view is not None:

@@ -18,7 +18,7 @@ from ..draw.scale import fit, scale
 from ..draw.sparkline import sparkline
 from ..draw.text import number
 from ..layers import METRICS, ORDERS, Fold, Index, Layers, fold, heat, index, is_far, layers, listed, with_blocks
-from ..messages import Changed
+from ..messages import About, Changed
 from ..view import View
 from .cells import Cells
 
@@ -49,6 +49,7 @@ class HeatTable(Cells, can_focus=True):
         Binding("left,h", "sort(-1)", "Sort by the column before", show=False),
         Binding("o", "order", "Order", tooltip="Worst first or model order"),
         Binding("enter", "open", "Look into", tooltip="Blocks: show each of them; a layer: its charts"),
+        Binding("i", "about", "About", show=False, tooltip="What the sorted metric is, and which rules read it"),
         Binding("f", "fold", "Fold", tooltip="Fold repeated blocks into one row each, or show all layers"),
     ]
 
@@ -217,6 +218,9 @@ class HeatTable(Cells, can_focus=True):
             self.post_message(Changed())
         else:
             self.post_message(self.Opened(self.selected))
+
+    def action_about(self) -> None:
+        self.post_message(About(self.order if self.order in METRICS else METRICS[0]))
 
     def action_fold(self) -> None:
         self._folded = not self._folded
