@@ -63,6 +63,10 @@ def _parser() -> Parser:
     form.add_argument(
         "--verify", action="store_true", help="read everything; exit code 2 and the bytes if it is flawed"
     )
+    export_ = add("export", export, "the numbers of a run for other programs")
+    export_.add_argument("run", **_RUN)  # type: ignore[arg-type]
+    export_.add_argument("--to", required=True, choices=("csv", "jsonl", "parquet", "tensorboard"), help="as what")
+    export_.add_argument("--out", metavar="DIR", help="a new or empty folder (default: named after the session, here)")
     add("wait", wait, "block until a run has ended; its exit code is the run's").add_argument("run", **_RUN)  # type: ignore[arg-type]
     add("ls", ls, "the runs, newest first").add_argument("--json", action="store_true", help="for programs")
     explain_ = add("explain", explain, "why a rule matters, how it decides, what to do")
@@ -166,6 +170,19 @@ def wait(options: argparse.Namespace) -> int:
     from .wait import wait
 
     return wait(runs.resolve(options.run))
+
+
+def export(options: argparse.Namespace) -> int:
+    from .export import export, read
+
+    card = runs.resolve(options.run)
+    frames, flaw = read(card)
+    folder = Path(options.out or f"{Path(card.session).stem}-{options.to}")
+    for path in export(frames, options.to, folder):
+        print(path)
+    if flaw:  # all that is whole has been written
+        raise RunError(flaw)
+    return 0
 
 
 def list_runs(options: argparse.Namespace) -> int:

@@ -150,6 +150,19 @@ class Track(dict[str, Series]):
         return Evaluations(steps[first], loss.times[last - 1], mean(loss), mean(accuracy), total, np.append(first, n))
 
 
+def unpacked(block: Block, schema: Schema) -> tuple[Steps, Doubles, Floats] | None:
+    """Steps (n,), times (n,) and values (n, columns of the schema); None if the bytes do not fit the schema."""
+    width = sum(field.width for field in schema.fields)
+    if (len(block.steps), len(block.times), len(block.values)) != (
+        8 * block.count,
+        8 * block.count,
+        4 * width * block.count,
+    ):
+        return None
+    values = np.frombuffer(block.values, np.float32).reshape(width, block.count).T
+    return np.frombuffer(block.steps, np.int64), np.frombuffer(block.times, np.float64), values
+
+
 class History:
     """Everything a session has said so far. ``version`` grows with each frame that changed something."""
 
@@ -235,13 +248,10 @@ class History:
         schema = self._schemas.get(block.schema)
         if schema is None:
             return  # its schema was in a damaged frame
-        width = sum(field.width for field in schema.fields)
-        steps = np.frombuffer(block.steps, np.int64)
-        times = np.frombuffer(block.times, np.float64)
-        values = np.frombuffer(block.values, np.float32)
-        if not len(steps) == len(times) == block.count or len(values) != width * block.count:
+        records = unpacked(block, schema)
+        if records is None:
             return
-        columns = values.reshape(width, block.count).T
+        steps, times, columns = records
         track = self.system if schema.name == "system" else self.tracks.get((block.segment, block.rank))
         if track is None:
             return
