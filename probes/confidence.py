@@ -71,14 +71,14 @@ def _distance(output: torch.Tensor) -> int:
 
 def _classes(logits: NDArray[Any], target: NDArray[np.int64], ignored: int) -> Prediction | None:
     kept = target != ignored
-    if not kept.all():
+    if not np.logical_and.reduce(kept):
         logits, target = logits[kept], target[kept]
     if not len(target):
         return None
-    with np.errstate(all="ignore"):
-        highest = logits.max(1)
-        sure = 1.0 / np.exp(logits - highest[:, None]).sum(1)
     predicted = logits.argmax(1)
+    with np.errstate(all="ignore"):
+        above = logits - np.maximum.reduce(logits, 1)[:, None]
+        sure = 1.0 / np.add.reduce(np.exp(above, out=above), 1)
     right = predicted == target
     classes = logits.shape[1]
     count = classes <= CLASSES
@@ -98,7 +98,9 @@ def _binary(output: NDArray[Any], target: NDArray[Any], with_logits: bool) -> Pr
 
 
 def _histogram(sure: NDArray[Any], right: NDArray[np.bool_]) -> NDArray[np.int64]:
-    with np.errstate(invalid="ignore"):
-        place = np.nan_to_num(sure * CONFIDENCE_BINS, nan=0.0).astype(np.int64).clip(0, CONFIDENCE_BINS - 1)
+    known = sure == sure  # noqa: PLR0124 - not NaN; what is sure lies between 0 and 1
+    if not np.logical_and.reduce(known):
+        sure, right = sure[known], right[known]
+    place = np.minimum((sure * CONFIDENCE_BINS).astype(np.int64), CONFIDENCE_BINS - 1)
     place += right * CONFIDENCE_BINS
-    return np.bincount(place[np.isfinite(sure)], minlength=2 * CONFIDENCE_BINS)
+    return np.bincount(place, minlength=2 * CONFIDENCE_BINS)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 
 from .fetch import Arrays, Fetch
-from .subsample import strided
+from .subsample import mean_std, strided
 
 SAMPLED = 65536
 """Values looked at, at most; a batch of photographs has millions."""
@@ -42,9 +41,9 @@ def moments(kind: str, values: Any, fetch: Fetch, put: Callable[[str, Any], None
 
     def reduce(arrays: Arrays) -> None:
         part = arrays[0]
-        with np.errstate(all="ignore"):
-            put(f"{kind}.mean", part.mean(dtype=np.float64))
-            put(f"{kind}.std", part.std(dtype=np.float64))
+        mean, std = mean_std(part)
+        put(f"{kind}.mean", mean)
+        put(f"{kind}.std", std)
         if kind == "input":
             put("input.min", part.min())
             put("input.max", part.max())

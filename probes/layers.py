@@ -200,9 +200,10 @@ class Layers:
 
     def _see(self, name: str, kind: type[nn.Module], output: torch.Tensor) -> None:
         try:
-            dims = output.dim()
-            channels = dims > 3 or (dims == 3 and output.shape[1] in self._widths)
-            self.activations.see(name, kind, output, channels, self._fetch)
+            with torch._C.DisableTorchFunction():  # our own operations need not pass through our own mode
+                dims = output.dim()
+                channels = dims > 3 or (dims == 3 and output.shape[1] in self._widths)
+                self.activations.see(name, kind, output, channels, self._fetch)
         except Exception as error:
             self._failed(error)
 

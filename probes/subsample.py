@@ -1,10 +1,12 @@
-"""A spread-out part of a tensor, without reading the rest."""
+"""A spread-out part of a tensor, without reading the rest, and its moments."""
 
 from __future__ import annotations
 
 from math import gcd
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 
 def strided(tensor: torch.Tensor, most: int) -> torch.Tensor:
@@ -27,3 +29,14 @@ def strided(tensor: torch.Tensor, most: int) -> torch.Tensor:
     while gcd(distance, row) > 1:
         distance += 2
     return flat[::distance]
+
+
+def mean_std(part: NDArray[np.floating]) -> tuple[float, float]:
+    """Mean and standard deviation (of the population) of a float array that is not empty, in float64; the array's own
+    methods take four times as long for a small one."""
+    values = part.astype(np.float64)
+    with np.errstate(all="ignore"):
+        mean = np.add.reduce(values, None) / values.size
+        values -= mean
+        values *= values
+        return float(mean), float(np.sqrt(np.add.reduce(values, None) / values.size))

@@ -21,31 +21,34 @@ Done = Callable[[np.ndarray, np.ndarray], None]
 
 
 class Snapshot:
-    """Parameters before a step; they are views into the user's weights only while it is made."""
+    """Parameters before a step; its views of the user's weights do not outlive ``compare``."""
 
     def __init__(self, parameters: Sequence[torch.Tensor]) -> None:
         self._parameters = parameters
-        self._sizes = [parameter.numel() for parameter in parameters]
-        self._before, self._counts = _gathered(parameters)
+        self._parts = _parts(parameters)
+        self._places = [parameter.data_ptr() for parameter in parameters]
+        self._before = torch.cat(self._parts)
 
     def compare(self, fetch: Fetch, done: Done) -> None:
         """After the step: ``done(norm, ratio)``, float64 (len(parameters),); the ratio of a zero parameter is NaN."""
-        after, _ = _gathered(self._parameters)
-        counts, sizes = np.array(self._counts), np.array(self._sizes)
+        if [parameter.data_ptr() for parameter in self._parameters] != self._places:  # it has got other storage
+            self._parts = _parts(self._parameters)
+        after = torch.cat(self._parts)
+        counts = np.array([len(part) for part in self._parts])
+        sizes = np.array([parameter.numel() for parameter in self._parameters])
+        self._parts = []
 
         def reduce(arrays: Arrays) -> None:
-            before, moved = arrays[0].astype(np.float64), arrays[1].astype(np.float64)
-            starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
+            pair = np.array(arrays, np.float64)
             with np.errstate(all="ignore"):
-                weight = np.sqrt(np.add.reduceat(before * before, starts))
-                change = np.sqrt(np.add.reduceat(np.square(moved - before), starts))
-                ratio = np.where(weight > 0, change / weight, np.nan)
-                done(weight * np.sqrt(sizes / counts), ratio)
+                pair[1] -= pair[0]
+                pair *= pair
+                weight, change = np.sqrt(np.add.reduceat(pair, np.add.accumulate(counts) - counts, 1))
+                done(weight * np.sqrt(sizes / counts), np.where(weight > 0, change / weight, np.nan))
 
         fetch([self._before, after], reduce)
 
 
-def _gathered(parameters: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[int]]:
-    """A copy of the sampled elements of all parameters in one row, and how many are of each."""
-    parts = [strided(p.to_local() if hasattr(p, "to_local") else p, SAMPLED) for p in parameters]
-    return torch.cat(parts), [len(part) for part in parts]
+def _parts(parameters: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Views of the sampled elements of each parameter."""
+    return [strided(p.to_local() if hasattr(p, "to_local") else p, SAMPLED) for p in parameters]
