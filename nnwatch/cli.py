@@ -68,6 +68,12 @@ def _parser() -> Parser:
     export_.add_argument("--to", required=True, choices=("csv", "jsonl", "parquet", "tensorboard"), help="as what")
     export_.add_argument("--out", metavar="DIR", help="a new or empty folder (default: named after the session, here)")
     add("wait", wait, "block until a run has ended; its exit code is the run's").add_argument("run", **_RUN)  # type: ignore[arg-type]
+    compare_ = add(
+        "compare", compare, "two runs side by side: settings, curves, findings, and which is shown to be better"
+    )
+    compare_.add_argument("a", metavar="A", help=str(_RUN["help"]))
+    compare_.add_argument("b", metavar="B")
+    compare_.add_argument("--json", action="store_true", help="for programs")
     add("ls", ls, "the runs, newest first").add_argument("--json", action="store_true", help="for programs")
     explain_ = add("explain", explain, "why a rule matters, how it decides, what to do")
     explain_.add_argument("id", nargs="?", metavar="ID", help="a rule or a metric; without one, the list of rules")
@@ -182,6 +188,15 @@ def export(options: argparse.Namespace) -> int:
         print(path)
     if flaw:  # all that is whole has been written
         raise RunError(flaw)
+    return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    from . import compare as comparison
+    from .screen import summary
+
+    told = comparison.compare(*(summary(runs.resolve(name))[0] for name in (options.a, options.b)))
+    print(json.dumps(told, indent=2) if options.json else comparison.text(told).rstrip())
     return 0
 
 
