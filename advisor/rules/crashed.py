@@ -15,6 +15,8 @@ from ..rule import Rule
 FIX = "Fix the exception"
 MEMORY = "Use less memory"
 RESUME = "Start again from the last checkpoint"
+NOT_YOURS = re.compile(r"/(site|dist)-packages/|/lib/python3|/nnwatch/probes/")
+"""Installed packages, the standard library, and the probes that a call passed through."""
 STOPPED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
@@ -91,9 +93,9 @@ def _resume(at: Context) -> Remedy:
 
 
 def _place(traceback: str) -> str:
-    """``train.py:75``: the innermost line of the traceback that is not in an installed package; "" if there is none."""
+    """``train.py:75``: the innermost line of the user's own in the traceback; "" if there is none."""
     frames = re.findall(r'File "([^"<>]+)", line (\d+)', traceback)
-    own = [f"{path.rsplit('/', 1)[-1]}:{line}" for path, line in frames if "/site-packages/" not in path]
+    own = [f"{path.rsplit('/', 1)[-1]}:{line}" for path, line in frames if not NOT_YOURS.search(path)]
     return own[-1] if own else ""
 
 
