@@ -65,7 +65,13 @@ def _parser() -> Parser:
     )
     export_ = add("export", export, "the numbers of a run for other programs")
     export_.add_argument("run", **_RUN)  # type: ignore[arg-type]
-    export_.add_argument("--to", required=True, choices=("csv", "jsonl", "parquet", "tensorboard"), help="as what")
+    kind = export_.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--to", choices=("csv", "jsonl", "parquet", "tensorboard"), help="as files of this kind")
+    kind.add_argument("--share", metavar="OUT.nnw", help="as one session file to give away, without what is private")
+    export_.add_argument(
+        "--with", dest="parts", type=_parts, default=set(), metavar="PART,...",
+        help="what --share leaves out unless asked for: console, command, paths, host, exception",
+    )  # fmt: skip
     export_.add_argument("--out", metavar="DIR", help="a new or empty folder (default: named after the session, here)")
     add("wait", wait, "block until a run has ended; its exit code is the run's").add_argument("run", **_RUN)  # type: ignore[arg-type]
     compare_ = add(
@@ -153,9 +159,7 @@ def report(options: argparse.Namespace) -> int:
         return inventory(options)
     about, flaw = summary(runs.resolve(options.run))
     print(json.dumps(about.json(), indent=2) if options.json else text(about), end="" if not options.json else "\n")
-    if flaw:  # all that is whole has been told
-        raise RunError(flaw)
-    return 0
+    return _told(flaw)
 
 
 def inventory(options: argparse.Namespace) -> int:
@@ -180,13 +184,32 @@ def wait(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     from .export import export, read
+    from .share import share
 
     card = runs.resolve(options.run)
     frames, flaw = read(card)
+    if options.share is not None:
+        share(frames, Path(options.share), options.parts)
+        print(options.share)
+        return _told(flaw)
     folder = Path(options.out or f"{Path(card.session).stem}-{options.to}")
     for path in export(frames, options.to, folder):
         print(path)
-    if flaw:  # all that is whole has been written
+    return _told(flaw)
+
+
+def _parts(text: str) -> set[str]:
+    from .share import PARTS
+
+    parts = set(text.split(","))
+    if unknown := sorted(parts - set(PARTS)):
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: no part; choose from {', '.join(PARTS)}")
+    return parts
+
+
+def _told(flaw: str | None) -> int:
+    """All that is whole of a recording has been told or written; now what is missing of it."""
+    if flaw:
         raise RunError(flaw)
     return 0
 

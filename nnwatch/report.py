@@ -176,7 +176,8 @@ def text(summary: Summary) -> str:
     history, card = summary.history, summary.card
     lines = headline(summary)
     cost = summary.last("watch.cost")
-    lines.append(f"  command  {' '.join(card.command or (history.run.command if history.run else []))}")
+    if words := card.command or (history.run.command if history.run else []):
+        lines.append(f"  command  {' '.join(words)}")
     lines.append(f"  session  {card.session}")
     if cost is not None:
         lines.append(f"  watching cost {cost:.2%} of a step")
