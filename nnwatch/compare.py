@@ -169,7 +169,7 @@ def text(told: dict[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "not known" if value is None else str(value)
+    return "not known" if value in (None, "") else str(value)
 
 
 def _curve(one: dict[str, Any] | None) -> str:

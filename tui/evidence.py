@@ -5,10 +5,10 @@ from __future__ import annotations
 from nnwatch.frame import Evidence, Finding
 from nnwatch.metric import METRICS
 
-from .curves import ACCURACY, LOSS
+from .curves import ACCURACY, LOSS, Curve
 from .draw.text import count, number
 from .view import View
-from .widgets.chart import Chart, Curve
+from .widgets.chart import Chart
 
 _TOGETHER = {curve.column: curves for curves in (LOSS, ACCURACY) for curve in curves}
 

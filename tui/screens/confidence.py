@@ -11,11 +11,12 @@ from textual.containers import Container
 from nnwatch.metric import CONFIDENCE_BINS
 
 from ..calibration import advice, recent
+from ..curves import Curve
 from ..draw.grid import Ink
 from ..messages import Changed
 from ..view import View
 from ..widgets.calibration import Classes, ReliabilityDiagram
-from ..widgets.chart import Chart, Curve
+from ..widgets.chart import Chart
 from ..widgets.heatmap import Confidence
 from .room import Room, Words
 

@@ -10,11 +10,12 @@ from textual.containers import VerticalScroll
 
 from nnwatch.metric import describe
 
+from ..curves import Curve
 from ..draw.grid import Ink
 from ..layers import GUIDE, METRICS
 from ..messages import Changed
 from ..view import View
-from ..widgets.chart import Chart, Curve
+from ..widgets.chart import Chart
 from ..widgets.heat_table import HeatTable
 from .ask import Ask
 from .room import Room, Words

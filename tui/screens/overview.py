@@ -5,13 +5,13 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from ..curves import ACCURACY, LOSS
+from ..curves import ACCURACY, LOSS, Curve
 from ..draw.grid import Ink
 from ..draw.text import number
 from ..layers import GUIDE
 from ..state import last_words
 from ..view import View
-from ..widgets.chart import Chart, Curve
+from ..widgets.chart import Chart
 from ..widgets.rows import Progress, Row, Rows
 from .room import Room, Words
 

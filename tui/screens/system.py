@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 
+from ..curves import Curve
 from ..view import View
-from ..widgets.chart import Chart, Curve
+from ..widgets.chart import Chart
 from ..widgets.gauges import Gauges
 from .room import Room
 

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from textual.binding import Binding, BindingType
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 
 from ..column import Column
-from ..draw.grid import SEVERITY_INK, Grid, Ink
-from ..draw.plot import GUTTER, Line, Mark, dots, plot
+from ..curves import Curve
+from ..draw.grid import Grid, Ink
+from ..draw.plot import GUTTER, Line, dots, plot
 from ..draw.raster import DOTS
 from ..draw.scale import KINDS, Buckets, Kind, Scale, fit, scale
-from ..draw.text import duration, number
+from ..draw.text import number
 from ..messages import About, Changed, Go
 from ..view import View
 from .cells import Cells
+from .marks import marks, since_start
 
-_MOST_EPOCHS = 24
-"""More epochs than these are no landmarks."""
 _AUTO_LOG = 100.0
 """Data that span more than this factor are shown on a log axis until the user chooses."""
-
-
-class Curve(NamedTuple):
-    """One curve of a chart: a column, its name in the legend, the number of its colour."""
-
-    column: str
-    label: str
-    series: int = 0
-    char: str = "*"
-    dashed: bool = False
-    smooth: bool = True
-    points: bool = False
 
 
 class Chart(Cells, can_focus=True):
@@ -134,8 +121,8 @@ class Chart(Cells, can_focus=True):
             x,
             self._scale,
             symbols=view.symbols,
-            marks=self._marks(view, x),
-            label=self._clock(view) if view.lens.clock else None,
+            marks=marks(view, x),
+            label=since_start(view) if view.lens.clock else None,
             guide=self.guide,
             guide_word="reference" if self.window else "guide",
             window=self.window,
@@ -185,24 +172,6 @@ class Chart(Cells, can_focus=True):
 
     def _fitting(self, low: float, high: float) -> Kind:
         return "log" if low > 0 and high > _AUTO_LOG * low else "linear"
-
-    def _marks(self, view: View, x: Buckets) -> list[Mark]:
-        segment = view.track.segment if view.track is not None else None
-        marks = view.landmarks()
-        shown = [step for step in marks.epochs if x.first <= step <= min(x.last, view.seen)]
-        found = [Mark(step, "┴", Ink.DIM) for step in shown] if len(shown) <= _MOST_EPOCHS else []
-        found += [Mark(step, "↑" if rose else "↓", Ink.INFO) for step, rose in marks.rates if step <= view.seen]
-        if segment is not None and segment.first_step > 0:
-            found.append(Mark(segment.first_step + 1, "┃", Ink.TITLE))
-        return found + [
-            Mark(finding.first_step, "▲", SEVERITY_INK[finding.severity])
-            for finding in view.findings()
-            if segment is not None and finding.segment == segment.segment and finding.severity not in ("info", "watch")
-        ]
-
-    def _clock(self, view: View) -> Callable[[float], str]:
-        began = view.history.run.started if view.history.run is not None else view.timeline.time_of(0)
-        return lambda step: duration(max(view.timeline.time_of(int(step)) - began, 0))
 
     def _legend(self, view: View, grid: Grid, have: list[tuple[Curve, Column]]) -> None:
         x = grid.put(0, 0, self.title, Ink.SELECTED if self.has_focus else Ink.TITLE)
