@@ -6,7 +6,7 @@ overwrite this one's output.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import nn
 
 from .fetch import Arrays, Fetch
 from .sample import Sample
-from .subsample import mean_std, strided
+from .subsample import strided
 
 WINDOW = 512
 """Samples over which a unit must stay silent to count as dead: one batch of 32 overstates by 3 to 20 points."""
@@ -43,8 +43,7 @@ KINDS: tuple[type[nn.Module], ...] = (*RELU, *FLAT, *OTHER)
 
 
 class _Seen(NamedTuple):
-    mean: float
-    std: float
+    part: NDArray[np.floating]
     dead: float
     saturated: float
 
@@ -76,16 +75,15 @@ class Activations:
         if issubclass(kind, RELU):
             axis = 1 if channels else output.dim() - 1
             others = tuple(place for place in range(output.dim()) if place != axis)
-            parts.append(output.amax(others))  # 20 times as fast as any() over all but one axis
+            parts.append(output.amax(others) > 0)  # 20 times as fast as any() over all but one axis
         rows = output.shape[0] if channels else output.numel() // output.shape[-1]
         limits = FLAT.get(kind)
 
         def reduce(arrays: Arrays) -> None:
-            part = arrays[0]
-            with np.errstate(invalid="ignore"):
-                dead = self._dead(name, arrays[1] > 0, rows) if len(arrays) > 1 else np.nan
-                flat = float(((part < limits[0]) | (part > limits[1])).mean()) if limits else np.nan
-            self._now[name] = _Seen(*mean_std(part), dead, flat)
+            part = arrays[0].copy()
+            dead = self._dead(name, arrays[1] > 0, rows) if len(arrays) > 1 else np.nan
+            flat = _outside(part, limits) if limits else np.nan
+            self._now[name] = _Seen(part, dead, flat)
 
         fetch(parts, reduce)
 
@@ -96,7 +94,7 @@ class Activations:
         if last is None or len(last) != len(fired):
             last = self._silent_since[name] = np.full(len(fired), samples - rows)
         last[fired] = samples
-        return float((samples - last >= WINDOW).mean()) if samples >= WINDOW else np.nan
+        return np.count_nonzero(samples - last >= WINDOW) / len(last) if samples >= WINDOW else np.nan
 
     def put(self, sample: Sample, labels: Callable[[list[str], list[str]], int]) -> None:
         """Write what this step's forward passes showed, a column for every activation ever seen."""
@@ -104,10 +102,28 @@ class Activations:
             return
         names = list(self._kinds)
         number = labels(names, list(self._kinds.values()))
-        rows = [self._now.get(name, _Seen(np.nan, np.nan, np.nan, np.nan)) for name in names]
+        missing = _Seen(np.full(1, np.nan), np.nan, np.nan)
+        parts, dead, saturated = zip(*(self._now.get(name, missing) for name in names), strict=True)
         for metric, values in zip(
-            ("act.mean", "act.std", "act.dead", "act.saturated"), zip(*rows, strict=True), strict=True
+            ("act.mean", "act.std", "act.dead", "act.saturated"), (*_mean_std(parts), dead, saturated), strict=True
         ):
             if not np.isnan(values).all():
                 sample.put(metric, values, number)
         self._now.clear()
+
+
+def _outside(part: NDArray[np.floating], limits: tuple[float, float]) -> float:
+    with np.errstate(invalid="ignore"):
+        return np.count_nonzero((part < limits[0]) | (part > limits[1])) / part.size
+
+
+def _mean_std(parts: Sequence[NDArray[np.floating]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each part: of all at once, as one operation of numpy costs more than its work."""
+    sizes = np.array([len(part) for part in parts])
+    starts = np.add.accumulate(sizes) - sizes
+    values = np.concatenate(parts).astype(np.float64)
+    with np.errstate(all="ignore"):
+        mean = np.add.reduceat(values, starts) / sizes
+        values -= np.repeat(mean, sizes)
+        values *= values
+        return mean, np.sqrt(np.add.reduceat(values, starts) / sizes)

@@ -83,7 +83,7 @@ def _classes(logits: NDArray[Any], target: NDArray[np.int64], ignored: int) -> P
     classes = logits.shape[1]
     count = classes <= CLASSES
     return Prediction(
-        float(right.mean()),
+        np.count_nonzero(right) / len(right),
         _histogram(sure, right),
         np.bincount(predicted, minlength=classes) if count else None,
         np.bincount(target, minlength=classes)[:classes] if count and target.min() >= 0 else None,
@@ -98,7 +98,7 @@ def _binary(output: NDArray[Any], target: NDArray[Any], with_logits: bool) -> Pr
 
 
 def _histogram(sure: NDArray[Any], right: NDArray[np.bool_]) -> NDArray[np.int64]:
-    known = sure == sure  # noqa: PLR0124 - not NaN; what is sure lies between 0 and 1
+    known = sure == sure  # not NaN; what is sure lies between 0 and 1
     if not np.logical_and.reduce(known):
         sure, right = sure[known], right[known]
     place = np.minimum((sure * CONFIDENCE_BINS).astype(np.int64), CONFIDENCE_BINS - 1)
