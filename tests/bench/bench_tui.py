@@ -72,10 +72,11 @@ def long_run(path: Path, steps: int = 1_000_000, layers: int = 200, flush: int =
     wide = np.exp(rng.normal(-7, 1, (flush, len(PER_LAYER) * layers))).astype(np.float32)
     for first in range(1, steps + 1, flush):
         n = np.arange(first, min(first + flush, steps + 1))
+        noise[:, PER_STEP.index("epoch")], noise[:, PER_STEP.index("lr")] = 1 + first // 20_000, 0.1
         sampled = n[n % every == 0]
         writer.append(
             [
-                block(1, n, START + n * 0.01, noise[: len(n)] * (2.3 / (1 + first / 50_000))),
+                block(1, n, START + n * 0.01, noise[: len(n)]),
                 block(2, sampled, START + sampled * 0.01, wide[: len(sampled)]),
             ],
             Commit(START + float(n[-1]) * 0.01),

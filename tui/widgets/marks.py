@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 
 from ..draw.grid import SEVERITY_INK, Ink
@@ -10,8 +11,8 @@ from ..draw.scale import Buckets
 from ..draw.text import duration
 from ..view import View
 
-_MOST_EPOCHS = 24
-"""More epochs than these are no landmarks."""
+_MOST = 24
+"""More epochs or jumps than these in sight are no landmarks."""
 
 
 def marks(view: View, x: Buckets) -> list[Mark]:
@@ -19,9 +20,12 @@ def marks(view: View, x: Buckets) -> list[Mark]:
     if view.track is None:
         return []
     segment, landmarks = view.track.segment, view.landmarks()
-    epochs = [step for step in landmarks.epochs if x.first <= step <= min(x.last, view.seen)]
-    found = [Mark(step, "┴", Ink.DIM) for step in epochs] if len(epochs) <= _MOST_EPOCHS else []
-    found += [Mark(step, "↑" if rose else "↓", Ink.INFO) for step, rose in landmarks.rates if step <= view.seen]
+    last = min(x.last, view.seen)
+    epochs = landmarks.epochs[bisect_left(landmarks.epochs, x.first) : bisect_right(landmarks.epochs, last)]
+    rates = landmarks.rates[bisect_left(landmarks.rates, (x.first,)) : bisect_right(landmarks.rates, (last, True))]
+    found = [Mark(step, "┴", Ink.DIM) for step in epochs] if len(epochs) <= _MOST else []
+    if len(rates) <= _MOST:
+        found += [Mark(step, "↑" if rose else "↓", Ink.INFO) for step, rose in rates]
     if segment.first_step > 0:
         found.append(Mark(segment.first_step + 1, "┃", Ink.TITLE))
     return found + [
