@@ -10,45 +10,50 @@ import pytest
 from .harness import run
 
 SCRIPT = """
-    import hashlib, io, json, sys
+    import hashlib, json, sys
     assert "torch" not in sys.modules and "numpy" not in sys.modules
     import torch, torch.nn as nn, torch.nn.functional as F
     from torch.utils.data import DataLoader, TensorDataset
-    torch.manual_seed(3)
-    {model}
-    loader = DataLoader(TensorDataset(x, y), batch_size=16, shuffle=True)
-    losses = []
-    for epoch in range(5):
-        model.train()
-        for a, b in loader:
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(a).flatten(0, -2), b.flatten())
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            losses.append(loss.item())
-        model.eval()
-        with torch.no_grad():
-            losses.append(F.cross_entropy(model(x).flatten(0, -2), y.flatten()).item())
-    digest = hashlib.sha256()
-    for value in model.state_dict().values():
-        digest.update(value.numpy().tobytes())
-    draws = [torch.rand(()).item(), __import__("random").random(), float(__import__("numpy").random.rand())][:1]
-    print(json.dumps([losses, digest.hexdigest(), draws, sys.argv[1:], __name__]))
+
+    def train(model, optimizer, x, y):
+        loader = DataLoader(TensorDataset(x, y), batch_size=16, shuffle=True)
+        losses = []
+        for epoch in range(5):
+            model.train()
+            for a, b in loader:
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(a).flatten(0, -2), b.flatten())
+                loss.backward()
+                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                losses.append(loss.item())
+            model.eval()
+            with torch.no_grad():
+                losses.append(F.cross_entropy(model(x).flatten(0, -2), y.flatten()).item())
+        digest = hashlib.sha256()
+        for value in model.state_dict().values():
+            digest.update(value.numpy().tobytes())
+        return losses, digest.hexdigest()
+
+    MODELS
+    out = []
+    for make in (mlp, cnn, transformer):
+        torch.manual_seed(3)
+        out.append(train(*make()))
+    draws = [torch.rand(()).item(), sys.argv[1:], __name__]
+    print(json.dumps([out, draws]))
 """
-MODELS = {
-    "mlp": """
-    model = nn.Sequential(nn.Linear(20, 32), nn.ReLU(inplace=True), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 5))
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    x, y = torch.randn(96, 20), torch.randint(0, 5, (96,))
-    """,
-    "cnn": """
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.3), nn.Conv2d(8, 8, 3),
-                          nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    x, y = torch.randn(96, 3, 12, 12), torch.randint(0, 5, (96,))
-    """,
-    "transformer": """
+MODELS = """
+    def mlp():
+        model = nn.Sequential(nn.Linear(20, 32), nn.ReLU(inplace=True), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 5))
+        return model, torch.optim.Adam(model.parameters(), lr=3e-3), torch.randn(96, 20), torch.randint(0, 5, (96,))
+
+    def cnn():
+        model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.3), nn.Conv2d(8, 8, 3),
+                              nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+        return model, optimizer, torch.randn(96, 3, 12, 12), torch.randint(0, 5, (96,))
+
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
@@ -59,26 +64,27 @@ MODELS = {
         def forward(self, tokens):
             mask = nn.Transformer.generate_square_subsequent_mask(tokens.shape[1])
             return self.head(self.encoder(self.embed(tokens), mask=mask, is_causal=True))
-    model = Net()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    tokens = torch.randint(0, 30, (96, 9))
-    x, y = tokens[:, :-1], tokens[:, 1:]
-    """,
-}
+
+    def transformer():
+        model, tokens = Net(), torch.randint(0, 30, (96, 9))
+        return model, torch.optim.AdamW(model.parameters(), lr=1e-3), tokens[:, :-1], tokens[:, 1:]
+"""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MODELS)
-def test_bit_identical(name):
-    script = textwrap.dedent(SCRIPT).replace("{model}", textwrap.dedent(MODELS[name]))
+def test_bit_identical():
+    """A perceptron, a convolutional network with batch norm and dropout, a transformer, one after another."""
+    script = textwrap.dedent(SCRIPT).replace("MODELS", textwrap.dedent(MODELS))
     bare = run(script, watched=False, args=("--lr", "3"))
     watched = run(script, args=("--lr", "3"))
     assert bare.returncode == watched.returncode == 0, watched.stderr
     assert watched.printed() == bare.printed()
     assert watched.stdout == bare.stdout
     assert watched.stderr == bare.stderr
-    assert len(watched.steps("loss.train")) == 30
-    assert len(watched.steps("act.std")) > 18  # it was looked at closely all the while
+    assert len(watched.segments) == 3
+    for segment in range(3):
+        assert len(watched.steps("loss.train", segment)) == 30
+        assert len(watched.steps("act.std", segment)) > 18  # it was looked at closely all the while
     assert not [event for event in watched.events if event["name"] == "probe.failed"]
 
 
