@@ -76,7 +76,8 @@ def test_json_lines_are_strict_json(session, tmp_path):
     ]
 
 
-def test_every_number_of_a_real_recording_comes_back_as_it_was(tmp_path):
+def test_every_number_of_a_real_recording_comes_back_as_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr("nnwatch.export._ROWS", 100)  # several pieces, the last not full
     folder = export(DEMO, "csv", tmp_path / "out")
     track = history(DEMO).main
     with (folder / "step.csv").open(newline="") as file:
