@@ -43,20 +43,18 @@ class Sampler:
         """Wall time of a step that is not sampled, 0 until known."""
         self.next = 1
         """The step that will be sampled next."""
+        self.due = 1
+        """The step after which ``ended`` is to be called next."""
         self._mark: float | None = None
         self._sampled: deque[float] = deque(maxlen=KEPT)
         self._idle: deque[float] = deque(maxlen=KEPT)
         self._wall: deque[float] = deque(maxlen=KEPT)
 
-    @property
-    def timing(self) -> bool:
-        """Is the step that is being made measured?"""
-        return self._mark is not None
-
     def ended(self, step: int, sampled: bool, wall: float, disturbed: bool) -> bool:
         """Step ``step`` is over; is the next one to be sampled? ``disturbed`` steps (validation ran) are not timed.
 
-        Need not be called for a step that was not sampled, is not followed by a sampled one and is not ``timing``.
+        A sampled step is compared with the one before it: the one after finds the caches cold, and takes a third
+        longer where a step is short.
         """
         if sampled:
             if step >= DENSE:
@@ -68,9 +66,9 @@ class Sampler:
             if not sampled:
                 self._wall.append(wall)
                 self.seconds = median(self._wall)
-        following = step + 1 >= self.next
-        self._mark = now if sampled or following else None
-        return following
+        self._mark = now if step + 2 >= self.next or not self._idle else None
+        self.due = step + 1 if self._mark is not None else self.next - 2
+        return step + 1 >= self.next
 
     def _choose(self) -> None:
         if len(self._idle) < ENOUGH or len(self._sampled) < ENOUGH:

@@ -380,9 +380,7 @@ class Watch:
         self.lane.leave()
         sampled, self._sample = self._sample is not None, None
         sampler = self.sampler
-        if (sampled or step + 1 >= sampler.next or sampler.timing) and sampler.ended(
-            step, sampled, seconds, self._disturbed
-        ):
+        if step >= sampler.due and sampler.ended(step, sampled, seconds, self._disturbed):
             self._sample = Sample(self._fetch, self._emit)
             self._sample.model = self._model
         self._disturbed = False
@@ -394,7 +392,7 @@ class Watch:
         if step in NEWS:
             self._tell()
         if self._sample is None and self._ordinary():
-            until = step + 1 if sampler.timing else min(n for n in (*NEWS, sampler.next - 1) if n > step)
+            until = min(n for n in (*NEWS, sampler.due) if n > step)
             looks = layers if state == "call" else None
             self.lane.open(self._emit, self._steps.schema, self._optimizers[0], until, looks)
 

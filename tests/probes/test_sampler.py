@@ -18,7 +18,7 @@ def sampled_steps(budget: float, plain: float, close: float, steps: int, monkeyp
         now[0] += close if closely else plain
         if closely:
             found.append(step)
-        if closely or step + 1 >= made.next or made.timing:
+        if step >= made.due:
             closely = made.ended(step, closely, plain, disturbed=False)
     return found, made
 
