@@ -2,8 +2,9 @@
 
 Between the operations of a model the caches are full of the model's data, so every line of Python and every object
 touched costs several times what it does in a tight loop: the long way (``watch.py``) takes 8 us with warm caches and
-60 us in a training step of 600 us. Most steps are alike, and for these the hooks do no more than is needed to make the
-record: one loss call, whose value is what ``backward`` is called on, then one step of the one optimizer.
+62 us in a training step of 560 us, this one 4 and 46. Most steps are alike, and for these the hooks do no more than is
+needed to make the record: one loss call, whose value is what ``backward`` is called on, then one step of the one
+optimizer.
 
 ``stage`` says which of these is due. Whatever else happens first calls ``leave``, which tells the watch what the step
 has seen so far, and the step goes on the long way. That way alone knows what anything unusual means.

@@ -21,14 +21,17 @@ LONGEST = 200
 LEAST = 0.25
 """Share of the budget that sampling may have even where the hooks alone take more: a step of a few hundred
 microseconds is then watched over budget, and the cost says so."""
-IDLE = 6e-5
+LONG = 1e-3
+"""Seconds of a step from which on every step's model call is noted and a gradient looked at, for an autopsy."""
+IDLE = 5e-5
 """CPU seconds taken for what the hooks cost on a step that is not sampled. `python -m tests.bench.bench_probes` prints
-4 us with warm caches, and 40 (MLP, 0.6 ms) to 70 us (CNN, 4 ms) between the operations of a model on a busy two-core
-virtual machine."""
+4 us with warm caches and 45 to 50 between the operations of a model (MLP, 0.6 ms) on a busy two-core machine."""
+LOOK = 5e-5
+"""What a step of ``LONG`` costs besides; the same bench (CNN, 4 ms)."""
 
 
 class Sampler:
-    """Decides from medians of real steps: interval N = ceil((sampled - idle) / (budget * step - IDLE)).
+    """Decides from medians of real steps: interval N = ceil((sampled - idle) / (budget * step - hooks)).
 
     The difference of whole steps is what counts: timing our own code alone misses the slower module calls and
     the cold caches it leaves behind. ``budget`` is a share of the step's wall time.
@@ -76,6 +79,7 @@ class Sampler:
             return
         extra = max(median(self._sampled) - median(self._idle), 0.0)
         step = max(self.seconds, 1e-9)
-        allowed = max(self.budget * step - IDLE, LEAST * self.budget * step)
+        hooks = IDLE + LOOK * (step >= LONG)
+        allowed = max(self.budget * step - hooks, LEAST * self.budget * step)
         self.every = min(max(math.ceil(extra / allowed), SHORTEST), LONGEST)
-        self.cost = (IDLE + extra / self.every) / step
+        self.cost = (hooks + extra / self.every) / step

@@ -31,7 +31,7 @@ from .loss import Term, Value, consumed, scalar
 from .model import Model
 from .probe import Probes
 from .sample import Sample
-from .sampler import Sampler
+from .sampler import LONG, Sampler
 from .script import Script
 from .steps import NAN, Steps
 from .validation import Validation
@@ -40,8 +40,6 @@ PENDING = 4
 """Loss calls kept while it is open whether training consumes them."""
 EARLY = 256
 """Validation batches kept from before the first backward pass."""
-LONG = 1e-3
-"""Seconds of a step from which on every step's model call is noted and a gradient looked at (3 us), for an autopsy."""
 CANARY = 4096
 """Elements, at most, of the gradient that is looked at on every step."""
 TRACEBACK = 8000

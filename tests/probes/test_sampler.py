@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nnwatch.probes import sampler
-from nnwatch.probes.sampler import DENSE, IDLE, LONGEST, Sampler
+from nnwatch.probes.sampler import DENSE, IDLE, LONGEST, LOOK, Sampler
 
 
 def sampled_steps(budget: float, plain: float, close: float, steps: int, monkeypatch) -> tuple[list[int], Sampler]:
@@ -31,11 +31,11 @@ def test_the_first_steps_are_all_sampled(monkeypatch):
 
 def test_the_interval_keeps_the_budget(monkeypatch):
     found, made = sampled_steps(0.01, 0.02, 0.021, 2000, monkeypatch)
-    wanted = -(-0.001 // (0.01 * 0.02 - IDLE))
+    wanted = -(-0.001 // (0.01 * 0.02 - IDLE - LOOK))
     assert made.every == pytest.approx(wanted, abs=1)
     assert found[-1] - found[-2] == made.every
     assert made.cost is not None
-    assert made.cost == pytest.approx((IDLE + 0.001 / made.every) / 0.02)
+    assert made.cost == pytest.approx((IDLE + LOOK + 0.001 / made.every) / 0.02)
     assert made.cost <= 0.0101
 
 
