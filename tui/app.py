@@ -33,6 +33,7 @@ from .screens.layers import LayersScreen
 from .screens.leave import Choice, Leave
 from .screens.overview import Overview
 from .screens.page import Page, metric_page
+from .screens.palette import Palette
 from .screens.room import NEEDED, Room
 from .screens.runs import RunRow, RunsScreen
 from .screens.system import SystemScreen
@@ -203,6 +204,10 @@ class NnwatchApp(App[str]):
 
     def on_notice(self, message: Notice) -> None:
         self.notify(message.text, timeout=4)
+
+    def action_command_palette(self) -> None:
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
 
     def action_room(self, name: str) -> None:
         """Show a screen."""

@@ -641,3 +641,17 @@ def test_a_poor_terminal_gets_ascii(monkeypatch, term, encoding, expected):
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
     assert NnwatchApp(None).symbols == expected
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 20), (12, 2), (100, 3)])
+@pytest.mark.parametrize("first", ["small", "open"])
+async def test_the_command_palette_survives_a_screen_too_small_for_it(size, first):
+    async with opened("healthy") as (app, pilot):
+        if first == "open":
+            await pilot.press("colon")
+        await pilot.resize_terminal(*size)
+        await pilot.press("colon", "pagedown", "pagedown")
+        await pilot.resize_terminal(80, 24)
+        await settle(app, pilot)
+        assert app._exception is None
+        assert "loss" in text(app)
