@@ -19,7 +19,7 @@ def main() -> int:
         command = ["run", "--name", name, DIGITS, *arguments]
         print(f"\n{story}\n  nnwatch {' '.join(command)}\n", flush=True)
         status = subprocess.call([sys.executable, "-m", "nnwatch", *command])
-        if status:
+        if 0 < status < 128:  # from 128 on it was stopped from the screen: on to the next
             return status
     print("\nBoth were recorded. See them again:  .venv/bin/nnwatch ls   .venv/bin/nnwatch replay digits-lr-0.3")
     return 0
