@@ -265,7 +265,7 @@ def _row(card: Card) -> dict[str, object]:
 
 
 def explain(options: argparse.Namespace) -> int:
-    from nnwatch.advisor.page import page
+    from nnwatch.advisor.page import metric_page, page
     from nnwatch.advisor.rule import all_rules
 
     from .metric import METRICS
@@ -274,11 +274,8 @@ def explain(options: argparse.Namespace) -> int:
         for rule in all_rules():
             print(f"{rule.id:20}  {rule.title}")
         return 0
-    if metric := METRICS.get(options.id):
-        print(f"{metric.name}: {metric.title}{f' ({metric.unit})' if metric.unit else ''}\n\n{metric.meaning}")
-        readers = [rule.id for rule in all_rules() if metric.name in rule.reads]
-        if readers:
-            print(f"\nRead by: {', '.join(readers)}")
+    if options.id in METRICS:
+        print(metric_page(options.id))
         return 0
     try:
         print(page(options.id))

@@ -13,6 +13,7 @@ from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
+from nnwatch.advisor.page import metric_page
 from nnwatch.advisor.verdict import Verdict, verdict
 from nnwatch.history import History, Track
 
@@ -32,7 +33,7 @@ from .screens.help import Help
 from .screens.layers import LayersScreen
 from .screens.leave import Choice, Leave
 from .screens.overview import Overview
-from .screens.page import Page, metric_page
+from .screens.page import Page
 from .screens.palette import Palette
 from .screens.room import NEEDED, Room
 from .screens.runs import RunRow, RunsScreen
