@@ -37,6 +37,7 @@ class Context:
         step: int,
         end: End | None = None,
         opened: frozenset[str] = frozenset(),
+        targets: Mapping[str, float] | None = None,
     ) -> None:
         self.history = history
         self.track = track
@@ -44,6 +45,8 @@ class Context:
         self.end = end
         self.opened = opened
         """Rules with an open finding after the boundary before this one."""
+        self.targets = targets or {}
+        """The user's goals: a value for each of some metrics."""
         self.open = False
         """The rule that judges now has one: its thresholds are then easier to meet, so that it does not flicker."""
 

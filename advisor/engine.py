@@ -8,7 +8,7 @@ often a monitor was restarted in between, the same findings come out.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -61,11 +61,11 @@ class _Opinion:
 class _Judge:
     """One track: the boundaries that are done and the opinions that stand."""
 
-    def __init__(self, track: Track, silent_until: int) -> None:
+    def __init__(self, track: Track, silent_until: int, rules: Sequence[Rule], targets: Mapping[str, float]) -> None:
         self.track = track
         self.silent_until = silent_until
+        self.targets = targets
         self.done = self.regular = 0
-        rules = all_rules()
         self.opinions = [_Opinion(rule, 1 + track.segment.segment * len(rules) + i) for i, rule in enumerate(rules)]
         self.phase = 0
         self.nonfinite: int | None = None
@@ -111,7 +111,7 @@ class _Judge:
 
     def _at(self, history: History, step: int, end: End | None) -> Iterator[Frame]:
         opened = frozenset(o.rule.id for o in self.opinions if o.level > QUIET)
-        at = Context(history, self.track, step, end, opened)
+        at = Context(history, self.track, step, end, opened, self.targets)
         if at.phase_start != self.phase:
             self.phase = at.phase_start
             for opinion in self.opinions:
@@ -216,10 +216,13 @@ class Advisor:
     """Judges one session. Give it the history after each flush; apply and store the frames it returns.
 
     Rank 0 speaks for all ranks: the replicas of data-parallel training are equal. A new Advisor on a history
-    that was judged before judges again in silence and goes on where the other stopped.
+    that was judged before judges again in silence and goes on where the other stopped. ``rules`` are those that
+    ship unless others are given; ``targets`` are the user's goals, a value per metric.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Sequence[Rule] | None = None, targets: Mapping[str, float] | None = None) -> None:
+        self._rules = all_rules() if rules is None else rules
+        self._targets = targets or {}
         self._judges: dict[int, _Judge] = {}
 
     def judge(self, history: History) -> list[Frame]:
@@ -231,7 +234,7 @@ class Advisor:
         for track in tracks:
             segment = track.segment.segment
             if segment not in self._judges:
-                self._judges[segment] = _Judge(track, _judged_until(history, segment))
+                self._judges[segment] = _Judge(track, _judged_until(history, segment), self._rules, self._targets)
             frames.extend(self._judges[segment].judge(history))
         return frames
 
