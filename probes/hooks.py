@@ -101,7 +101,7 @@ def _backward(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             try:
                 if lane.stage != BACKWARD or not lane.backward(tensors):
-                    watch.before_backward(tensors)
+                    watch.backward.begins(tensors)
             except Exception as error:
                 watch.probes.failed("backward", error)
             original(tensors, *args, **kwargs)
@@ -111,7 +111,7 @@ def _backward(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
             if lane.stage == INSIDE:
                 lane.stage = STEP
             else:
-                watch.after_backward()
+                watch.backward.ended()
         except Exception as error:
             watch.probes.failed("backward", error)
         return None

@@ -235,18 +235,18 @@ FAULTY = """
     print(json.dumps(out))
 """
 PLANTS = {
-    "loss": "watch.Term",
+    "loss": "pending.Term",
     "validation": "validation.confidence.select",
     "confidence": "sample.confidence.select",
     "gradients": "sample.gradients.norms",
     "weights": "sample.Snapshot",
-    "inputs": "watch.inputs.moments",
+    "inputs": "backward.inputs.moments",
     "activations": "activations.strided",
     "loader": "watch.Watch.pass_begins",
-    "clip": "watch.Watch._look_at_canary",
+    "clip": "watch.Watch.before_clip",
     "facts": "script.facts.process",
     "sample": "sample.Sample.write",
-    "backward": "watch.inputs.rows",
+    "backward": "backward.inputs.rows",
     "step": "emit.Emitter.numbers",
 }
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from nnwatch.probes import lane, sampler, watch
+from nnwatch.probes import closing, lane, sampler
 from nnwatch.probes.hooks import Patches
 from nnwatch.probes.lane import Lane
 from nnwatch.probes.watch import Watch
@@ -277,7 +277,7 @@ def few_samples(monkeypatch):
 @pytest.mark.parametrize("looks", [False, True])
 @pytest.mark.parametrize("loop", [*LOOPS, over_a_loader])
 def test_both_ways_record_the_same(loop, looks, tmp_path, monkeypatch):
-    monkeypatch.setattr(watch, "LONG", 0.0 if looks else 1e9)
+    monkeypatch.setattr(closing, "LONG", 0.0 if looks else 1e9)
     short = trained(tmp_path / "short", loop)
     monkeypatch.setattr(Lane, "open", lambda *_: None)
     long = trained(tmp_path / "long", loop)
@@ -312,7 +312,7 @@ def test_an_error_in_the_lane_goes_no_further(broken, tmp_path, monkeypatch):
 
 
 def test_the_lane_keeps_no_graph_and_no_batch(tmp_path, monkeypatch):
-    monkeypatch.setattr(watch, "LONG", 1e9)
+    monkeypatch.setattr(closing, "LONG", 1e9)
     watching = Watch({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
     patches = Patches(watching)
     try:

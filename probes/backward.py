@@ -1,0 +1,98 @@
+"""Backward passes: what each was for, and what the batch looked like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from . import inputs
+from .clock import UNSTEPPED
+from .closing import Closing
+from .loss import Term, scalar
+from .nonfinite import NonFinite
+from .pending import Pending
+from .sample import Sample
+from .segments import Segments
+from .training import Training
+
+
+class Backward:
+    def __init__(
+        self, training: Training, pending: Pending, nonfinite: NonFinite, segments: Segments, closing: Closing
+    ) -> None:
+        self._training = training
+        self._pending = pending
+        self._nonfinite = nonfinite
+        self._segments = segments
+        self._closing = closing
+
+    def begins(self, tensors: Any) -> None:
+        """torch.autograd.backward is called on ``tensors``."""
+        training, lane = self._training, self._training.lane
+        if training.deaf or self._nonfinite.alarm.busy:
+            return
+        lane.leave()
+        if not training.awake:
+            self._segments.wake()
+        clock = training.clock
+        if clock.waiting and clock.backward_begins():
+            self._closing.close()
+        root = tensors if isinstance(tensors, torch.Tensor) else tensors[0]
+        node, pending = root.grad_fn, self._pending.terms
+        if len(pending) == 1 and node is not None and pending[0].sequence == node._sequence_nr():
+            term: Term | None = pending[0]
+            value = at_root = pending[0].value
+            pending.clear()
+            if value is None:
+                value = at_root = scalar(root)
+        else:
+            term, value = self._pending.consumed(node)
+            at_root = scalar(root)
+            if value is None:
+                value = training.unscaled if training.unscaled is not None else at_root
+            training.unscaled = None
+        if training.micro and clock.stepping:  # a closure evaluated again (LBFGS): its first loss counts
+            return
+        if value is not None and at_root is not None:
+            training.loss = value if not training.micro else training.loss + value
+            training.root = at_root if not training.micro else training.root + at_root
+            training.micro += 1
+        if training.sample is not None or training.layers.state == "call":  # else the graph dies as early as it would
+            training.term, training.node = term, node
+        self._count(term)
+        if type(value) is float and value - value != 0.0 and self._nonfinite.alarm.armed:
+            self._nonfinite.loss(term, node, value)
+        if training.sample is not None:
+            self._look(training.sample, term)
+
+    def _count(self, term: Term | None) -> None:
+        """The batch and its samples, once however many passes it takes."""
+        lane = self._training.lane
+        lane.target = term.target if term is not None else None
+        lane.backwards += 1
+        if lane.fresh:
+            lane.fresh = False
+            lane.batches += 1
+            lane.trained_on = lane.loader
+            lane.rows += inputs.rows(lane.batch)
+        elif lane.loader is None and term is not None:
+            lane.rows += inputs.rows(term.target)
+
+    def _look(self, sample: Sample, term: Term | None) -> None:
+        """At what went in and what came out, on a sampled step."""
+        training = self._training
+        probes, script, call = training.probes, training.script, training.layers.call
+        if term is not None:
+            probes.run("confidence", lambda: sample.outputs(term))
+            if script.loss is None:
+                probes.run("facts", lambda: script.loss_called(term))
+        if call is not None:
+            probes.run("inputs", lambda: inputs.moments("input", call[1:], training.fetch, sample.put))
+
+    def ended(self) -> None:
+        training = self._training
+        clock = training.clock
+        clock.backwards += 1
+        if (clock.by_backward or (clock.backwards >= UNSTEPPED and clock.never_stepped())) and not training.deaf:
+            self._closing.close()

@@ -1,0 +1,93 @@
+"""The end of a step: its record goes out, and how closely the next one is looked at is decided."""
+
+from __future__ import annotations
+
+from time import perf_counter, time
+
+from .nonfinite import NonFinite
+from .pending import Pending
+from .sample import Sample
+from .sampler import LONG
+from .steps import NAN
+from .training import Training
+
+NEWS = (1, 2, 10, 100)
+"""Steps after which the facts are looked over; they are also after the first validation batch."""
+
+
+class Closing:
+    def __init__(self, training: Training, pending: Pending, nonfinite: NonFinite) -> None:
+        self._training = training
+        self._pending = pending
+        self._nonfinite = nonfinite
+
+    def close(self) -> None:
+        """Publish the step."""
+        training = self._training
+        lane = training.lane
+        lane.step = step = lane.step + 1
+        ended, when = perf_counter(), time()
+        seconds, lane.ended = ended - lane.ended, ended
+        loss, root, micro = training.loss, training.root, training.micro
+        if micro != 1:
+            loss, root = (loss / micro, root / micro) if micro else (NAN, NAN)
+        waited = (lane.loader, lane.wait) if lane.loader is not None else None
+        optimizers, skipped, late = training.optimizers, training.skipped, self._nonfinite.late_loss
+        training.steps.publish(step, when, (loss, root), optimizers, lane.rows, seconds, waited, skipped, late)
+        if skipped is not None:
+            training.skipped = 0
+        alarm = self._nonfinite.alarm
+        if not alarm.armed and type(loss) is float:
+            alarm.passed(loss)
+        if training.fetch.waiting:
+            training.probes.run("fetch", training.fetch.poll)
+        sample = training.sample
+        if sample is not None:
+            training.probes.run("sample", lambda: self._finish(sample, step, when))
+        training.micro = lane.rows = 0
+        lane.wait = 0.0
+        self.due(step, seconds)
+
+    def _finish(self, sample: Sample, step: int, when: float) -> None:
+        training = self._training
+        training.layers.activations.put(sample, training.emit.labels)
+        sample.put("watch.every", training.sampler.every)
+        if training.sampler.cost is not None:
+            sample.put("watch.cost", training.sampler.cost)
+        sample.write(step, when)
+
+    def due(self, step: int, seconds: float) -> None:
+        """Decide how closely the step after ``step`` is looked at, and whether it may take the lane."""
+        training = self._training
+        training.lane.leave()
+        sampled, training.sample = training.sample is not None, None
+        sampler = training.sampler
+        if step >= sampler.due and sampler.ended(step, sampled, seconds, training.disturbed):
+            training.sample = Sample(training.fetch, training.emit)
+            training.sample.model = training.model
+        training.disturbed = False
+        layers = training.layers
+        layers.call = training.term = training.node = None
+        state = "all" if training.sample is not None else "call" if sampler.seconds >= LONG else "none"
+        if state != layers.state and not training.script.compiled:
+            layers.place(state)
+        if step in NEWS:
+            training.tell()
+        if training.sample is None and self._ordinary():
+            until = min(n for n in (*NEWS, sampler.due) if n > step)
+            looks = layers if state == "call" else None
+            training.lane.open(training.emit, training.steps.schema, training.optimizers[0], until, looks)
+
+    def _ordinary(self) -> bool:
+        """Is training such that the lane's way to see it is right?"""
+        training = self._training
+        optimizer = training.last() if training.last is not None else None
+        return (
+            len(training.optimizers) == 1
+            and training.optimizers[0]() is optimizer is not None
+            and training.clock.alone(id(optimizer))
+            and type(training.loss) is float
+            and training.skipped is None
+            and self._nonfinite.alarm.armed
+            and not (self._pending.terms or training.fetch.waiting)
+        )

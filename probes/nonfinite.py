@@ -1,0 +1,77 @@
+"""Looks out for numbers that are not finite, and keeps at hand what an autopsy needs."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from .alarm import Alarm
+from .autopsy import Case
+from .loss import Term
+from .model import Model
+from .training import Training
+
+CANARY = 4096
+"""Elements, at most, of the gradient that is looked at on every step."""
+
+
+class NonFinite:
+    def __init__(self, training: Training) -> None:
+        self._training = training
+
+    def begin(self) -> None:
+        """Nothing of an earlier segment."""
+        training = self._training
+        self._canary: weakref.ref[torch.Tensor] | None = None
+        self.alarm = Alarm(
+            lambda step, data: training.emit.event("nonfinite", step, data),
+            lambda error: training.probes.failed("autopsy", error),
+        )
+
+    def adopt(self, model: Model) -> None:
+        """Choose the gradient that stands for all: a NaN in a backward pass reaches the first layer."""
+        small = [parameter for parameter in model.parameters() if parameter.numel() <= CANARY]
+        self._canary = weakref.ref(small[0]) if small else None
+
+    def loss(self, term: Term | None, node: Any, number: float) -> None:
+        """The loss is not finite, and the weights that made it are still there."""
+        training = self._training
+        training.term, training.node = term, node
+        self.alarm.loss(self._case, training.lane.step + 1, number)
+
+    def late_loss(self) -> Callable[[float], None]:
+        """The loss of the step that is being closed is still on a device: what to do when it has come."""
+        case, step = self._case(), self._training.lane.step
+
+        def arrived(loss: float) -> None:
+            if loss - loss != 0.0:
+                self.alarm.loss(lambda: case, step, loss, late=True)
+
+        return arrived
+
+    def look(self) -> None:
+        """Look at the sum of one small gradient. On the CPU only: no waiting."""
+        parameter = self._canary() if self._canary is not None else None
+        gradient = parameter.grad if parameter is not None else None
+        if gradient is not None and gradient.is_cpu and not gradient.is_sparse:
+            total = gradient.sum().item()
+            if total - total != 0.0:
+                self.gradients()
+
+    def gradients(self) -> None:
+        """A gradient is not finite."""
+        training = self._training
+        training.lane.leave()
+        if not training.script.amp:  # a scaler looks for its scale by overflowing
+            loss = training.loss
+            self.alarm.gradients(self._case, training.lane.step + 1, loss if type(loss) is float else None)
+
+    def _case(self) -> Case:
+        """What is at hand now. It holds the batch and the graph: not to be kept."""
+        training = self._training
+        model = training.model or Model(list(training.modules.values()), training.script.optimizers())
+        named = list(zip(model.names, model.parameters(), strict=False))
+        return Case(named, training.layers.call, training.lane.batch, training.term, training.node)

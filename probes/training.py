@@ -1,0 +1,89 @@
+"""What is known of this process's training, shared by the parts of the watch."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import torch
+
+from .clock import Clock
+from .emit import Emitter
+from .fetch import Fetch
+from .lane import Lane
+from .layers import Layers
+from .loss import Term, Value
+from .model import Model
+from .probe import Probes
+from .sample import Sample
+from .sampler import Sampler
+from .script import Script
+from .steps import NAN, Steps
+
+
+class Training:
+    """State and no behaviour of its own. ``settings`` as in the boot folder's settings.json; ``lane`` holds what the
+    short way needs of the step that is being made, the last block of ``begin`` the rest of it."""
+
+    lane: Lane
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings = settings
+        self.probes = Probes(self._switched_off)
+        self.modules: weakref.WeakValueDictionary[int, torch.nn.Module] = weakref.WeakValueDictionary()
+        """All that were made and are alive."""
+        self.script = Script()
+
+    def reset(self) -> None:
+        """Asleep, with nothing of an earlier process or ring."""
+        self.emit = Emitter(self._settings["rings"], self._settings["ring_bytes"])
+        self.fetch = Fetch()
+        self.layers = Layers(self.fetch, lambda error: self.probes.failed("activations", error))
+        self.awake = False
+        self.deaf = False
+        """No ring is to be had: nothing is measured in vain."""
+        self.lane.reset()
+        self.begin()
+
+    def begin(self) -> None:
+        """Nothing of an earlier segment."""
+        self.lane.begin()
+        self.clock = Clock()
+        self.sampler = Sampler(float(self._settings["budget"]))
+        self.steps = Steps(self.emit, self.fetch)
+        self.model: Model | None = None
+        self.optimizers: list[weakref.ref[torch.optim.Optimizer]] = []
+        self.last: weakref.ref[torch.optim.Optimizer] | None = None
+        """The optimizer that stepped last."""
+
+        self.sample: Sample | None = Sample(self.fetch, self.emit)
+        """Of a step that is looked at closely."""
+        self.term: Term | None = None
+        """The loss call that the last backward pass was for, as long as it may be needed."""
+        self.node: Any = None
+        """Of the graph, where that pass began."""
+        self.micro = 0
+        """Backward passes."""
+        self.loss: Value = NAN
+        self.root: Value = NAN
+        """Sums over these passes."""
+        self.unscaled: Value | None = None
+        """The number that a gradient scaler scaled, before it did."""
+        self.skipped: int | None = None
+        """Steps skipped by a gradient scaler since the last record, None where there is no scaler."""
+        self.disturbed = False
+        """A validation batch ran meanwhile."""
+
+    def tell(self) -> None:
+        """Say what is news about the script."""
+        self.probes.run("facts", self._news)
+
+    def _news(self) -> None:
+        optimizers = [optimizer for ref in self.optimizers if (optimizer := ref()) is not None]
+        lane = self.lane
+        news = self.script.news(self.model, optimizers, lane.trained_on, lane.step, lane.backwards, lane.batches)
+        if news:
+            self.emit.event("facts", lane.step, news)
+
+    def _switched_off(self, probe: str, error: str) -> None:
+        self.emit.event("probe.failed", self.lane.step, {"probe": probe, "error": error})
