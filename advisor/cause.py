@@ -92,7 +92,8 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
 
 def _rank(item: tuple[str, tuple[Found, Severity, int]]) -> tuple[int, int]:
     rule, (_, severity, _) = item
-    return -SEVERITIES.index(severity), PRIORITY.index(rule)
+    own = len(PRIORITY)  # a rule of the user's comes after ours
+    return -SEVERITIES.index(severity), PRIORITY.index(rule) if rule in PRIORITY else own
 
 
 def fold(open_now: Mapping[str, tuple[Found, Severity, int]], at: Context) -> tuple[str | None, dict[str, str]]:

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from nnwatch.metric import describe
+import difflib
+from collections.abc import Sequence
 
-from .rule import all_rules
+from nnwatch.metric import METRICS, describe
+
+from .rule import Rule, all_rules
 
 SECTIONS = ("Why it matters", "How it is decided", "When it is a false alarm", "What to do")
 _WHERE = {"low": "lower is better", "high": "higher is better", None: "neither high nor low is good by itself"}
 
 
-def page(rule_id: str) -> str:
-    """Title, docstring, thresholds and source of a rule. Raises KeyError with a line for the user for an unknown id."""
-    rules = {rule.id: rule for rule in all_rules()}
-    if rule_id not in rules:
-        raise KeyError(f"no rule is called {rule_id!r}; there are {', '.join(rules)}")
-    rule = rules[rule_id]
+def listing(rules: Sequence[Rule]) -> str:
+    """Every rule and every metric, a line each."""
+    width = max(len(name) for name in (*METRICS, *(rule.id for rule in rules)))
+    lines = ["Rules", *(f"  {rule.id:{width}}  {rule.title}" for rule in rules)]
+    lines += ["", "Metrics", *(f"  {metric.name:{width}}  {metric.title}" for metric in METRICS.values())]
+    return "\n".join([*lines, "", "nnwatch explain ID tells all about one of them."])
+
+
+def page(rule_id: str, rules: Sequence[Rule] | None = None) -> str:
+    """Title, docstring, thresholds and source of one of the rules (those that ship unless others are given).
+
+    Raises KeyError with a line for the user for an unknown id.
+    """
+    known = {rule.id: rule for rule in rules or all_rules()}
+    if rule_id not in known:
+        near = difflib.get_close_matches(rule_id, [*known, *METRICS], 3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`nnwatch explain` lists them"
+        raise KeyError(f"no rule is called {rule_id!r}; {hint}")
+    rule = known[rule_id]
     lines = [f"{rule.id}: {rule.title} ({rule.kind})", "", rule.page, ""]
     if rule.thresholds:
         lines += ["Thresholds", *(f"  {name} = {value:g}" for name, value in rule.thresholds.items()), ""]
@@ -24,11 +40,11 @@ def page(rule_id: str) -> str:
     return "\n".join(lines)
 
 
-def metric_page(name: str) -> str:
-    """What a metric is and which rules read it. Raises KeyError for a name that is none."""
+def metric_page(name: str, rules: Sequence[Rule] | None = None) -> str:
+    """What a metric is and which of the rules read it. Raises KeyError for a name that is none."""
     metric = describe(name)
     per = "one number for the run" if metric.axis == "run" else f"one number for each {metric.axis}"
-    readers = [f"  {rule.id}: {rule.title}" for rule in all_rules() if name in rule.reads]
+    readers = [f"  {rule.id}: {rule.title}" for rule in rules or all_rules() if name in rule.reads]
     unit = f", in {metric.unit}" if metric.unit else ""
     return "\n".join(
         [f"{metric.name}: {metric.title}", "", metric.meaning, "", f"{per}{unit}; {_WHERE[metric.better]}", ""]

@@ -82,7 +82,7 @@ def _parser() -> Parser:
     compare_.add_argument("--json", action="store_true", help="for programs")
     add("ls", ls, "the runs, newest first").add_argument("--json", action="store_true", help="for programs")
     explain_ = add("explain", explain, "why a rule matters, how it decides, what to do")
-    explain_.add_argument("id", nargs="?", metavar="ID", help="a rule or a metric; without one, the list of rules")
+    explain_.add_argument("id", nargs="?", metavar="ID", help="a rule or a metric; without one, the list of both")
     add("metrics", metrics, "everything that is measured")
     add("demo", demo, "replay a recorded faulty run; needs no torch")
     return top
@@ -91,6 +91,7 @@ def _parser() -> Parser:
 def run(words: list[str]) -> int:
     """`nnwatch run`: headless where there is no terminal for a screen."""
     from . import job as jobs
+    from . import settings
 
     asked = command.request(words)
     options = asked.options
@@ -105,6 +106,7 @@ def run(words: list[str]) -> int:
         budget=options.budget,
         fail_on=options.fail_on,
         on=options.on,
+        settings=settings.read(Path.cwd()),
     )
     from . import launch
 
@@ -265,22 +267,23 @@ def _row(card: Card) -> dict[str, object]:
 
 
 def explain(options: argparse.Namespace) -> int:
-    from nnwatch.advisor.page import metric_page, page
-    from nnwatch.advisor.rule import all_rules
+    from nnwatch.advisor.page import listing, metric_page, page
 
+    from . import settings
     from .metric import METRICS
 
+    rules, _, complaints = settings.rules(settings.read(Path.cwd()))
+    for complaint in complaints:
+        print(f"nnwatch: {complaint}", file=sys.stderr)
     if options.id is None:
-        for rule in all_rules():
-            print(f"{rule.id:20}  {rule.title}")
-        return 0
-    if options.id in METRICS:
-        print(metric_page(options.id))
-        return 0
-    try:
-        print(page(options.id))
-    except KeyError as error:
-        raise RunError(f"{error.args[0]}; metrics have pages too, see `nnwatch metrics`") from None
+        print(listing(rules))
+    elif options.id in METRICS:
+        print(metric_page(options.id, rules))
+    else:
+        try:
+            print(page(options.id, rules))
+        except KeyError as error:
+            raise RunError(f"{error.args[0]}; metrics have pages too, see `nnwatch metrics`") from None
     return 0
 
 

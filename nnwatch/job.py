@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def prepare(
     budget: float = 0.01,
     fail_on: str | None = None,
     on: list[list[str]] | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Path:
     """Make the folder for one run of ``command`` and return it. Raises RunError."""
     prune()
@@ -77,9 +79,10 @@ def prepare(
     (job / "nnwatch").symlink_to(_PACKAGE)
     (job / "boot" / "nnwatch").symlink_to(_PACKAGE)
     shutil.copyfile(_PACKAGE / "boot" / "sitecustomize.py", job / "boot" / "sitecustomize.py")
-    settings = {"job": str(job), "rings": rings, "ring_bytes": ring_bytes, "budget": budget}
-    runs.write_json(job / "boot" / "settings.json", settings)
-    runs.write_json(job / "options.json", {"rings": rings, "fail_on": fail_on, "on": on or []})
+    boot = {"job": str(job), "rings": rings, "ring_bytes": ring_bytes, "budget": budget}
+    runs.write_json(job / "boot" / "settings.json", boot)
+    options = {"rings": rings, "fail_on": fail_on, "on": on or [], "settings": settings or {}}
+    runs.write_json(job / "options.json", options)
     card.save(job / "job.json")
     return job
 

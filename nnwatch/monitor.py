@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from . import job as jobs
-from . import notices
+from . import notices, settings
 from .alert import Alerts
 from .console import Follower
 from .frame import SEVERITIES, End, Event, Finding, Frame, Status
@@ -60,6 +60,7 @@ class Monitor:
         self._due_at: dict[str, float] = {}
         options = jobs.options(job)
         self._rings = options["rings"]
+        self._settings = options["settings"]
         self._later: list[str] = []
         self._alerts = Alerts(options["on"], card, self._notice_later)
         self._recorder = Recorder(job, card, self._hear)
@@ -109,6 +110,8 @@ class Monitor:
         system = System(self._trainer, str(self._recorder.path.parent), self._recorder.ids)
         for frame in system.introduce(time.time()):
             self._recorder.take(frame)
+        if table := self._settings.get("table"):
+            self._recorder.take(Event("facts", time.time(), data={"settings": table}))
         return system
 
     def run(self) -> None:
@@ -191,7 +194,9 @@ class Monitor:
         if self._advisor is None:
             from nnwatch.advisor.engine import Advisor
 
-            self._advisor = Advisor()
+            rules, targets, complaints = settings.rules(self._settings)
+            self._later += complaints
+            self._advisor = Advisor(rules, targets)
         return list(self._advisor.judge(self._history))
 
     def _write(self, now: float) -> bool:

@@ -61,6 +61,6 @@ def test_every_session_belongs_to_a_rule():
     assert {file.stem for file in FOLDER.glob("*.toml")} == {rule.id.replace("-", "_") for rule in all_rules()}
 
 
-def test_an_unknown_rule_is_named_with_the_ones_there_are():
-    with pytest.raises(KeyError, match=r"no rule is called 'lr-too-loud'; there are .*lr-too-high"):
+def test_an_unknown_rule_is_named_with_the_nearest_one():
+    with pytest.raises(KeyError, match=r"no rule is called 'lr-too-loud'; did you mean lr-too-"):
         page("lr-too-loud")

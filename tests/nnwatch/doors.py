@@ -15,6 +15,14 @@ from nnwatch.history import History
 from nnwatch.runs import Card
 from nnwatch.session import Reader
 
+ROOT = Path(__file__).parents[2]
+NNWATCH = (
+    sys.executable,
+    "-c",
+    f"import sys; sys.path.insert(0, {str(ROOT)!r}); from nnwatch.cli import main; sys.exit(main())",
+)
+"""The command of this very tree, whichever is installed, with the environment as a user has it."""
+
 TRAINER = '''
 """Writes STEPS records into a ring as the probes would, one each PAUSE seconds, then ends as END says."""
 import json, os, signal, struct, sys, time
@@ -71,7 +79,7 @@ class Home:
         """``nnwatch WORDS``, started."""
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         env = self.env | options.pop("env", {})
-        command = [sys.executable, "-m", "nnwatch", *map(str, words)]
+        command = [*NNWATCH, *map(str, words)]
         return subprocess.Popen(command, cwd=self.folder, env=env, **(pipes | options))
 
     def nnwatch(self, *words: str, timeout: float = 60, **options) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ from nnwatch.cli import main
 from nnwatch.frame import MARK
 from nnwatch.session import PRELUDE
 
-from .doors import fill, history, until
+from .doors import NNWATCH, fill, history, until
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_arguments_streams_and_main_are_the_script_s_own(home):
     )
     options = ["show.py", "--name", "mine", "-m", "--", "-h"]
     home.script("kept", "kept open")
-    shell = ["sh", "-c", 'exec 7<kept; exec "$@"', "sh", sys.executable, "-m", "nnwatch", "run", "--name", "ours"]
+    shell = ["sh", "-c", 'exec 7<kept; exec "$@"', "sh", *NNWATCH, "run", "--name", "ours"]
     done = subprocess.run(
         [*shell, *options], input="typed", capture_output=True, text=True, cwd=home.folder, env=home.env
     )
@@ -101,9 +101,6 @@ def test_an_ignored_signal_stays_ignored(home):
     home.script("hup.py", "import os, signal; print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)")
     done = home.nnwatch("run", "hup.py", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     assert done.stdout == "True\n"
-
-
-NNWATCH = (sys.executable, "-m", "nnwatch")
 
 
 def in_a_terminal(home, *words):

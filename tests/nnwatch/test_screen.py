@@ -9,8 +9,8 @@ import pytest
 from nnwatch import job as jobs
 from nnwatch import launch
 
-from .doors import history, steps, until
-from .test_launch import NNWATCH, in_a_terminal, read_until
+from .doors import NNWATCH, history, steps, until
+from .test_launch import in_a_terminal, read_until
 
 WORDS = ("run", "--name", "seen", "trainer.py", "220", "0.02", "exit4")
 
