@@ -2,11 +2,13 @@
  * Only the calls that the monitor makes; signatures from the NVML reference. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { SUCCESS = 0, NOT_SUPPORTED = 3 };
+enum { SUCCESS = 0, NOT_SUPPORTED = 3, INSUFFICIENT_SIZE = 7 };
 
 typedef struct { unsigned gpu, memory; } utilization;
 typedef struct { unsigned long long total, free, used; } memory;
+typedef struct { unsigned pid; unsigned long long used; unsigned instance, compute; } process;
 
 static int devices[2] = {0, 1};
 
@@ -37,5 +39,21 @@ int nvmlDeviceGetPowerUsage(int *handle, unsigned *milliwatts) {
 }
 int nvmlDeviceGetTemperature(int *handle, int sensor, unsigned *celsius) {
     *celsius = sensor == 0 ? 61 + *handle : 0;
+    return SUCCESS;
+}
+int nvmlDeviceGetClockInfo(int *handle, int clock, unsigned *megahertz) {
+    *megahertz = clock == 1 ? 1980 - 100 * *handle : 0;
+    return SUCCESS;
+}
+int nvmlDeviceGetCurrentClocksThrottleReasons(int *handle, unsigned long long *reasons) {
+    *reasons = *handle ? 1 : 0x40 | 1; /* the first is slowed by heat, the second is idle */
+    return SUCCESS;
+}
+int nvmlDeviceGetComputeRunningProcesses_v3(int *handle, unsigned *count, process *out) {
+    if (*handle) { *count = 0; return SUCCESS; }
+    if (*count < 2) { *count = 2; return INSUFFICIENT_SIZE; }
+    out[0] = (process){(unsigned)getpid(), 7ULL << 30, 0, 0};
+    out[1] = (process){1, 9ULL << 30, 0, 0};
+    *count = 2;
     return SUCCESS;
 }

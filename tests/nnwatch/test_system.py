@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from nnwatch.history import History
@@ -59,6 +60,10 @@ def test_gpus_are_read_through_the_real_binding_and_what_a_device_does_not_tell_
     assert values["gpu.temperature"] == [61, 62]
     assert values["gpu.power"][0] == pytest.approx(345.678)
     assert np.isnan(values["gpu.power"][1])
+    assert values["gpu.clock"] == [1980, 1880]
+    assert values["gpu.throttle"] == [1, 0], "an idle GPU is not throttled"
+    assert values["gpu.memory.mine"][0] == 7 * 2**30, "other processes are not counted"
+    assert np.isnan(values["gpu.memory.mine"][1])
 
 
 def test_without_a_driver_the_reason_is_said_and_no_gpu_is_zero(tmp_path):
@@ -66,6 +71,27 @@ def test_without_a_driver_the_reason_is_said_and_no_gpu_is_zero(tmp_path):
     read = gpus(LD_LIBRARY_PATH=str(tmp_path))
     assert read["fact"] == "no NVIDIA driver"
     assert not any(name.startswith("gpu.") for name in read["values"])
+
+
+def test_what_the_process_writes_to_disk_is_a_rate_and_the_first_sample_has_none(tmp_path):
+    trainer = Process.of(os.getpid())
+    assert trainer is not None
+    system, history = System(trainer, "/", Ids()), History()
+    for frame in [*system.introduce(0.0), system.sample(10.0, 1)]:
+        history.apply(frame)
+    if not hasattr(psutil.Process(), "io_counters"):
+        pytest.skip("this system does not count the bytes of a process")
+    before = psutil.Process().io_counters().write_bytes
+    with (tmp_path / "file").open("wb") as file:
+        file.write(b"x" * (8 << 20))
+        file.flush()
+        os.fsync(file.fileno())
+    written = psutil.Process().io_counters().write_bytes - before
+    history.apply(system.sample(12.0, 1))
+    rate = history.system["disk.write"].scalar
+    assert np.isnan(rate[0])
+    assert rate[1] == pytest.approx(written / 2, rel=0.01, abs=1e4)
+    assert history.system["net.sent"].scalar[1] >= 0
 
 
 def test_the_process_tree_is_counted_whole_and_absent_once_it_is_gone():

@@ -27,6 +27,18 @@ def _degrees(value: float) -> str:
     return f"{value:.0f} °C"
 
 
+def _rate(value: float) -> str:
+    return f"{size(value)}/s"
+
+
+def _megahertz(value: float) -> str:
+    return f"{value:.0f} MHz"
+
+
+def _slowed(value: float) -> str:
+    return "slowed by heat or power" if value else "full clock"
+
+
 class Gauge(NamedTuple):
     """A metric of the machine; ``whole`` is the metric that it is a part of, or a number."""
 
@@ -37,14 +49,20 @@ class Gauge(NamedTuple):
 
 
 _RUN = [Gauge("cpu.percent", "CPU", _percent), Gauge("memory.rss", "memory", size, "host.memory.total")]
+_RUN += [Gauge("disk.read", "disk read", _rate), Gauge("disk.write", "disk write", _rate)]
 _HOST = [
     Gauge("host.cpu.percent", "CPU", _percent, 100.0),
     Gauge("host.memory.used", "memory", size, "host.memory.total"),
+    Gauge("net.received", "network in", _rate),
+    Gauge("net.sent", "network out", _rate),
     Gauge("disk.free", "disk free", size),
 ]
 _GPU = [
     Gauge("gpu.percent", "busy", _percent, 100.0),
     Gauge("gpu.memory.used", "memory", size, "gpu.memory.total"),
+    Gauge("gpu.memory.mine", "of this run", size, "gpu.memory.total"),
+    Gauge("gpu.clock", "clock", _megahertz),
+    Gauge("gpu.throttle", "throttle", _slowed),
     Gauge("gpu.power", "power", _watt),
     Gauge("gpu.temperature", "temperature", _degrees),
 ]
@@ -70,8 +88,8 @@ class Gauges(Cells):
     def lines(self, view: View) -> list[tuple[str, Gauge | None, int]]:
         """(heading or remark, gauge, device)"""
         found: list[tuple[str, Gauge | None, int]] = [("this run, all its processes (100 % is one core)", None, 0)]
-        found += [("", gauge, 0) for gauge in _RUN]
-        found += [("this machine", None, 0), *(("", gauge, 0) for gauge in _HOST)]
+        found += [("", gauge, 0) for gauge in _RUN if gauge.metric == "cpu.percent" or view.machine(gauge.metric)]
+        found += [("this machine", None, 0), *(("", gauge, 0) for gauge in _HOST if view.machine(gauge.metric))]
         gpu = view.machine("gpu.percent")
         if gpu is None:
             reason = view.facts.get("gpu") or view.machine_facts.get("gpu") or "no GPU sample was taken"
@@ -79,7 +97,7 @@ class Gauges(Cells):
         names = gpu[0].names()
         for device in range(gpu[0].width):
             found.append((f"GPU {names[device]}", None, device))
-            found += [("", gauge, device) for gauge in _GPU]
+            found += [("", gauge, device) for gauge in _GPU if view.machine(gauge.metric)]
         return found
 
     def draw(self, view: View, grid: Grid) -> None:
@@ -93,7 +111,7 @@ class Gauges(Cells):
 
     def _row(self, view: View, grid: Grid, y: int, gauge: Gauge, device: int) -> None:
         found = view.machine(gauge.metric)
-        if found is None or device >= found[0].width:
+        if found is None or device >= found[0].width or not np.isfinite(found[0].values[found[1] - 1, device]):
             draw_row(grid, y, f"  {gauge.title}", "–", "")
             return
         series, n = found
