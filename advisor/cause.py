@@ -1,114 +1,86 @@
-"""Which finding explains which: one primary diagnosis, its consequences folded under it.
+"""One primary diagnosis, its consequences folded under it.
 
-An edge says that the cause, once there, makes the effect. It holds when the cause began no later than the
-effect (give or take a window), is at least *watch*, and the edge's own test of the mechanism holds.
+An edge of the graph holds when the cause began no later than the effect (give or take a window), is at least
+*watch*, and the edge's own test of the mechanism passes. Findings that nothing explains are roots; the primary one
+is the root whose tree is worst and largest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from nnwatch.frame import SEVERITIES, Severity
 
 from .context import Context
-from .finding import Abstain, Found
+from .finding import Found
+from .graph import EDGES, PRIORITY
 
-PRIORITY = (
-    "crashed",
-    "nan-input",
-    "nan-loss-fn",
-    "nan-backward",
-    "frozen-params",
-    "lr-too-high",
-    "divergence",
-    "vanishing-gradient",
-    "dead-relu",
-    "lr-too-low",
-    "lr-needs-decay",
-    "not-learning",
-    "overfitting",
-)
-"""Who is primary among equals: exact causes first, then the optimisation, generalisation last."""
-
-Test = Callable[[Context], bool]
+_PLACE = {rule: place for place, rule in enumerate(PRIORITY)}
 
 
-def _always(at: Context) -> bool:
-    return True
+class Standing(NamedTuple):
+    """What a rule has found, the severity that stands, and the step it began."""
+
+    found: Found
+    severity: Severity
+    since: int
 
 
-def _large_updates(at: Context) -> bool:
-    """The first updates were large enough to throw units out of their range."""
-    try:
-        return at.first_peak[0] > 0.1
-    except Abstain:
-        return True  # the rule that found the rate too high had another reason to
+def confidence(found: Found, exact: bool = False) -> float:
+    """1 - product of (1 - c) over the evidence, c = log10 of how far a number is beyond its reference, at most 1.
 
-
-def _cut(at: Context) -> bool:
-    """A layer is so dead that hardly any gradient passes it."""
-    return at.dead[0] >= 0.9
-
-
-def _complained_of_nan(at: Context) -> bool:
-    """The exception that ended the script speaks of a number that is none."""
-    text = " ".join(str(e.data.get("message", "")) for e in at.events("exception")).lower()
-    return any(word in text for word in ("nan", "inf", "finite"))
-
-
-EDGES: Mapping[str, Mapping[str, Test]] = {
-    "lr-too-high": {
-        "divergence": _always,
-        "nan-loss-fn": _always,
-        "nan-backward": _always,
-        "dead-relu": _large_updates,
-        "vanishing-gradient": _large_updates,
-        "frozen-params": _large_updates,
-        "not-learning": _always,
-        "lr-needs-decay": _always,
-        "overfitting": _always,
-        "crashed": _complained_of_nan,
-    },
-    "divergence": {
-        "dead-relu": _always,
-        "overfitting": _always,
-        "not-learning": _always,
-        "crashed": _complained_of_nan,
-    },
-    "nan-input": {"not-learning": _always, "divergence": _always, "crashed": _complained_of_nan},
-    "nan-loss-fn": {"not-learning": _always, "crashed": _complained_of_nan},
-    "nan-backward": {"not-learning": _always, "crashed": _complained_of_nan},
-    "dead-relu": {
-        "vanishing-gradient": _cut,
-        "frozen-params": _cut,
-        "not-learning": _always,
-        "lr-needs-decay": _always,
-    },
-    "frozen-params": {"vanishing-gradient": _always, "not-learning": _always, "lr-too-low": _always},
-    "vanishing-gradient": {"not-learning": _always, "lr-too-low": _always, "frozen-params": _always},
-    "lr-too-low": {"not-learning": _always, "lr-needs-decay": _always},
-}
-
-
-def _rank(item: tuple[str, tuple[Found, Severity, int]]) -> tuple[int, int]:
-    rule, (_, severity, _) = item
-    own = len(PRIORITY)  # a rule of the user's comes after ours
-    return -SEVERITIES.index(severity), PRIORITY.index(rule) if rule in PRIORITY else own
-
-
-def fold(open_now: Mapping[str, tuple[Found, Severity, int]], at: Context) -> tuple[str | None, dict[str, str]]:
-    """The primary rule (None when nothing is open) and, for each consequence, the rule that explains it.
-
-    ``open_now`` maps a rule to what it found, the severity that stands, and the step it began.
+    An exact finding has 1, one with a single key at most 0.5. It ranks findings; people are shown the numbers.
     """
+    if exact or found.exact:
+        return 1.0
+    doubt = 1.0
+    for item in found.evidence:
+        if item.reference and item.value and item.value / item.reference > 0:
+            doubt *= 1 - min(abs(math.log10(item.value / item.reference)), 1.0)
+    return min(1 - doubt, 0.5 if len(found.keys) < 2 else 1.0)
+
+
+def fold(open_now: Mapping[str, Standing], at: Context) -> tuple[str | None, dict[str, str]]:
+    """The primary rule (None when nothing is open) and, for each consequence, the rule that explains it."""
+    parents = {effect: _parents(effect, open_now, at) for effect in open_now}
+    roots = [rule for rule in open_now if not parents[rule]]
+    covered = {root: _reached(root, parents) for root in roots}
+
+    def rank(root: str) -> tuple[float, ...]:
+        tree = covered[root]
+        worst = max(SEVERITIES.index(open_now[rule].severity) for rule in tree)
+        weight = sum(SEVERITIES.index(open_now[r].severity) * (0.5 + confidence(open_now[r].found)) for r in tree)
+        return -worst, -open_now[root].found.exact, -weight, _place(root)
+
+    explained = {effect: min(causes, key=_place) for effect, causes in parents.items() if causes}
+    return (min(roots, key=rank) if roots else None), explained
+
+
+def _place(rule: str) -> int:
+    """Place by priority; a rule of the user's own comes last."""
+    return _PLACE.get(rule, len(PRIORITY))
+
+
+def _parents(effect: str, open_now: Mapping[str, Standing], at: Context) -> list[str]:
     window = max(20, at.step // 5)
-    explained: dict[str, str] = {}
-    for effect in open_now:
-        for cause in sorted((c for c in EDGES if effect in EDGES[c] and c in open_now), key=PRIORITY.index):
-            if explained.get(cause) == effect or open_now[cause][1] == "info":
-                continue
-            if open_now[cause][2] <= open_now[effect][2] + window and EDGES[cause][effect](at):
-                explained[effect] = cause
-                break
-    roots = [item for item in open_now.items() if item[0] not in explained]
-    return (min(roots, key=_rank)[0] if roots else None), explained
+    since = open_now[effect].since
+    return [
+        cause
+        for cause, standing in open_now.items()
+        if effect in EDGES.get(cause, ())
+        and standing.severity != "info"
+        and standing.since <= since + window
+        and EDGES[cause][effect](at)
+    ]
+
+
+def _reached(root: str, parents: Mapping[str, list[str]]) -> set[str]:
+    """The root and everything that it explains, directly or through another."""
+    tree = {root}
+    while True:
+        more = {effect for effect, causes in parents.items() if effect not in tree and tree.intersection(causes)}
+        if not more:
+            return tree
+        tree |= more

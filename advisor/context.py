@@ -17,12 +17,14 @@ from nnwatch.frame import End, Event
 from nnwatch.history import Doubles, Evaluations, Floats, History, Steps, Track
 
 from .finding import Abstain, number
-from .window import View, finite, median
+from .window import Numbers, View, block_medians, finite, median, trend
 
 LR_JUMP = 1.5
 """A learning rate or batch size that changes by more than this factor begins a new phase."""
 HYSTERESIS = 0.7
 """A finding is cleared when its number is back under this part of the threshold that raised it."""
+DENSE = 20
+"""Every step is judged up to this one: a wrong learning rate kills before step 10."""
 STEADY = 8
 """Steps of equal size that make a batch size: the ragged last batch of an epoch is none."""
 
@@ -83,6 +85,40 @@ class Context:
             if (event.segment, event.rank) == key and (event.step <= self.step or self.end is not None):
                 known.update(event.data)
         return known
+
+    @cached_property
+    def optimizer(self) -> Mapping[str, Any]:
+        """What is known of the (first) optimizer; empty where nothing is."""
+        known: list[dict[str, Any]] = self.facts.get("optimizers") or [{}]
+        return known[0]
+
+    def checkpoint(self, step: int) -> tuple[str, int] | None:
+        """The newest checkpoint file whose last writing was at ``step`` or before, and the step of that; None if none
+        was saved. A file written again later no longer holds what it held."""
+        written = {str(e.data.get("path")): e.step for e in self.events("checkpoint.saved") if e.data.get("path")}
+        kept = [(path, at) for path, at in written.items() if at <= step]
+        return max(kept, key=lambda item: item[1], default=None)
+
+    @cached_property
+    def batch_size(self) -> float | None:
+        """Samples in a usual step, None where not measured."""
+        size = median(self.view("batch.size").last(50).scalar) if self.has("batch.size") else math.nan
+        return size if math.isfinite(size) else None
+
+    @cached_property
+    def falling(self) -> bool:
+        """The training loss still falls: a trend over the newest window (Mann-Kendall, one-sided 5 %)."""
+        return self.has("loss.train") and self.loss_trend < -1.64
+
+    @cached_property
+    def loss_blocks(self) -> Numbers:
+        """Block medians of the training loss over the newest window."""
+        return block_medians(self.window(self.loss).scalar)
+
+    @cached_property
+    def loss_trend(self) -> float:
+        """Mann-Kendall z of the training loss over the newest window."""
+        return trend(self.loss_blocks)
 
     @cached_property
     def evaluations(self) -> Evaluations:
@@ -285,6 +321,11 @@ class Context:
             return 0.0, ""
         worst = int(np.argmax(newest >= 0.95 * newest.max()))  # of equally dead ones the first, where it began
         return float(newest[worst]), view.names[worst]
+
+    def dead_before(self, step: int) -> float:
+        """Share of dead units in the worst layer as measured at ``step`` or before; 0 where not measured by then."""
+        early = self.view("act.dead").before(step + 1).values if self.has("act.dead") else np.empty((0, 1))
+        return float(np.nan_to_num(early).max(initial=0.0))
 
     def loss_key(self) -> str | None:
         """The outcome that goes with most mechanisms: the loss has not left its initial value. None if it has."""

@@ -15,13 +15,12 @@ import numpy as np
 from nnwatch.frame import SEVERITIES, End, Finding, Frame, Judgement, Segment, Severity
 from nnwatch.history import History, Track
 
-from .cause import fold
-from .context import Context
+from .cause import Standing, fold
+from .context import DENSE, Context
 from .finding import Abstain, Found, lower
+from .learning_rate import forbidden
 from .rule import Rule, all_rules
 
-DENSE = 20
-"""Every step is judged up to this one: a wrong learning rate kills before step 10."""
 SPACING = 0.025
 """Later boundaries lie this share of the step apart: 450 of them in a million steps."""
 QUIET = -1
@@ -144,7 +143,9 @@ class _Judge:
     def _say(self, at: Context) -> Iterator[Finding]:
         """New states of findings, causes before their consequences are known to be so."""
         standing = {
-            o.rule.id: (o.found, SEVERITIES[o.level], o.since) for o in self.opinions if o.level > QUIET and o.found
+            o.rule.id: Standing(o.found, SEVERITIES[o.level], o.since)
+            for o in self.opinions
+            if o.level > QUIET and o.found
         }
         primary, explained = fold(standing, at)
         ids = {o.rule.id: o.id for o in self.opinions}
@@ -182,7 +183,7 @@ class _Judge:
             rank=self.track.segment.rank,
             layer=found.layer,
             evidence=list(found.evidence),
-            remedies=list(found.remedies),
+            remedies=[remedy for remedy in found.remedies if remedy.title not in forbidden(at)],
             otherwise=found.otherwise,
         )
 

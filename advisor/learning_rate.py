@@ -10,6 +10,7 @@ plain deep SGD net too high, which 6e-3 repairs. At S = 1,320 (digits, CNN, Adam
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import numpy as np
 
@@ -17,10 +18,13 @@ from nnwatch.frame import Remedy
 
 from .context import Context
 from .finding import Abstain, number
+from .place import of_optimizer
 
 LOWER = "Lower the learning rate"
 RAISE = "Raise the learning rate"
 CLIP = "Clip the gradient"
+HARMED_BY_A_HIGH_RATE = frozenset({"lr-too-high", "divergence", "nan-loss-fn", "nan-backward"})
+"""Findings after which a rate is never to be raised."""
 
 
 def rounded(lr: float) -> float:
@@ -43,9 +47,8 @@ def first_ratio(at: Context) -> tuple[float, float] | None:
     if not len(rows) or not np.isfinite(rows[0]).any() or rate <= 0:
         return None
     ratio = float(np.nanmedian(np.where(np.isfinite(rows[0]), rows[0], np.nan)))
-    optimizer = (at.facts.get("optimizers") or [{}])[0]
-    if optimizer.get("class") == "SGD":
-        ratio /= 1 - min(float(optimizer.get("momentum") or 0), 0.99)
+    if at.optimizer.get("class") == "SGD":
+        ratio /= 1 - min(float(at.optimizer.get("momentum") or 0), 0.99)
     return (ratio, rate) if ratio > 0 else None
 
 
@@ -60,24 +63,41 @@ def suggested(at: Context) -> float | None:
     return first[1] * target(at) / first[0] if first else None
 
 
-def where(at: Context) -> str:
-    place = (at.facts.get("optimizers") or [{}])[0].get("where")
-    return f" ({place})" if place else ""
-
-
-def lower_remedy(at: Context) -> Remedy:
-    """Lower the rate: by the formula, to a third at least, to a tenth where the formula cannot be had."""
+def lower_change(at: Context) -> str:
+    """The rate → the one to try: by the formula, to a third at least, to a tenth where the formula cannot be had."""
     try:
         lr = at.lr
     except Abstain:
-        return Remedy(LOWER, "learning rate → a tenth of it", "the loss falls within the first 60 steps")
+        return "learning rate → a tenth of it"
     aim = suggested(at)
     new = rounded(min(aim, lr / 3) if aim else lr / 10)
-    return Remedy(
-        LOWER,
-        f"lr {number(lr)} → {number(new)}{where(at)}",
-        f"the loss is below {number(0.9 * at.initial_loss)} after 60 steps; no update moves a layer by over 5 %",
-    )
+    return f"lr {number(lr)} → {number(new)}{of_optimizer(at)}"
+
+
+def lower_remedy(at: Context) -> Remedy:
+    """Lower the rate, and what a first loss that was finite then shows."""
+    try:
+        expect = (
+            f"the loss is below {number(0.9 * at.initial_loss)} after 60 steps; no update moves a layer by over 5 %"
+        )
+    except Abstain:
+        expect = "the loss falls within the first 60 steps"
+    return Remedy(LOWER, lower_change(at), expect)
+
+
+def killed(at: Context) -> bool:
+    """A high rate has been at work here: an early update of over 3 % of a weight matrix, a layer that is mostly dead,
+    or a loss that ran away. Whatever looks slow now, a higher rate is not the cure."""
+    if at.opened & HARMED_BY_A_HIGH_RATE or at.dead[0] >= 0.6:
+        return True
+    with suppress(Abstain):
+        return at.first_peak[0] > 3e-2
+    return False
+
+
+def forbidden(at: Context) -> frozenset[str]:
+    """Titles of remedies that must not be printed at this boundary, whichever rule proposes them."""
+    return frozenset({RAISE}) if killed(at) else frozenset()
 
 
 def raise_remedy(at: Context, ratio: float) -> Remedy:
@@ -85,6 +105,6 @@ def raise_remedy(at: Context, ratio: float) -> Remedy:
     new = rounded(at.lr * min(max(target(at) / ratio, 3), 1000))
     return Remedy(
         RAISE,
-        f"lr {number(at.lr)} → {number(new)}{where(at)}",
+        f"lr {number(at.lr)} → {number(new)}{of_optimizer(at)}",
         f"the update ratio rises to about {number(ratio * new / at.lr)} and the loss falls visibly within 100 steps",
     )

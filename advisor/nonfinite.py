@@ -45,7 +45,9 @@ def last_finite(at: Context, step: int) -> Evidence:
 
 def restart(at: Context, step: int) -> str:
     """How to go on: weights that took in a NaN do not heal."""
-    return f"start again, or from a checkpoint before step {step}: every loss after it is finite"
+    saved = at.checkpoint(step - 1)
+    place = f"from {saved[0]} (step {saved[1]})" if saved else f"from a checkpoint before step {step}"
+    return f"start again, or {place}: every loss after it is finite"
 
 
 def onset(at: Context) -> Onset | None:

@@ -11,6 +11,7 @@ from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
 from ..finding import Abstain, Found, number
+from ..fixes import RESTORE, clip_change, restart
 from ..learning_rate import CLIP, LOWER, lower_remedy
 from ..nonfinite import Growth, Onset, growth, last_finite, onset
 from ..rule import Rule
@@ -83,13 +84,9 @@ def _not_a_number(at: Context, blown: Onset, late: Growth) -> Found:
 
 
 def _remedies(at: Context, step: int) -> tuple[Remedy, ...]:
-    """A lower rate; a limit for the gradient that lets nine of ten healthy steps pass."""
-    norms = finite(at.view("grad.norm").before(step).last(200).scalar) if at.has("grad.norm") else np.empty(0)
-    healthy = number(float(np.quantile(norms, 0.9))) if len(norms) >= 10 else "1.0"
-    change = f"no clipping → clip_grad_norm_(model.parameters(), {healthy})"
-    if at.has("grad.clip.max"):
-        change = f"max_norm {number(float(at.view('grad.clip.max').scalar[-1]))} → a third of it"
-    return lower_remedy(at), Remedy(CLIP, change, "the gradient norm stays under that limit and the loss falls")
+    """Back to where all was well, a lower rate, a limit for the gradient that lets nine of ten healthy steps pass."""
+    clip = Remedy(CLIP, clip_change(at, step), "the gradient norm stays under that limit and the loss falls")
+    return lower_remedy(at), clip, *restart(at, step)
 
 
 def _fast(at: Context, values: Numbers, limit: Mapping[str, float]) -> Verdict | None:
@@ -136,7 +133,7 @@ RULE = Rule(
     "the loss diverges",
     "statistical",
     ("loss.train", "grad.norm", "grad.clip.max", "update.ratio", "lr"),
-    (LOWER, CLIP),
+    (LOWER, CLIP, RESTORE),
     "Small runs: fast 2-15 steps before the NaN (8 of 8), slow 15-39 steps before (4 of 4), no plain healthy run of 8; "
     "an outlier batch every 100 steps fires the fast one, hence only *watch* until it lasts.",
     check,

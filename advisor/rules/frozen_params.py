@@ -10,7 +10,7 @@ from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
 from ..finding import Found, number
-from ..learning_rate import where
+from ..place import of_optimizer
 from ..rule import Rule
 
 ADD = "Give the optimizer every parameter"
@@ -74,15 +74,14 @@ def _not_optimized(at: Context) -> Found | None:
 def _no_rate(at: Context) -> Found | None:
     if not at.has("lr") or at.learning_rates[1].max() > 0:
         return None
-    optimizer = (at.facts.get("optimizers") or [{}])[0]
-    rate = "0.1" if optimizer.get("class") == "SGD" else "1e-3"
+    rate = "0.1" if at.optimizer.get("class") == "SGD" else "1e-3"
     return Found(
         "error",
         f"the learning rate has been 0 for all {at.step} steps",
         ("no step can change a weight",),
         at.track.segment.first_step + 1,
         (Evidence("lr", 0.0, None, "largest learning rate of any group so far", 1, at.step),),
-        (Remedy(RATE, f"lr 0 → {rate}{where(at)}", "the update ratio is about 1e-3 and the loss falls"),),
+        (Remedy(RATE, f"lr 0 → {rate}{of_optimizer(at)}", "the update ratio is about 1e-3 and the loss falls"),),
         "If the script sets another rate, look for a scheduler that multiplies it by 0.",
         title="the learning rate is 0",
         exact=True,
@@ -133,8 +132,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _place(at: Context) -> str:
-    optimizer = (at.facts.get("optimizers") or [{}])[0]
-    return str(optimizer.get("where") or "the optimizer")
+    return str(at.optimizer.get("where") or "the optimizer")
 
 
 RULE = Rule(

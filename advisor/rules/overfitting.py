@@ -12,13 +12,11 @@ from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
+from ..fixes import OVERFIT, remedies, restore, titles
 from ..rule import Rule
 from ..window import median, noise
 
-RESTORE = "Restore the best checkpoint and stop early"
-AUGMENT = "More data, or stronger augmentation"
-DROPOUT = "Add dropout"
-DECAY = "Raise the weight decay"
+STOP = "Restore the best checkpoint and stop early"
 
 
 class Comparison(NamedTuple):
@@ -147,23 +145,13 @@ def _accuracy(at: Context, best: int, last: np.ndarray) -> tuple[float, float]:
 
 
 def _remedies(at: Context, best_step: int) -> tuple[Remedy, ...]:
-    ev = at.evaluations
-    best = float(np.nanmin(ev.loss))
-    optimizer = (at.facts.get("optimizers") or [{}])[0]
-    decay = float(optimizer.get("weight_decay") or 0)
-    dropout = (at.facts.get("layers") or {}).get("dropout")
-    rows = at.facts.get("train_rows")
-    expect = f"the best validation loss is under {number(best)}"
-    found = [
-        Remedy(RESTORE, f"weights of step {at.step} → those of step {best_step}, patience 5 evaluations",
-               f"the validation loss is {number(best)} again"),
-        Remedy(AUGMENT, f"{f'{rows:,} samples' if rows else 'the data as they are'} → more, or augmented", expect),
-    ]  # fmt: skip
-    if not dropout:
-        found.append(Remedy(DROPOUT, "no dropout → 0.2 in front of the last layers", expect))
-    change = f"weight_decay {number(decay)} → {number(10 * decay if decay else 1e-2)}"
-    found.append(Remedy(DECAY, change, expect))
-    return tuple(found[:3])
+    best = number(float(np.nanmin(at.evaluations.loss)))
+    stop = Remedy(
+        STOP,
+        f"weights of step {at.step} → {restore(at, best_step)}, patience 5 evaluations",
+        f"the validation loss is {best} again",
+    )
+    return stop, *remedies(at, OVERFIT, f"the best validation loss is under {best}", 2)
 
 
 RULE = Rule(
@@ -171,7 +159,7 @@ RULE = Rule(
     "overfitting",
     "statistical",
     ("loss.val", "val.size", "val.order", "loss.val.each", "accuracy.val", "loss.train"),
-    (RESTORE, AUGMENT, DROPOUT, DECAY),
+    (STOP, *titles(OVERFIT)),
     "Notes T24-35, B53-57. 44 small runs: the paired test found 20 of 20, 0 of 24 false alarms; a gap rule has 24.",
     check,
     {"z": 3, "rise": 0.1, "scatter": 2, "samples": 200},

@@ -7,16 +7,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nnwatch.frame import Evidence, Remedy, Severity
+from nnwatch.frame import Evidence, Severity
 
 from ..context import Context
 from ..finding import Abstain, Found, number
+from ..fixes import VANISH, remedies, titles
 from ..rule import Rule
-
-ACTIVATION = "Use an activation that does not flatten out"
-INITIALISE = "Initialise for this activation"
-NORMALISE = "Normalise between the layers"
-SKIP = "Add residual connections"
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -59,9 +55,6 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if outcome:
         keys.append(outcome)
         severity = "error"
-    layers = at.facts.get("layers") or {}
-    squashing = " and ".join(name for name in ("sigmoid", "tanh") if layers.get(name)) or "the activations"
-    expect = f"the gradient of {first} is over 1/100 of that of {last}"
     return Found(
         severity,
         f"{first} gets {number(down)} of the gradient that {last} gets (reference 1e-3)",
@@ -72,12 +65,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
                      int(gradients.steps[0]), at.step, first),
             Evidence("update.ratio", update, limit["update"], "median", int(ratios.steps[0]), at.step, first),
         ),
-        (
-            Remedy(ACTIVATION, f"{squashing} → ReLU or GELU", expect),
-            Remedy(INITIALISE, "default → kaiming_normal_ (ReLU) or xavier_normal_ (tanh)", expect),
-            Remedy(NORMALISE, "none → BatchNorm or LayerNorm after each layer", expect),
-            Remedy(SKIP, "x = f(x) → x = x + f(x)", expect),
-        ),
+        remedies(at, VANISH, f"the gradient of {first} is over 1/100 of that of {last}"),
         "If it persists, make the net shallower and look for a detach() between the layers.",
         layer=first,
     )  # fmt: skip
@@ -88,7 +76,7 @@ RULE = Rule(
     "vanishing gradient",
     "statistical",
     ("grad.norm.layer", "update.ratio", "loss.train"),
-    (ACTIVATION, INITIALISE, NORMALISE, SKIP),
+    titles(VANISH),
     "AutoTrainer (first/last under 1e-3); the update and the loss as further keys keep Adam and pre-norm nets silent.",
     check,
     {"last": 1e-3, "middle": 1e-4, "update": 1e-5, "samples": 20},

@@ -1,0 +1,226 @@
+"""What can explain what: the causes by priority, the edges between them, and the test that each edge has to pass.
+
+The edge ``cause -> effect`` says that the cause, once there, makes the effect; its test asks the run whether this
+mechanism was at work. Ids may be those of rules that are not switched on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from .context import Context
+from .finding import Abstain
+
+Test = Callable[[Context], bool]
+
+PRIORITY = (
+    # how it ended
+    "cuda-out-of-memory", "disk-full", "crashed", "stalled",
+    # data and code, exact
+    "nan-input", "label-out-of-range", "nan-loss-fn", "nan-backward", "amp-overflow",
+    "softmax-twice", "shape-broadcast", "wrong-loss-sign", "wrong-loss", "wrong-output-activation",
+    "wrong-reduction", "accumulated-loss-not-divided", "padding-in-loss", "loss-clipped",
+    "missing-zero-grad", "checkpoint-no-grad", "stale-optimizer-params", "detached-graph", "frozen-params",
+    "resume-mismatch", "low-precision-stall", "fp16-underflow",
+    "not-shuffled", "sampler-epoch-not-set", "rank-divergence",
+    "eval-mode-wrong", "val-in-train-mode", "causal-leak", "train-val-leak",
+    "unnormalised-input", "unnormalised-target", "preprocessing-mismatch", "augmentation-on-validation",
+    "label-misaligned", "input-ignored",
+    # start, step size, and what goes through the layers
+    "bad-init", "lr-too-high", "weight-decay-too-high", "exploding-gradient", "attention-logit-growth",
+    "output-logit-drift", "kl-blowup", "divergence", "loss-spike", "saturated-activation", "vanishing-gradient",
+    "dead-relu", "lr-too-low", "lora-lr-too-low", "adam-epsilon", "clip-too-low",
+    "scheduler-misuse", "lr-decay-too-early", "lr-needs-decay", "oscillation", "loss-scale-imbalance",
+    "posterior-collapse", "mode-collapse", "entropy-collapse",
+    # data, of a kind that training shows
+    "class-imbalance", "background-collapse", "label-noise", "batch-too-small", "batchnorm-stats",
+    "prediction-collapse", "not-learning", "below-baseline", "below-persistence", "trivial-noise-prediction",
+    "plateau", "dropout-too-high", "underfitting", "undertrained",
+    # generalisation
+    "overfitting", "ema-stale", "miscalibrated", "val-noise",
+    # the machine
+    "data-bottleneck", "memory-leak", "rank-straggler", "gpu-idle", "step-outlier", "goal-reached",
+)  # fmt: skip
+"""Who is primary among equals: exact faults of data and code first, then the optimisation, generalisation, machine."""
+
+
+def _always(at: Context) -> bool:
+    return True
+
+
+def _large_updates(at: Context) -> bool:
+    """The first updates were large enough to throw units out of their range."""
+    try:
+        return at.first_peak[0] > 0.1
+    except Abstain:
+        return True  # the rule that found the rate too high had another reason to
+
+
+def _killed_units(at: Context) -> bool:
+    """Large updates came first, dead units afterwards."""
+    if not _large_updates(at):
+        return False
+    with suppress(Abstain):
+        return at.dead_before(at.first_peak[1]) < 0.4
+    return True
+
+
+def _cut(at: Context) -> bool:
+    """A layer is so dead that hardly any gradient passes it."""
+    return at.dead[0] >= 0.9
+
+
+def _complained_of_nan(at: Context) -> bool:
+    """The exception that ended the script speaks of a number that is none."""
+    text = " ".join(str(e.data.get("message", "")) for e in at.events("exception")).lower()
+    return any(word in text for word in ("nan", "inf", "finite"))
+
+
+def _overflowed(at: Context) -> bool:
+    """The first number that was none is one that its type could not hold."""
+    return at.amp and any(e.data.get("origin") == "overflow" for e in at.events("nonfinite"))
+
+
+def _skipped(at: Context) -> bool:
+    """Steps were left out while the scaler looked for a scale."""
+    return at.has("step.skipped")
+
+
+def _val_is_worse(at: Context) -> bool:
+    """The last validation loss is above the training loss: what runs differently in validation shows there."""
+    with suppress(Abstain):
+        ev = at.evaluations
+        return len(ev.loss) > 0 and float(ev.loss[-1]) > at.recent_loss()
+    return False
+
+
+def _slowed(at: Context) -> bool:
+    """The rate is far under what it was at its highest."""
+    with suppress(Abstain):
+        return at.lr_at(at.step) < 0.1 * at.lr
+    return False
+
+
+_SLOW: dict[str, Test] = {"lr-too-low": _always, "plateau": _always, "not-learning": _always, "underfitting": _always}
+_USELESS: dict[str, Test] = _SLOW | {"prediction-collapse": _always, "below-baseline": _always, "undertrained": _always}
+_NAN: dict[str, Test] = {"nan-loss-fn": _always, "nan-backward": _always}
+_BROKEN: dict[str, Test] = {"crashed": _complained_of_nan, "not-learning": _always, "prediction-collapse": _always}
+_BLOWN: dict[str, Test] = (
+    _NAN | _BROKEN | {"divergence": _always, "loss-spike": _always, "overfitting": _always, "below-baseline": _always}
+)
+_VAL: dict[str, Test] = {
+    "overfitting": _val_is_worse, "below-baseline": _val_is_worse, "miscalibrated": _val_is_worse,
+    "train-val-leak": _always, "val-noise": _always,
+}  # fmt: skip
+
+EDGES: Mapping[str, Mapping[str, Test]] = {
+    # how it ended
+    "cuda-out-of-memory": {"crashed": _always},
+    "memory-leak": {"cuda-out-of-memory": _always, "step-outlier": _always, "crashed": _always},
+    "disk-full": {"crashed": _always},
+    "label-out-of-range": {"crashed": _always, **_NAN},
+    "data-bottleneck": {"gpu-idle": _always, "step-outlier": _always},
+    "stalled": {"step-outlier": _always},
+    "rank-divergence": {"divergence": _always, "overfitting": _always, "not-learning": _always},
+    # numbers that are none
+    "nan-input": _BLOWN,
+    "nan-loss-fn": _BROKEN,
+    "nan-backward": _BROKEN | {"nan-loss-fn": _always},
+    "amp-overflow": {
+        "nan-loss-fn": _overflowed, "nan-backward": _always, "frozen-params": _skipped, **_BROKEN, **_SLOW,
+    },
+    "fp16-underflow": {"vanishing-gradient": _always, "frozen-params": _always, **_SLOW},
+    # code
+    "softmax-twice": _USELESS | {"vanishing-gradient": _always, "saturated-activation": _always},
+    "shape-broadcast": _USELESS,
+    "wrong-loss": _USELESS,
+    "wrong-output-activation": _USELESS | {"dead-relu": _always, "vanishing-gradient": _always},
+    "wrong-loss-sign": {**_BLOWN, **_USELESS, "lr-too-high": _always, "exploding-gradient": _always},
+    "wrong-reduction": {"lr-too-high": _always, "exploding-gradient": _always, "loss-spike": _always, **_BLOWN},
+    "accumulated-loss-not-divided": {
+        "lr-too-high": _always, "exploding-gradient": _always, "oscillation": _always, "loss-spike": _always, **_BLOWN,
+    },
+    "padding-in-loss": {"prediction-collapse": _always, "overfitting": _always, "underfitting": _always},
+    "loss-clipped": _SLOW,
+    "missing-zero-grad": {
+        "lr-too-high": _always, "exploding-gradient": _always, "oscillation": _always, "lr-needs-decay": _always,
+        "dead-relu": _always, "saturated-activation": _always, **_USELESS, **_BLOWN,
+    },
+    "checkpoint-no-grad": {"frozen-params": _always, "detached-graph": _always, **_USELESS},
+    "stale-optimizer-params": {"frozen-params": _always, **_USELESS},
+    "detached-graph": {"frozen-params": _always, "vanishing-gradient": _always, **_USELESS},
+    "frozen-params": _USELESS,
+    "resume-mismatch": {"loss-spike": _always, "divergence": _always, "lr-too-high": _always, "overfitting": _always},
+    "low-precision-stall": _USELESS | {"lr-needs-decay": _always},
+    # data
+    "not-shuffled": {
+        "oscillation": _always, "loss-spike": _always, "prediction-collapse": _always,
+        "lr-needs-decay": _always, "not-learning": _always, "below-baseline": _always, "train-val-leak": _always,
+        "batchnorm-stats": _always, "val-noise": _always, "plateau": _always, "divergence": _always,
+    },
+    "sampler-epoch-not-set": {"overfitting": _always},
+    "eval-mode-wrong": {"underfitting": _always, "not-learning": _always, "overfitting": _always},
+    "val-in-train-mode": _VAL,
+    "batchnorm-stats": _VAL,
+    "preprocessing-mismatch": _VAL,
+    "augmentation-on-validation": _VAL,
+    "causal-leak": {"train-val-leak": _always},
+    "unnormalised-input": {
+        "bad-init": _always, "saturated-activation": _always, "dead-relu": _always, "lr-too-high": _always,
+        "exploding-gradient": _always, "vanishing-gradient": _always, "oscillation": _always, "loss-spike": _always,
+        **_USELESS, **_BLOWN,
+    },
+    "unnormalised-target": {
+        "bad-init": _always, "lr-too-high": _always, "exploding-gradient": _always, "lr-too-low": _always,
+        "loss-spike": _always, **_USELESS, **_BLOWN,
+    },
+    "label-misaligned": {"not-learning": _always, "below-baseline": _always, "overfitting": _always},
+    "input-ignored": {"not-learning": _always, "below-baseline": _always, "prediction-collapse": _always,
+                      "plateau": _always, "underfitting": _always},
+    "class-imbalance": {"prediction-collapse": _always, "below-baseline": _always, "background-collapse": _always},
+    "background-collapse": {"prediction-collapse": _always},
+    "prediction-collapse": {"below-baseline": _always, "not-learning": _always, "plateau": _always},
+    "label-noise": {"overfitting": _always, "plateau": _always, "lr-needs-decay": _always, "underfitting": _always},
+    "batch-too-small": {"batchnorm-stats": _always, "oscillation": _always},
+    # optimisation
+    "bad-init": {
+        "saturated-activation": _always, "vanishing-gradient": _always, "lr-too-high": _always, "dead-relu": _always,
+        "exploding-gradient": _always, **_USELESS, **_BLOWN,
+    },
+    "lr-too-high": {
+        "dead-relu": _killed_units, "vanishing-gradient": _large_updates, "frozen-params": _large_updates,
+        "saturated-activation": _large_updates, "exploding-gradient": _always, "attention-logit-growth": _always,
+        "output-logit-drift": _always, "clip-too-low": _always, "oscillation": _always, "lr-needs-decay": _always,
+        "kl-blowup": _always, "entropy-collapse": _always, "amp-overflow": _always, **_USELESS, **_BLOWN,
+    },
+    "weight-decay-too-high": {"dead-relu": _always, "vanishing-gradient": _always, **_USELESS},
+    "exploding-gradient": {**_BLOWN, "dead-relu": _always, "clip-too-low": _always, "amp-overflow": _always},
+    "attention-logit-growth": {**_BLOWN, "vanishing-gradient": _always},
+    "output-logit-drift": _BLOWN,
+    "kl-blowup": _BLOWN,
+    "divergence": {
+        "dead-relu": _always, "overfitting": _always, "saturated-activation": _always, "below-baseline": _always,
+        "underfitting": _always, "miscalibrated": _always, "plateau": _always, **_BROKEN, **_NAN,
+    },
+    "saturated-activation": {"vanishing-gradient": _always, **_USELESS},
+    "dead-relu": {"vanishing-gradient": _cut, "frozen-params": _cut, "lr-needs-decay": _always, **_USELESS},
+    "vanishing-gradient": {"frozen-params": _always, **_USELESS},
+    "adam-epsilon": {"vanishing-gradient": _always, **_SLOW},
+    "clip-too-low": _SLOW,
+    "lr-too-low": {"not-learning": _always, "lr-needs-decay": _always, "plateau": _always, "underfitting": _always,
+                   "undertrained": _always},
+    "lora-lr-too-low": {"lr-too-low": _always, "not-learning": _always, "underfitting": _always, "plateau": _always},
+    "scheduler-misuse": {"lr-decay-too-early": _always, "lr-too-high": _always, "undertrained": _always,
+                         "divergence": _always, **_SLOW},
+    "lr-decay-too-early": {"lr-too-low": _slowed, "plateau": _slowed, "underfitting": _slowed, "undertrained": _slowed,
+                           "not-learning": _slowed},
+    "loss-scale-imbalance": {"underfitting": _always, "exploding-gradient": _always, "posterior-collapse": _always},
+    "lr-needs-decay": {"plateau": _always, "oscillation": _always},
+    "oscillation": {"plateau": _always, "val-noise": _always},
+    "plateau": {"underfitting": _always},
+    "dropout-too-high": {"underfitting": _always, "plateau": _always},
+    "not-learning": {"below-baseline": _always, "underfitting": _always, "plateau": _always},
+    # generalisation
+    "overfitting": {"miscalibrated": _always, "below-baseline": _always},
+}  # fmt: skip
