@@ -165,7 +165,7 @@ def _class_share(at: Context) -> tuple[int, float, int] | None:
     """Rarest class that occurs, its share of the labels seen, and the number of classes."""
     if not at.has("target.count"):
         return None
-    counts = np.nansum(at.view("target.count").thin(400).values, axis=0, dtype=np.float64)
+    counts = np.asarray(np.nansum(at.view("target.count").thin(400).values, axis=0, dtype=np.float64))
     if not counts.any():
         return None
     rare = int(np.argmin(np.where(counts > 0, counts, np.inf)))

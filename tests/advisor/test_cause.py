@@ -1,6 +1,7 @@
 """The graph of causes: without circles, and one primary diagnosis on chains of findings."""
 
 from graphlib import TopologicalSorter
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,7 @@ def context(step=100, **case):
     history = History()
     for frame in frames({"loss.train": f"2.3~0.1x{step}"} | case):
         history.apply(frame)
+    assert history.main is not None
     return Context(history, history.main, step)
 
 
@@ -44,7 +46,7 @@ DEAD = {"act.dead": {"relu ReLU": "_x8 0.1x10 0.97x82"}}
 NO_NUMBER = {"events": [{"name": "nonfinite", "step": 90, "data": {"origin": "overflow"}}], "facts": {"amp": True}}
 VAL = {"loss.val": "2.5x10"}
 
-CHAINS = {
+CHAINS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "raw inputs": (["unnormalised-input", "bad-init", "divergence", "nan-loss-fn"], {}),
     "high rate": (
         ["lr-too-high", "dead-relu", "vanishing-gradient", "not-learning", "plateau", "prediction-collapse"],

@@ -14,6 +14,7 @@ def context(case, step=100):
     history = History()
     for frame in frames({"loss.train": "2.3*0.98x100", "lr": "1e-2x100"} | case):
         history.apply(frame)
+    assert history.main is not None
     return Context(history, history.main, step)
 
 
