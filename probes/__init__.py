@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from .hooks import Patches
 from .watch import Watch
+
+_watch: Watch | None = None
 
 
 def install(settings: dict[str, Any]) -> Patches:
@@ -13,4 +16,12 @@ def install(settings: dict[str, Any]) -> Patches:
 
     Cheap: everything but the patches waits for the first backward pass of this process.
     """
-    return Patches(Watch(settings))
+    global _watch
+    _watch = Watch(settings)
+    return Patches(_watch)
+
+
+def log(values: Mapping[str, Any]) -> None:
+    """Record values of the script's own, if this process is watched: see ``user.User.log``."""
+    if _watch is not None:
+        _watch.user.log(values)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import struct
 import time
+from collections import deque
 from collections.abc import Sequence
 from threading import get_ident
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnwatch.metric import METRICS, Field
+from nnwatch.metric import Field, describe
 from nnwatch.ring import RingError, Writer
 
 SHARE = 8
 """A ring takes at most this part (1/8) of the space that is free where it lies."""
 SMALLEST = 64 << 10
 """A ring below this many bytes would drop more than it holds."""
+EARLY = 512
+"""Records and events kept from before there is a ring, the last ones."""
 
 
 Column = tuple[str, int, Any]
@@ -44,7 +47,8 @@ def start_ticks() -> int:
 class Emitter:
     """The training thread's pen. Opens its ring at the first segment; says nothing when it cannot have one.
 
-    ``rings`` are folders, best first; ``size`` is the wanted ring in bytes.
+    What comes before the first segment is written with it. ``rings`` are folders, best first; ``size`` is the wanted
+    ring in bytes.
     """
 
     def __init__(self, rings: Sequence[str], size: int) -> None:
@@ -53,8 +57,9 @@ class Emitter:
         self._ring: Writer | None = None
         self._thread = 0
         self._told = 0
-        self._labels: dict[tuple[str, ...], int] = {}
+        self._labels: dict[tuple[tuple[str, ...], tuple[str, ...]], int] = {}
         self._schemas: dict[tuple[str, tuple[Field, ...]], Schema] = {}
+        self._early: deque[tuple[str, int, float, Sequence[Column] | dict[str, Any]]] = deque(maxlen=EARLY)
         self.segment = -1
 
     def open_segment(self, reason: str, rank: int) -> bool:
@@ -64,7 +69,7 @@ class Emitter:
         assert self._ring is not None
         self.segment += 1
         self._ring.set_rank(rank)
-        return self._ring.declare(
+        opened = self._ring.declare(
             {
                 "kind": "segment",
                 "segment": self.segment,
@@ -74,6 +79,13 @@ class Emitter:
                 "time": time.time(),
             }
         )
+        while self._early:
+            name, step, when, data = self._early.popleft()
+            if isinstance(data, dict):
+                self._event(name, step, when, data)
+            else:
+                self.columns(name, step, when, data)
+        return opened
 
     def _open(self) -> bool:
         pid, start = os.getpid(), start_ticks()
@@ -84,6 +96,8 @@ class Emitter:
                 if size >= SMALLEST:
                     self._ring = Writer(os.path.join(folder, f"{pid}-{start}.ring"), size, pid, start)
                     self._thread = get_ident()
+                    for (names, notes), number in self._labels.items():
+                        self._declare_labels(self._ring, number, names, notes)
                     return True
             except (OSError, RingError):
                 continue
@@ -99,22 +113,27 @@ class Emitter:
         self.segment = -1
         self._labels.clear()
         self._schemas.clear()
+        self._early.clear()
 
     def labels(self, names: Sequence[str], notes: Sequence[str] = ()) -> int:
         """Id of a list of names along an axis, declared the first time."""
-        key = (*names, "\0", *notes)
+        key = tuple(names), tuple(notes)
         number = self._labels.get(key)
-        if number is None and self._ring is not None:
+        if number is None:
             number = self._labels[key] = len(self._labels) + 1
-            self._ring.declare({"kind": "labels", "id": number, "names": list(names), "notes": list(notes)})
-        return number or 0
+            if self._ring is not None:
+                self._declare_labels(self._ring, number, *key)
+        return number
+
+    def _declare_labels(self, ring: Writer, number: int, names: Sequence[str], notes: Sequence[str]) -> None:
+        ring.declare({"kind": "labels", "id": number, "names": names, "notes": notes})
 
     def schema(self, name: str, fields: tuple[Field, ...]) -> Schema:
         """The schema of these fields, declared the first time. Raises KeyError for a metric not in the table."""
         schema = self._schemas.get((name, fields))
         if schema is None:
             for field in fields:
-                METRICS[field.metric]
+                describe(field.metric)
             number = len(self._schemas) + 1
             layout = struct.Struct(f"<qqd{sum(field.width for field in fields)}f")
             schema = self._schemas[name, fields] = Schema(number, fields, layout)
@@ -135,7 +154,10 @@ class Emitter:
 
     def columns(self, name: str, step: int, when: float, columns: Sequence[Column]) -> None:
         """One record of arrays."""
-        if self._ring is None or get_ident() != self._thread or not columns:
+        if self._ring is None:
+            self._early.append((name, step, when, columns))
+            return
+        if get_ident() != self._thread or not columns:
             return
         with np.errstate(over="ignore"):
             parts = [np.atleast_1d(np.asarray(values, np.float32)) for _, _, values in columns]
@@ -144,18 +166,17 @@ class Emitter:
         )
         schema = self.schema(name, fields)
         self._ring.write(schema.id, _HEAD.pack(self.segment, step, when) + np.concatenate(parts).tobytes())
-        if self._ring.dropped > self._told and self._event("overflow", step, {"dropped": self._ring.dropped}):
+        if self._ring.dropped > self._told and self._event("overflow", step, when, {"dropped": self._ring.dropped}):
             self._told = self._ring.dropped
 
     def event(self, name: str, step: int, data: dict[str, Any]) -> None:
-        self._event(name, step, data)
+        self._event(name, step, time.time(), data)
 
-    def _event(self, name: str, step: int, data: dict[str, Any]) -> bool:
+    def _event(self, name: str, step: int, when: float, data: dict[str, Any]) -> bool:
         if self._ring is None:
+            self._early.append((name, step, when, data))
             return False
-        return self._ring.event(
-            {"name": name, "segment": self.segment, "step": step, "time": time.time(), "data": data}
-        )
+        return self._ring.event({"name": name, "segment": self.segment, "step": step, "time": when, "data": data})
 
     def close(self) -> None:
         """The process ends well: say so, and write no more."""

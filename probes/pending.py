@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from time import time
 from typing import Any
 
@@ -17,19 +16,11 @@ from .validation import Validation
 
 PENDING = 4
 """Loss calls kept while it is open whether training consumes them."""
-EARLY = 256
-"""Validation batches kept from before the first backward pass."""
 
 
 class Pending:
     def __init__(self, training: Training) -> None:
         self._training = training
-        self._early: deque[tuple[float, list[Column]]] = deque(maxlen=EARLY)
-
-    def reset(self) -> None:
-        """Nothing of an earlier process."""
-        self._early.clear()
-        self.begin()
 
     def begin(self) -> None:
         """Nothing of an earlier segment."""
@@ -95,16 +86,7 @@ class Pending:
         )
 
     def _publish(self, step: int, columns: list[Column]) -> None:
-        if not self._training.awake:
-            self._early.append((time(), columns))
-            return
         self._training.emit.columns("val", step, time(), columns)
-        if not self._validated:
+        if self._training.awake and not self._validated:
             self._validated = True
             self._training.tell()
-
-    def publish_early(self) -> None:
-        """The validation batches from before there was a ring."""
-        while self._early:
-            when, columns = self._early.popleft()
-            self._training.emit.columns("val", 0, when, columns)

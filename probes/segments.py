@@ -28,7 +28,6 @@ class Segments:
         if not training.emit.open_segment("start", _rank()):
             training.deaf = True
             return
-        self._pending.publish_early()
         training.probes.run("facts", self._look_at_loops)
 
     def stepping(self, optimizer: torch.optim.Optimizer) -> None:

@@ -29,6 +29,7 @@ from .sample import Sample
 from .sampler import Sampler
 from .segments import Segments
 from .training import Training
+from .user import User
 
 TRACEBACK = 8000
 """Characters kept of a traceback, the last ones."""
@@ -42,6 +43,7 @@ class Watch:
         self.probes = training.probes
         self.script = training.script
         self.loaders = Loaders()
+        self.user = User(training)
         self._pending = Pending(training)
         self._nonfinite = NonFinite(training)
         self._segments = Segments(training, self._pending, self._nonfinite)
@@ -55,7 +57,7 @@ class Watch:
     def _reset(self) -> None:
         self.optimizer_calls = 0
         self._training.reset()
-        self._pending.reset()
+        self._pending.begin()
         self._nonfinite.begin()
 
     @property
