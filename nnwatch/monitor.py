@@ -30,6 +30,7 @@ from .report import Summary, headline
 from .runs import Card, Process, card_path
 from .server import Server
 from .session import SessionError
+from .stall import Silence
 from .system import System
 
 FLUSH = 0.5
@@ -69,6 +70,7 @@ class Monitor:
         rings = {name: cursor for name, cursor in commit.cursors.items() if name != "console"}
         self._ingest = Ingest(self._rings, rings, commit.dropped, self._recorder.ids)
         self._dropped = commit.dropped
+        self._silence = Silence(self._trainer.pid, time.monotonic())
         self._console = Follower(job / "console", commit.cursors.get("console", (0, 0))[0])
         self._advisor: Any = None
         self._advised = -1
@@ -165,10 +167,16 @@ class Monitor:
     def _gather(self, now: float) -> None:
         """Everything that is new, from everywhere."""
         take, step = self._recorder.take, self._history.last_step
-        for frame in self._ingest.read():
+        came = self._ingest.read()
+        for frame in came:
             take(frame)
-        for text in self._console.read(now, self._history.last_step, last=self._history.end is not None):
+        texts = self._console.read(now, self._history.last_step, last=self._history.end is not None)
+        for text in texts:
             take(text)
+        if came or texts:
+            self._silence.heard(time.monotonic(), stepping=step > 0)
+        elif self._history.end is None and (event := self._silence.look(time.monotonic(), now, self._history)):
+            take(event)
         if self._system is not None and self._due("sample", _SECOND):
             block = self._try("system", lambda: self._system and self._system.sample(now, step))
             if block is not None:
