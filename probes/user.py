@@ -62,7 +62,8 @@ class User:
         try:
             number = float(value)
         except OverflowError:
-            number = float("inf") if int(value) > 0 else float("-inf")
+            self._refuse(f"{name}: an integer of more than 1,023 bits")
+            return
         emit.columns("user", step, when, [(metric, 0, number)])
 
     def _step(self) -> int:
