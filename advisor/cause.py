@@ -28,12 +28,12 @@ class Standing(NamedTuple):
     since: int
 
 
-def confidence(found: Found, exact: bool = False) -> float:
+def confidence(found: Found) -> float:
     """1 - product of (1 - c) over the evidence, c = log10 of how far a number is beyond its reference, at most 1.
 
     An exact finding has 1, one with a single key at most 0.5. It ranks findings; people are shown the numbers.
     """
-    if exact or found.exact:
+    if found.exact:
         return 1.0
     doubt = 1.0
     for item in found.evidence:

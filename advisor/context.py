@@ -49,6 +49,7 @@ class Context:
         """Rules with an open finding after the boundary before this one."""
         self.targets = targets or {}
         """The user's goals: a value for each of some metrics."""
+        self._views: dict[str, View] = {}
         self.open = False
         """The rule that judges now has one: its thresholds are then easier to meet, so that it does not flicker."""
 
@@ -66,9 +67,21 @@ class Context:
 
     def view(self, metric: str) -> View:
         """Records up to the boundary. Raises Abstain when there are none."""
-        if not self.has(metric):
-            raise Abstain(f"{metric} is not measured in this run (yet)")
-        return View.of(self.track[metric], self.step)
+        if metric not in self._views:
+            if not self.has(metric):
+                raise Abstain(f"{metric} is not measured in this run (yet)")
+            self._views[metric] = View.of(self.track[metric], self.step)
+        return self._views[metric]
+
+    def newest(self, metric: str, count: int, most: int | None = None) -> Floats:
+        """The last ``most`` rows of a metric (``count`` where not given), (n, width).
+
+        Raises Abstain with fewer than ``count``.
+        """
+        rows = self.view(metric).last(most or count).values
+        if len(rows) < count:
+            raise Abstain(f"it needs {count} records of {metric}")
+        return rows
 
     def events(self, name: str) -> list[Event]:
         """Events of the track up to the boundary; at the end also those of the step that was never finished."""
@@ -79,12 +92,17 @@ class Context:
     @cached_property
     def facts(self) -> Mapping[str, Any]:
         """What was known about the script at the boundary."""
-        key = self.track.segment.segment, self.track.segment.rank
         known: dict[str, Any] = {}
-        for event in self.history.fact_log:
-            if (event.segment, event.rank) == key and (event.step <= self.step or self.end is not None):
-                known.update(event.data)
+        for event in self._told:
+            known.update(event.data)
         return known
+
+    @cached_property
+    def _told(self) -> list[Event]:
+        """The events that brought the facts, in order."""
+        key = self.track.segment.segment, self.track.segment.rank
+        ours = [event for event in self.history.fact_log if (event.segment, event.rank) == key]
+        return ours if self.end is not None else [event for event in ours if event.step <= self.step]
 
     @cached_property
     def optimizer(self) -> Mapping[str, Any]:
@@ -214,7 +232,24 @@ class Context:
         with np.errstate(divide="ignore", invalid="ignore"):
             jumps = np.flatnonzero(np.abs(np.log(rates[1:] / rates[:-1])) > math.log(LR_JUMP)) + 1
         start = int(steps[jumps[-1]]) if len(jumps) else 0
-        return max(start, self._batch_change, self.track.segment.first_step)
+        return max(start, self._batch_change, self._unfrozen, self._loaded, self.track.segment.first_step)
+
+    @cached_property
+    def _unfrozen(self) -> int:
+        """The step from which parameters are trained that were frozen before."""
+        frozen: set[str] = set()
+        start = 0
+        for event in self._told:
+            if "frozen" in event.data:
+                now = set(event.data["frozen"] or ())
+                start = event.step if frozen - now else start
+                frozen = now
+        return start
+
+    @cached_property
+    def _loaded(self) -> int:
+        """The step after which weights were loaded from a file."""
+        return max((event.step for event in self.events("checkpoint.loaded")), default=0)
 
     @cached_property
     def _batch_change(self) -> int:
@@ -231,10 +266,15 @@ class Context:
                 start = int(view.steps[edges[after]])
         return start
 
+    @cached_property
+    def window_length(self) -> int:
+        """Steps that a trend is read from: a fifth of the run, 200 to 5,000 steps, and an epoch where one is short."""
+        epoch = int(self.facts.get("steps_per_epoch") or 0)
+        return max(int(min(max(0.2 * self.step, 200), 5000)), min(epoch, 5000))
+
     def window(self, view: View) -> View:
-        """The newest part of a view that a trend is read from: a fifth of the run, 200 to 5,000 steps, one phase."""
-        length = int(min(max(0.2 * self.step, 200), 5000))
-        return view.since(max(self.step - length + 1, self.phase_start))
+        """The newest part of a view that a trend is read from; never across the beginning of a phase."""
+        return view.since(max(self.step - self.window_length + 1, self.phase_start))
 
     # flags
 
@@ -250,14 +290,39 @@ class Context:
     @cached_property
     def finetune(self) -> bool:
         """Frozen parameters, or a first loss far below that of a guess: the net was trained before."""
-        if self.facts.get("frozen"):
+        if self.facts.get("frozen") or self.facts.get("pretrained") or self.adapters:
             return True
         classes = self.facts.get("classes")
         return bool(classes and self.has("loss.train") and self.initial_loss < 0.5 * math.log(max(classes, 2)))
 
-    @cached_property
+    @property
+    def rl(self) -> bool:
+        """Losses come from sampled actions: they are no goal."""
+        return bool(self.facts.get("reinforcement"))
+
+    @property
+    def no_goal(self) -> bool:
+        """The training loss is not what is to become small."""
+        return self.multi_opt or self.rl
+
+    @property
+    def accumulation(self) -> int:
+        """Backward passes to one optimizer step."""
+        return int(self.facts.get("accumulation") or 1)
+
+    @property
+    def tiny_batch(self) -> bool:
+        """Fewer than 8 samples in a step: every number of one batch is mostly noise."""
+        return self.batch_size is not None and self.batch_size < 8
+
+    @property
     def amp(self) -> bool:
         return bool(self.facts.get("amp"))
+
+    @property
+    def adapters(self) -> bool:
+        """Small matrices are trained beside frozen ones (LoRA)."""
+        return bool(self.facts.get("adapters"))
 
     @cached_property
     def cyclic(self) -> bool:

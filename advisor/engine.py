@@ -15,7 +15,7 @@ import numpy as np
 from nnwatch.frame import SEVERITIES, End, Finding, Frame, Judgement, Segment, Severity
 from nnwatch.history import History, Track
 
-from .cause import Standing, fold
+from .cause import Standing, confidence, fold
 from .context import DENSE, Context
 from .finding import Abstain, Found, lower
 from .learning_rate import forbidden
@@ -185,6 +185,7 @@ class _Judge:
             evidence=list(found.evidence),
             remedies=[remedy for remedy in found.remedies if remedy.title not in forbidden(at)],
             otherwise=found.otherwise,
+            confidence=round(confidence(found), 2),
         )
 
 
@@ -194,7 +195,7 @@ def capped(rule: Rule, found: Found, at: Context) -> Severity:
     if found.exact or rule.kind != "statistical":
         return severity
     unplanned = rule.slow and at.planned is None and at.end is None
-    if len(found.keys) < 2 or unplanned or (rule.goal and at.multi_opt):
+    if len(found.keys) < 2 or unplanned or (rule.goal and at.no_goal):
         severity = lower(severity, "watch")
     return severity
 
@@ -203,7 +204,12 @@ def _changed(before: Finding | None, now: Finding) -> bool:
     """Whether a person would call it news. Numbers move at every boundary; that alone is none."""
     if before is None or before.status != now.status or before.severity != now.severity:
         return True
-    return (before.title, before.primary, before.explained_by) != (now.title, now.primary, now.explained_by)
+    advice = [[remedy.title for remedy in state.remedies] for state in (before, now)]
+    return advice[0] != advice[1] or (before.title, before.primary, before.explained_by) != (
+        now.title,
+        now.primary,
+        now.explained_by,
+    )
 
 
 def _time(track: Track, step: int) -> float:

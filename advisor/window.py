@@ -120,3 +120,36 @@ def trend(values: Numbers) -> float:
     ties = np.unique(values, return_counts=True)[1]
     variance = (n * (n - 1) * (2 * n + 5) - float((ties * (ties - 1) * (2 * ties + 5)).sum())) / 18
     return (s - math.copysign(1, s)) / math.sqrt(variance) if s and variance > 0 else 0.0
+
+
+def outliers(values: Numbers, span: int = 200, z: float = 8.0) -> NDArray[np.bool_]:
+    """Where a value is over ``z`` robust standard deviations above what came before it (n,).
+
+    What came before: median and MAD of the blocks of ``span`` / 4 values that precede the value's own, four at the
+    most; the first block is never judged. An outlier among them hardly moves either.
+    """
+    size = span // 4
+    found = np.zeros(len(values), bool)
+    for start in range(size, len(values), size):
+        past = finite(values[max(0, start - span) : start])
+        if len(past) < size // 2:
+            continue
+        centre = float(np.median(past))
+        scale = 1.4826 * float(np.median(np.abs(past - centre)))
+        found[start : start + size] = values[start : start + size] > centre + z * max(scale, 1e-9)
+    return found
+
+
+def rise_point(values: Numbers) -> int | None:
+    """Index at which the level rose for good, None when it did not (Page-Hinkley, delta 0.5, lambda 8 sigma).
+
+    Sigma is the noise of the values themselves; meant for block medians, a rise of a single block is none.
+    """
+    sigma = noise(values)
+    if len(values) < 6 or not sigma > 0:
+        return None
+    drift = np.cumsum(values - np.cumsum(values) / np.arange(1, len(values) + 1) - 0.5 * sigma)
+    above = drift - np.minimum.accumulate(drift)
+    if above[-1] <= 8 * sigma:
+        return None
+    return int(np.argmin(drift[: int(np.argmax(above > 8 * sigma)) + 1])) + 1

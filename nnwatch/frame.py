@@ -152,6 +152,8 @@ class Finding(Struct, tag="finding", omit_defaults=True):
     remedies: list[Remedy] = []
     otherwise: str = ""
     """What to try if the remedies do not help."""
+    confidence: float = 0.0
+    """How far the evidence is beyond its references, 0 to 1; it goes with the numbers, never instead of them."""
 
 
 class Judgement(Struct, tag="judgement", omit_defaults=True):

@@ -51,6 +51,7 @@ def finding_json(finding: Finding, rules: Mapping[int, str]) -> dict[str, Any]:
         "evidence": evidence,
         "remedies": [{"title": r.title, "change": r.change, "expect": r.expect} for r in finding.remedies],
         "otherwise": finding.otherwise,
+        "confidence": finding.confidence,
     }
 
 

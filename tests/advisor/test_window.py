@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from nnwatch.advisor.window import View, block_medians, noise, slope, trend
+from nnwatch.advisor.window import View, block_medians, noise, outliers, rise_point, slope, trend
 from nnwatch.history import Series
 
 NUMBERS = st.lists(st.floats(-1e3, 1e3, width=32), max_size=70)
@@ -73,3 +73,29 @@ def test_too_little_says_nothing(few):
     assert np.isnan(noise(np.array(few)))
     assert np.isnan(slope(np.array(few[:1])))
     assert trend(np.array(few)) == 0
+
+
+def test_an_outlier_stands_out_of_the_noise_before_it_and_the_noise_does_not():
+    rng = np.random.default_rng(1)
+    values = rng.normal(0, 0.1, 2000)
+    assert not outliers(values).any()
+    values[[400, 777, 1999]] += 3
+    assert np.flatnonzero(outliers(values)).tolist() == [400, 777, 1999]
+
+
+@given(st.lists(st.floats(-1, 1, width=32), min_size=20, max_size=20))
+def test_a_rise_for_good_is_found_near_where_it_began(values):
+    level = np.array(values) * 0.1
+    level[14:] += 5
+    point = rise_point(level)
+    if noise(level) > 0:
+        assert point is not None
+        assert point <= 15
+
+
+def test_a_level_that_falls_or_jumps_once_has_no_rise():
+    rng = np.random.default_rng(2)
+    quiet = rng.normal(0, 0.1, 20)
+    assert rise_point(quiet) is None
+    assert rise_point(quiet - np.arange(20)) is None
+    assert rise_point(np.zeros(20)) is None
