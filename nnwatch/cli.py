@@ -79,6 +79,7 @@ def _parser() -> Parser:
     )
     compare_.add_argument("a", metavar="A", help=str(_RUN["help"]))
     compare_.add_argument("b", metavar="B")
+    compare_.add_argument("more", metavar="C", nargs="*", help="with more than two: what changed from run to run")
     compare_.add_argument("--json", action="store_true", help="for programs")
     add("ls", ls, "the runs, newest first").add_argument("--json", action="store_true", help="for programs")
     explain_ = add("explain", explain, "why a rule matters, how it decides, what to do")
@@ -218,11 +219,16 @@ def _told(flaw: str | None) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     from . import compare as comparison
+    from . import ledger
     from .screen import summary
 
-    told = comparison.compare(*(summary(runs.resolve(name))[0] for name in (options.a, options.b)))
-    print(json.dumps(told, indent=2) if options.json else comparison.text(told).rstrip())
-    return 0
+    read = [summary(runs.resolve(name)) for name in (options.a, options.b, *options.more)]
+    summaries = [one for one, _ in read]
+    told = ledger.ledger(summaries)
+    if not options.more:
+        told = comparison.compare(*summaries) | {"hints": told["hints"]}
+    print(json.dumps(told, indent=2) if options.json else (ledger if options.more else comparison).text(told).rstrip())
+    return _told(next((flaw for _, flaw in read if flaw), None))
 
 
 def list_runs(options: argparse.Namespace) -> int:

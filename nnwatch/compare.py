@@ -165,6 +165,7 @@ def text(told: dict[str, Any]) -> str:
     for word in ("gone", "new"):
         lines += [f"  {word}: {finding['title']} ({finding['rule']})" for finding in told["findings"][word]]
     lines += ["", told["verdict"]["text"]]
+    lines += [f"hint ({hint['id']}): {hint['text']}" for hint in told.get("hints", ())]
     return "\n".join(lines) + "\n"
 
 
