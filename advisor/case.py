@@ -12,7 +12,10 @@ of that size, the same in every run) and ``xN`` (records in all); ``_`` is a rec
 per parameter or layer takes a table, ``{ "fc1.weight 64x64" = "..." }``; a plain row is one layer, "fc1.weight
 64x64". Every metric has a record a step; those of validation one every ``val_every`` steps, of ``val_rows``
 samples each. ``loss.val.each`` is made from ``loss.val`` when ``paired`` is given: true for the same samples
-each time, false for others. Every case runs all rules: ``finds`` names all that must be found.
+each time, false for others. A metric with a value per sample takes one row of all samples in order, ``rows`` to
+a record. A metric with a value per class or bin takes a table by its number; bins that are not named are 0. The
+machine is sampled once a step, each step taking a second; ``ranks`` lists what the other ranks of the job
+measured. Every case runs all rules: ``finds`` names all that must be found.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ import numpy as np
 
 from nnwatch.frame import SEVERITIES, Block, End, Event, FieldSpec, Frame, Labels, Schema, Segment
 from nnwatch.history import Doubles, History
-from nnwatch.metric import METRICS
+from nnwatch.metric import CONFIDENCE_BINS, METRICS
 
 from .engine import Advisor
 
@@ -33,6 +36,8 @@ _NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _RUN = re.compile(rf"(_|nan|-?inf|-?{_NUMBER})((?:[+*~-]{_NUMBER})*)(?:x(\d+))?")
 _PART = re.compile(rf"([+*~-])({_NUMBER})")
 _GOLDEN = 0.6180339887498949
+_MACHINE = ("cpu.", "memory.rss", "host.", "disk.", "net.", "gpu.")
+_DEFAULT = "fc1.weight 64x64"
 
 
 class CaseError(ValueError):
@@ -76,33 +81,15 @@ def missing(text: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 
 def frames(case: dict[str, Any]) -> list[Frame]:
-    """The session's frames: segment, facts, then one block a metric, events and the end."""
-    every, rows = int(case.get("val_every", 10)), int(case.get("val_rows", 500))
-    out: list[Frame] = [Segment(0, 0, 1, 0.0)]
+    """The session's frames: segments, facts, then one block a metric, events and the end."""
+    others = case.get("ranks", ())
+    out: list[Frame] = [Segment(0, rank, 1 + rank, 0.0) for rank in range(1 + len(others))]
     if "facts" in case:
         out.append(Event("facts", 0.0, data=case["facts"]))
-    for name, value in case.items():
-        if "." not in name and name != "lr":
-            continue
-        if name not in METRICS:
-            raise CaseError(f"{name} is no metric; see nnwatch/metric.py")
-        validation = name in ("loss.val", "accuracy.val")
-        layers = value if isinstance(value, dict) else {"fc1.weight 64x64": value}
-        columns = {layer: numbers(row) for layer, row in layers.items()}
-        if len({len(column) for column in columns.values()}) != 1:
-            raise CaseError(f"the layers of {name} have rows of different lengths")
-        matrix = np.stack(list(columns.values()), axis=1)
-        kept = ~np.logical_and.reduce([missing(row) for row in layers.values()])
-        steps = (np.arange(len(matrix)) + 1) * (every if validation else 1)
-        labels = METRICS[name].axis != "run"
-        out.extend(_metric(len(out), name, steps[kept], matrix[kept], list(layers) if labels else []))
-        if name == "loss.val":
-            out.extend(_metric(len(out), "val.size", steps, np.full((len(steps), 1), rows)))
-            if "paired" in case:
-                order = np.zeros(len(steps)) if case["paired"] else np.arange(len(steps))
-                out.extend(_metric(len(out), "val.order", steps, order[:, None]))
-                spread = 0.5 + (np.arange(rows) * _GOLDEN % 1)
-                out.extend(_metric(len(out), "loss.val.each", steps, matrix * spread))
+    for rank, metrics in enumerate((case, *others)):
+        for name, value in metrics.items():
+            if "." in name or name in ("lr", "epoch", "momentum"):
+                out.extend(_metric(len(out), rank, name, value, case))
     for event in case.get("events", ()):
         out.append(Event(event["name"], float(event["step"]), event["step"], data=event.get("data", {})))
     if "end" in case:
@@ -111,16 +98,51 @@ def frames(case: dict[str, Any]) -> list[Frame]:
     return out
 
 
-def _metric(number: int, name: str, steps: Any, matrix: Any, labelled: list[str] | None = None) -> Iterator[Frame]:
+def _metric(number: int, rank: int, name: str, value: str | dict[str, str], case: dict[str, Any]) -> Iterator[Frame]:
+    """All records of one metric, and of those that go with a validation loss."""
+    if name not in METRICS:
+        raise CaseError(f"{name} is no metric; see nnwatch/metric.py")
+    axis, rows = METRICS[name].axis, int(case.get("val_rows", 500))
+    if axis == "row" and isinstance(value, str):
+        matrix, labels = numbers(value).reshape(-1, int(case["rows"])), []
+        kept = np.ones(len(matrix), bool)
+    else:
+        layers = value if isinstance(value, dict) else {_DEFAULT: value}
+        columns = {layer: numbers(row) for layer, row in layers.items()}
+        if len({len(column) for column in columns.values()}) != 1:
+            raise CaseError(f"the layers of {name} have rows of different lengths")
+        matrix = np.stack(list(columns.values()), axis=1)
+        kept = ~np.logical_and.reduce([missing(row) for row in layers.values()])
+        labels = [] if axis in ("run", "bin", "class") else list(layers)
+        if axis == "bin":
+            bins = np.zeros((len(matrix), 2 * CONFIDENCE_BINS))
+            bins[:, [int(layer) for layer in layers]] = matrix
+            matrix = bins
+    validation = "val" in name.split(".")
+    steps = (np.arange(len(matrix)) + 1) * (int(case.get("val_every", 10)) if validation else 1)
+    schema = "system" if name.startswith(_MACHINE) else name
+    yield from _block(number, rank, schema, name, steps[kept], matrix[kept], labels)
+    if name == "loss.val":
+        yield from _block(number, rank, name, "val.size", steps, np.full((len(steps), 1), rows))
+        if "paired" in case:
+            order = np.zeros(len(steps)) if case["paired"] else np.arange(len(steps))
+            yield from _block(number, rank, name, "val.order", steps, order[:, None])
+            spread = 0.5 + (np.arange(rows) * _GOLDEN % 1)
+            yield from _block(number, rank, name, "loss.val.each", steps, matrix * spread)
+
+
+def _block(
+    number: int, rank: int, schema: str, metric: str, steps: Any, matrix: Any, labelled: list[str] | None = None
+) -> Iterator[Frame]:
     width = matrix.shape[1]
     if labelled:
         parts = [label.rpartition(" ") for label in labelled]
         yield Labels(number, [a or c for a, _, c in parts], [c if a else "" for a, _, c in parts])
-    yield Schema(number, name, [FieldSpec(name, width, number if labelled else 0)])
+    yield Schema(number, schema, [FieldSpec(metric, width, number if labelled else 0)])
     yield Block(
         number,
         0,
-        0,
+        rank,
         len(steps),
         steps.astype(np.int64).tobytes(),
         steps.astype(np.float64).tobytes(),

@@ -1,0 +1,55 @@
+"""What lies beside a track, as it stood at a boundary: samples of the machine, and the other ranks of the job.
+
+Both are cut off by time, not by step: the machine knows no segments, and a rank may be a step ahead. All rings of
+a node are read in one pass, so what is older than the boundary has come when it is judged.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from nnwatch.history import Series
+
+from .context import Context
+from .finding import Abstain
+from .window import View
+
+MARGIN = 1.0
+"""Seconds that another rank's ring may be read before this one's."""
+
+
+def now(at: Context) -> float:
+    """Time of the newest record up to the boundary, seconds since 1970; infinite at the end of the run."""
+    if at.end is not None:
+        return math.inf
+    series = at.track.get("loss.train") or at.track.get("lr")
+    n = series.until(at.step) if series is not None else 0
+    return float(series.times[n - 1]) if series is not None and n else at.track.segment.time
+
+
+def _between(series: Series, first: float, last: float) -> View:
+    a, b = np.searchsorted(series.times, [first, last], side="right")
+    return View(series, series.steps[a:b], series.values[a:b])
+
+
+def samples(at: Context, metric: str) -> View:
+    """Samples of the machine (about one a second) since the segment began. Raises Abstain when there are none."""
+    series = at.history.system.get(metric)
+    view = _between(series, at.track.segment.time, now(at)) if series is not None else None
+    if view is None or not len(view.steps):
+        raise Abstain(f"{metric} is not measured on this machine (yet)")
+    return view
+
+
+def ranks(at: Context, metric: str) -> dict[int, View]:
+    """Records of every rank of the segment by rank, this one included; ranks without any are left out."""
+    found = {}
+    for (segment, rank), track in sorted(at.history.tracks.items()):
+        series = track.get(metric)
+        if segment == at.track.segment.segment and series is not None:
+            view = at.view(metric) if track is at.track else _between(series, -math.inf, now(at) - MARGIN)
+            if len(view.steps):
+                found[rank] = view
+    return found
