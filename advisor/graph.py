@@ -135,7 +135,7 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "softmax-twice": _USELESS | {"vanishing-gradient": _always, "saturated-activation": _always},
     "shape-broadcast": _USELESS,
     "wrong-loss": _USELESS,
-    "wrong-output-activation": _USELESS | {"dead-relu": _always, "vanishing-gradient": _always},
+    "wrong-output-activation": _USELESS | {"dead-relu": _always, "vanishing-gradient": _always, "wrong-loss": _always},
     "wrong-loss-sign": {**_BLOWN, **_USELESS, "lr-too-high": _always, "exploding-gradient": _always},
     "wrong-reduction": {"lr-too-high": _always, "exploding-gradient": _always, "loss-spike": _always, **_BLOWN},
     "accumulated-loss-not-divided": {

@@ -1,4 +1,4 @@
-"""What is known of the user's script: the lines of its calls, and the operations around the loss."""
+"""What is known of the user's script: the operations around the loss, and the layers that have two modes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,6 @@ VIEWS = {
     "Squeeze", "T", "ToCopy", "Transpose", "Unbind", "Unsqueeze", "UnsafeView", "View",
 }  # fmt: skip
 """Operations that change how numbers lie, not what they are."""
-
-
-def place(where: object) -> str:
-    """" (train.py:52)" where the line is known, else ""."""
-    return f" ({where})" if where else ""
-
-
-def loss_place(at: Context) -> str:
-    """" (train.py:52)" of the loss call."""
-    return place(loss(at).get("where"))
 
 
 def loss(at: Context) -> Mapping[str, Any]:

@@ -1,0 +1,93 @@
+"""shape-broadcast."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+
+from nnwatch.frame import Evidence, Remedy
+
+from ..context import Context
+from ..finding import Found
+from ..place import of_loss
+from ..rule import Rule
+from ..script import graph, loss
+
+MATCH = "Give prediction and target one shape"
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The loss compares every prediction with every target: shapes such as (N, 1) and (N) were broadcast to (N, N).
+
+    Why it matters
+        The best the net can do against all targets at once is their mean, so it learns to predict the mean. The loss
+        falls a little and looks like a hard task.
+
+    How it is decided
+        Exact: the shapes of prediction and target at the loss call differ, and broadcasting makes more numbers of them
+        than either has.
+
+    When it is a false alarm
+        A loss over all pairs that is meant to be one (a distance matrix through mse_loss). Targets of a single number
+        (mse_loss(d(x), 1.0) of a GAN) pair nothing and are not reported.
+
+    What to do
+        prediction.squeeze(1) or target.unsqueeze(1) in front of the loss. Torch warns of it once, on standard error.
+    """
+    found = graph(at)
+    prediction, target = _sizes(found.get("input")), _sizes(found.get("target"))
+    if not found.get("broadcast") or not prediction or not target:
+        return None
+    pairs = _together(prediction, target)
+    most = max(math.prod(prediction), math.prod(target))
+    if pairs is None or math.prod(pairs) <= most:
+        return None
+    begin = at.track.segment.first_step + 1
+    first = float(at.loss.scalar[0]) if at.has("loss.train") else float("nan")
+    squeeze = "prediction.squeeze(-1)" if prediction[-1] == 1 else "target.squeeze(-1)"
+    return Found(
+        "error",
+        f"{loss(at).get('name', 'the loss')}{of_loss(at)} makes {_text(pairs)} of prediction {_text(prediction)} and "
+        f"target {_text(target)}",
+        (f"{math.prod(pairs):,} differences are averaged where there are {most:,} values",),
+        begin,
+        (Evidence("loss.train", first, None, "first loss, over all pairs", begin, begin),),
+        (
+            Remedy(
+                MATCH,
+                f"{_text(prediction)} against {_text(target)}{of_loss(at)} → {squeeze}, so that both have one shape",
+                "the loss falls under the variance of the targets",
+            ),
+        ),
+        "If the shapes are meant so, expand both by hand: then it is no accident to anybody who reads it.",
+        exact=True,
+    )
+
+
+def _sizes(shape: object) -> tuple[int, ...]:
+    return tuple(int(size) for size in shape) if isinstance(shape, Sequence) else ()
+
+
+def _together(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...] | None:
+    """The broadcast shape, None where the two do not fit."""
+    sizes = [*zip_longest(reversed(a), reversed(b), fillvalue=1)]
+    if any(x != y and 1 not in (x, y) for x, y in sizes):
+        return None
+    return tuple(max(x, y) for x, y in reversed(sizes))
+
+
+def _text(shape: Sequence[int]) -> str:
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+RULE = Rule(
+    "shape-broadcast",
+    "prediction and target were broadcast",
+    "invariant",
+    ("loss.train",),
+    (MATCH,),
+    "Exact.",
+    check,
+    votes=(1, 1),
+)

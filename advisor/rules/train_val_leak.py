@@ -1,0 +1,132 @@
+"""train-val-leak."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy, Severity
+
+from ..context import Context
+from ..finding import Abstain, Found, percent
+from ..passes import newest
+from ..rule import Rule
+from ..window import View, finite
+
+SPLIT = "Split by sample, once"
+RECORDS = 200
+"""Records of training rows that are looked at: 51,200 rows at most."""
+FINGERPRINTS = 1 << 24
+
+
+class Overlap(NamedTuple):
+    """Distinct validation rows, those of them that training saw, and how many chance and duplicates explain."""
+
+    rows: int
+    matched: int
+    expected: float
+    all_alike: bool
+    """Every validation batch has its share of them: no batch is free of training rows."""
+    coverage: float
+    """Share of the training rows whose fingerprint is known; 1 where their number is not."""
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Rows of the validation data were trained on.
+
+    Why it matters
+        What was trained on is predicted well. The validation numbers promise what the net does not keep, and they
+        cannot show overfitting.
+
+    How it is decided
+        Fingerprints of the rows that enter the model in training and in validation are compared. Rows that agree by
+        chance (24 bits: rows of training times rows of validation / 16.8 million) and those that repeat within the
+        first epoch of training anyway are expected; five standard errors above that, five rows at least and 1 % of the
+        validation rows is a leak. It is an error: identical rows are no matter of statistics.
+
+    When it is a false alarm
+        A pass over the training data to measure the training accuracy is none, and is told from a leak: beside it
+        there are batches without any training row. Where the evaluated data set is as large as the training set and
+        all of it is known from training, it may be the training set on purpose: *watch*. Inputs that repeat by
+        themselves (few discrete states) and random augmentation, which changes every fingerprint, are not judged.
+
+    What to do
+        Remove duplicates first, then split by sample (by person, by film, by day where samples of one belong
+        together), and only then oversample or augment the training part.
+    """
+    overlap = _overlap(at)
+    n, m, expected = overlap.rows, overlap.matched, overlap.expected
+    if m < max(limit["least"], limit["share"] * n) or m <= expected + limit["errors"] * math.sqrt(expected + 1):
+        return None
+    if not overlap.all_alike:
+        raise Abstain("some validation batches are made of training rows and others of none: training is evaluated too")
+    train, val = at.facts.get("train_rows"), at.facts.get("val_rows")
+    same = val is None or train == val
+    severity: Severity = "watch" if same and m > 0.5 * n * overlap.coverage else "error"
+    size = f"{train:,} training rows" if train else "the training rows"
+    return Found(
+        severity,
+        f"{m} of {n} validation rows looked at are training rows ({percent(m / n)}; {expected:.2g} expected by chance)",
+        (f"they have the same fingerprint as rows of training, of {size} a sample was looked at",),
+        int(at.evaluations.steps[0]) if len(at.evaluations.steps) else at.step,
+        (Evidence("input.val.rows", m / n, expected / n, "share of validation rows seen in training", 0, at.step),),
+        (
+            Remedy(
+                SPLIT,
+                f"{val if val else n} validation rows with {percent(m / n)} or more of training's → none: drop "
+                "duplicates, split, then augment",
+                "no validation row is seen in training; the validation loss rises to its true value",
+            ),
+        ),
+        "If the split is clean, look for duplicates in the data, and for oversampling before the split.",
+        exact=True,
+    )
+
+
+def _overlap(at: Context) -> Overlap:
+    seen, shown = at.view("input.rows"), newest(at, "input.val.rows", 1).last(64)
+    train = _distinct(seen.thin(RECORDS))
+    val = _distinct(shown)
+    first = _first_epoch(at, seen)
+    repeats = 1 - len(_distinct(first)) / max(1, len(finite(first.values)))
+    if repeats > 0.2:
+        raise Abstain("the inputs repeat by themselves: equal rows prove nothing")
+    if not len(train) or not len(val):
+        raise Abstain("no rows were measured")
+    growth = len(train) / max(1, len(_distinct(first)))
+    chance = len(val) * (len(train) / FINGERPRINTS + min(1.0, repeats * growth))
+    shares = [float(np.mean(np.isin(finite(batch), train))) for batch in shown.values]
+    known = np.isin(val, train)
+    least = min(shares, default=0.0)
+    alike = len(shares) == 1 or least > 0.2 * float(np.mean(known))
+    coverage = min(1.0, len(train) / int(at.facts.get("train_rows") or len(train)))
+    return Overlap(len(val), int(known.sum()), chance, alike, coverage)
+
+
+def _distinct(view: View) -> np.ndarray:
+    return np.unique(finite(view.values))
+
+
+def _first_epoch(at: Context, view: View) -> View:
+    """Records in which no row can have come twice because the loader began anew."""
+    if not at.has("epoch"):
+        return view.last(0)
+    epochs = at.view("epoch")
+    later = np.flatnonzero(epochs.scalar > epochs.scalar[0])
+    return (view.before(int(epochs.steps[later[0]])) if len(later) else view).thin(RECORDS)
+
+
+RULE = Rule(
+    "train-val-leak",
+    "validation rows were trained on",
+    "invariant",
+    ("input.rows", "input.val.rows", "epoch"),
+    (SPLIT,),
+    "Note D2, K12. Exact row hashes: perceptual ones call 65 % of the digits duplicates, exact ones none.",
+    check,
+    {"errors": 5, "least": 5, "share": 0.01},
+    votes=(1, 1),
+)

@@ -1,0 +1,82 @@
+"""wrong-loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy, Severity
+
+from ..context import Context
+from ..finding import Found, number
+from ..place import of_loss
+from ..rule import Rule
+from ..script import loss
+from ..window import finite
+
+FIT = "Use the loss that fits the targets"
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The loss function does not fit what it is given.
+
+    Why it matters
+        It runs without an error and measures something else than the task: a cross entropy over one class is 0 for
+        any output, a regression on class numbers says that class 9 is nine times class 1.
+
+    How it is decided
+        Exact: cross_entropy or nll_loss over a single output; nll_loss below 0, which no log-probability gives.
+        A squared or absolute error on whole-number targets is *watch*: counts are predicted that way too.
+
+    When it is a false alarm
+        Whole numbers that are quantities (counts, ratings), which is why that is only asked about.
+
+    What to do
+        One output: binary_cross_entropy_with_logits on float targets. Class numbers: cross_entropy with one output per
+        class. Numbers of any kind: mse_loss on float targets of about unit scale.
+    """
+    name = str(loss(at).get("name"))
+    losses = at.loss.scalar
+    severity: Severity = "error"
+    if name in ("cross_entropy", "nll_loss") and at.facts.get("classes") == 1:
+        what, why = f"{name}{of_loss(at)} over one output", "over one class its value is 0 whatever the output is"
+        new, expect = "binary_cross_entropy_with_logits(x.squeeze(1), y.float())", "the loss is about 0.69 at first"
+    elif name == "nll_loss" and len(low := finite(losses[-200:])) and np.min(low) < 0:
+        what = f"nll_loss{of_loss(at)} is below 0: {number(float(np.min(low)))}"
+        why = "the negative logarithm of a probability is never below 0: it does not get log-probabilities"
+        new, expect = "cross_entropy on raw outputs", "no loss is below 0"
+    elif name in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss") and _whole(at):
+        severity = "watch"
+        what = f"{name}{of_loss(at)} on whole-number targets"
+        why = "if they are class numbers, the loss takes neighbouring numbers for similar classes"
+        new, expect = "cross_entropy with one output per class (y.float() if they are quantities)", "accuracy rises"
+    else:
+        return None
+    begin = at.track.segment.first_step + 1
+    return Found(
+        severity,
+        what,
+        (why,),
+        begin,
+        (Evidence("loss.train", float(losses[-1]), None, "the newest loss", begin, at.step),),
+        (Remedy(FIT, f"{name}{of_loss(at)} → {new}", expect),),
+        "If it is meant so, write down beside the call what it measures.",
+        exact=True,
+    )
+
+
+def _whole(at: Context) -> bool:
+    return any(kind in str((at.facts.get("loss.graph") or {}).get("target_dtype", "")) for kind in ("int", "long"))
+
+
+RULE = Rule(
+    "wrong-loss",
+    "the loss does not fit the targets",
+    "invariant",
+    ("loss.train",),
+    (FIT,),
+    "Exact; note C67 (classification: softmax, regression: squared error).",
+    check,
+    votes=(1, 1),
+)

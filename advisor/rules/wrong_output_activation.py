@@ -1,0 +1,110 @@
+"""wrong-output-activation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy
+
+from ..context import Context
+from ..finding import Found, number
+from ..place import of_loss
+from ..rule import Rule
+from ..script import loss, maker
+from ..window import finite
+
+REMOVE = "Drop the last activation"
+LOGARITHM = "Give the loss log-probabilities"
+RAW = "Give the loss the raw outputs"
+LINEAR = {"Addmm", "Mm", "Linear", "Bmm", "Convolution", "Relu", "Sigmoid", "Tanh", "Softmax"}
+"""Operations whose result is no logarithm of a probability."""
+REGRESSION = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The last activation cannot produce what the loss needs.
+
+    Why it matters
+        A ReLU in front of cross_entropy cannot say "rather not", a tanh cannot reach a target of 3, and nll_loss of
+        anything but log-probabilities can fall without end while nothing is learned.
+
+    How it is decided
+        Exact, from the operation that made the prediction: ReLU or sigmoid in front of cross_entropy; nll_loss or
+        kl_div without a logarithm; sigmoid, tanh or ReLU in front of a squared or absolute error whose targets lie
+        where the activation never gets (their mean outside its range, or a spread that the range has no room for).
+
+    When it is a false alarm
+        Targets that lie outside the range by accident: a few outliers move the mean too little to be reported.
+
+    What to do
+        End the model in a plain linear layer for regression and for cross_entropy; log_softmax for nll_loss and
+        kl_div.
+    """
+    name, made = str(loss(at).get("name")), maker(at)
+    begin = at.track.segment.first_step + 1
+    spoken = made.lower()
+    if name == "cross_entropy" and made in ("Relu", "Sigmoid"):
+        why = f"{spoken} lets only {'positive numbers' if made == 'Relu' else 'numbers from 0 to 1'} through, and "
+        why += "cross_entropy needs numbers of any sign"
+        remedy = Remedy(REMOVE, f"{spoken}(x) as the output → x{of_loss(at)}", "the loss falls under its best so far")
+    elif name in ("nll_loss", "kl_div") and made in LINEAR:
+        why = f"{name} takes the logarithms of probabilities, and {spoken or 'the last layer'} gives none"
+        new = "log_softmax(x, dim=1)" if name == "kl_div" else "cross_entropy on raw outputs, or log_softmax(x, dim=1)"
+        title = LOGARITHM if name == "kl_div" else RAW
+        remedy = Remedy(title, f"{name} of {spoken}{of_loss(at)} → {new}", "no loss is below 0")
+    elif name in REGRESSION and made in ("Sigmoid", "Tanh", "Relu"):
+        outside = _outside(at, made)
+        if outside is None:
+            return None
+        why = f"{spoken} gives {outside[0]}, and the targets have {outside[1]}"
+        remedy = Remedy(REMOVE, f"{spoken}(x) as the output → x{of_loss(at)}", "the loss falls under its best so far")
+    else:
+        return None
+    first = float(at.loss.scalar[0]) if at.has("loss.train") else math.nan
+    return Found(
+        "error",
+        f"{name}{of_loss(at)} gets the output of {spoken}",
+        (why,),
+        begin,
+        (Evidence("loss.train", first, None, "first loss", begin, begin),),
+        (remedy,),
+        "If it is meant so, write the loss out by hand: then both belong together.",
+        exact=True,
+    )
+
+
+def _outside(at: Context, made: str) -> tuple[str, str] | None:
+    """(range of the activation, what the targets have) where they cannot all lie in it; None where they can.
+
+    Numbers of a range (a, b) have their mean m in it and at most the variance (m - a)(b - m) (Bhatia and Davis 2000).
+    """
+    if not at.has("target.mean") or not at.has("target.std"):
+        return None
+    means = finite(at.view("target.mean").thin(200).scalar).astype(np.float64)
+    stds = finite(at.view("target.std").thin(200).scalar).astype(np.float64)
+    if not len(means):
+        return None
+    if made == "Relu":
+        low = float(np.min(means))
+        return ("nothing below 0", f"batches of mean {number(low)}") if low < 0 else None
+    a, b = (0.0, 1.0) if made == "Sigmoid" else (-1.0, 1.0)
+    excess = stds**2 - (means - a) * (b - means)
+    if a <= np.min(means) and np.max(means) <= b and (len(means) < 5 or np.median(excess) < 0.05 * (b - a) ** 2):
+        return None
+    m, std = float(np.median(means)), float(np.median(stds))
+    return f"{a:g} to {b:g}", f"mean {number(m)} and standard deviation {number(std)}"
+
+
+RULE = Rule(
+    "wrong-output-activation",
+    "the last activation does not fit the loss",
+    "invariant",
+    ("loss.train", "target.mean", "target.std"),
+    (REMOVE, LOGARITHM, RAW),
+    "Exact; UMLAUT (CHI 2021) and NeuraLint (TOSEM 2022) look for it in the source.",
+    check,
+    votes=(1, 1),
+)
