@@ -6,7 +6,7 @@ Of a large batch a strided part of the rows is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from nnwatch.metric import CONFIDENCE_BINS
 
+from .emit import Column
 from .fetch import Arrays
 from .loss import Term
 
@@ -29,15 +30,42 @@ BINARY = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
 
 
 class Prediction(NamedTuple):
-    """``accuracy`` share; ``confidence`` (2 * bins,) wrong then right; ``predicted``, ``targets`` (C,) or None."""
+    """``accuracy`` share; ``confidence`` (2 * bins,) wrong then right; counts per class (C,): ``predicted``,
+    ``targets``, and ``right`` of each true class; ``logz`` mean of logsumexp; ``of_target`` mean probability of the
+    right class; ``ignored`` share of the targets. None where it cannot be had."""
 
     accuracy: float
     confidence: NDArray[np.int64]
-    predicted: NDArray[np.int64] | None
-    targets: NDArray[np.int64] | None
+    predicted: NDArray[np.int64] | None = None
+    targets: NDArray[np.int64] | None = None
+    right: NDArray[np.int64] | None = None
+    logz: float | None = None
+    of_target: float | None = None
+    ignored: float | None = None
 
 
 Reduce = Callable[[Arrays], Prediction | None]
+
+TRAIN = {
+    "accuracy": "accuracy.train",
+    "confidence": "confidence.train",
+    "predicted": "predicted.count",
+    "targets": "target.count",
+    "right": "right.count",
+    "logz": "output.logz",
+    "of_target": "confidence.target",
+    "ignored": "target.ignored",
+}
+"""Metrics of a training batch by the field of Prediction."""
+VAL = {"accuracy": "accuracy.val", "confidence": "confidence.val"}
+"""Of every validation batch."""
+VAL_COUNTS = {"predicted": "predicted.val.count", "targets": "target.val.count", "right": "right.val.count"}
+
+
+def columns(prediction: Prediction | None, names: Mapping[str, str]) -> list[Column]:
+    """What is had of a prediction, as ``names`` says."""
+    found = [(metric, getattr(prediction, field, None)) for field, metric in names.items()]
+    return [(metric, 0, value) for metric, value in found if value is not None]
 
 
 def select(term: Term) -> tuple[list[torch.Tensor], Reduce] | None:
@@ -71,22 +99,32 @@ def _distance(output: torch.Tensor) -> int:
 
 def _classes(logits: NDArray[Any], target: NDArray[np.int64], ignored: int) -> Prediction | None:
     kept = target != ignored
+    rows = len(target)
     if not np.logical_and.reduce(kept):
         logits, target = logits[kept], target[kept]
     if not len(target):
         return None
     predicted = logits.argmax(1)
-    with np.errstate(all="ignore"):
-        above = logits - np.maximum.reduce(logits, 1)[:, None]
-        sure = 1.0 / np.add.reduce(np.exp(above, out=above), 1)
-    right = predicted == target
     classes = logits.shape[1]
+    within = target.min() >= 0 and target.max() < classes
+    with np.errstate(all="ignore"):
+        highest = np.maximum.reduce(logits, 1)
+        above = np.exp(logits - highest[:, None])
+        total = np.add.reduce(above, 1)
+        sure = 1.0 / total
+        logz = np.add.reduce(np.log(total) + highest) / len(target)
+        of_target = np.add.reduce(above[np.arange(len(target)), target] * sure) / len(target) if within else None
+    right = predicted == target
     count = classes <= CLASSES
     return Prediction(
         np.count_nonzero(right) / len(right),
         _histogram(sure, right),
         np.bincount(predicted, minlength=classes) if count else None,
-        np.bincount(target, minlength=classes)[:classes] if count and target.min() >= 0 else None,
+        np.bincount(target, minlength=classes) if count and within else None,
+        np.bincount(target[right], minlength=classes) if count and within else None,
+        float(logz),
+        of_target,
+        1 - len(target) / rows,
     )
 
 
@@ -94,7 +132,7 @@ def _binary(output: NDArray[Any], target: NDArray[Any], with_logits: bool) -> Pr
     with np.errstate(all="ignore"):
         one = 1.0 / (1.0 + np.exp(-output)) if with_logits else output
         right = (one > 0.5) == (target > 0.5)
-        return Prediction(float(right.mean()), _histogram(np.maximum(one, 1.0 - one), right), None, None)
+        return Prediction(float(right.mean()), _histogram(np.maximum(one, 1.0 - one), right))
 
 
 def _histogram(sure: NDArray[Any], right: NDArray[np.bool_]) -> NDArray[np.int64]:

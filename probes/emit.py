@@ -28,6 +28,7 @@ Column = tuple[str, int, Any]
 
 
 _HEAD = struct.Struct("<qqd")  # segment, step, time
+_NOTHING = np.empty(0, np.float32)
 
 
 class Schema(NamedTuple):
@@ -60,6 +61,7 @@ class Emitter:
         self._labels: dict[tuple[tuple[str, ...], tuple[str, ...]], int] = {}
         self._schemas: dict[tuple[str, tuple[Field, ...]], Schema] = {}
         self._early: deque[tuple[str, int, float, Sequence[Column] | dict[str, Any]]] = deque(maxlen=EARLY)
+        self._kinds: dict[str, dict[str, Field]] = {}
         self.segment = -1
 
     def open_segment(self, reason: str, rank: int) -> bool:
@@ -68,6 +70,7 @@ class Emitter:
             return False
         assert self._ring is not None
         self.segment += 1
+        self._kinds.clear()
         self._ring.set_rank(rank)
         opened = self._ring.declare(
             {
@@ -113,6 +116,7 @@ class Emitter:
         self.segment = -1
         self._labels.clear()
         self._schemas.clear()
+        self._kinds.clear()
         self._early.clear()
 
     def labels(self, names: Sequence[str], notes: Sequence[str] = ()) -> int:
@@ -153,19 +157,29 @@ class Emitter:
             ring.write(schema.id, payload)
 
     def columns(self, name: str, step: int, when: float, columns: Sequence[Column]) -> None:
-        """One record of arrays."""
+        """One record of arrays. A metric that an earlier record of this kind had and this one has not is NaN, so that
+        a kind keeps its schema: records of one metric in two schemas would reach the reader out of order."""
         if self._ring is None:
             self._early.append((name, step, when, columns))
             return
         if get_ident() != self._thread or not columns:
             return
+        known = self._kinds.setdefault(name, {})
+        parts: dict[str, np.ndarray] = {}
         with np.errstate(over="ignore"):
-            parts = [np.atleast_1d(np.asarray(values, np.float32)) for _, _, values in columns]
-        fields = tuple(
-            Field(metric, len(part), labels) for (metric, labels, _), part in zip(columns, parts, strict=True)
-        )
-        schema = self.schema(name, fields)
-        self._ring.write(schema.id, _HEAD.pack(self.segment, step, when) + np.concatenate(parts).tobytes())
+            for metric, labels, values in columns:
+                parts[metric] = part = np.asarray(values, np.float32).reshape(-1)
+                field = known.get(metric)
+                if field is None or field.labels != labels or field.width < len(part):
+                    known[metric] = Field(metric, max(len(part), field.width if field else 0), labels)
+        schema = self.schema(name, tuple(known.values()))
+        payload = np.full(sum(field.width for field in schema.fields), np.nan, np.float32)
+        at = 0
+        for field in schema.fields:
+            part = parts.get(field.metric, _NOTHING)
+            payload[at : at + len(part)] = part
+            at += field.width
+        self._ring.write(schema.id, _HEAD.pack(self.segment, step, when) + payload.tobytes())
         if self._ring.dropped > self._told and self._event("overflow", step, when, {"dropped": self._ring.dropped}):
             self._told = self._ring.dropped
 

@@ -46,22 +46,14 @@ class Sample:
         self._wide[metric][list(places)] = values
 
     def outputs(self, term: Term) -> None:
-        """Accuracy, confidence and targets of the training batch."""
+        """How right and how sure the model is on the training batch, and the targets."""
         selected = confidence.select(term)
         if selected is not None:
             parts, reduce = selected
 
-            def done(prediction: confidence.Prediction | None) -> None:
-                if prediction is None:
-                    return
-                self.put("accuracy.train", prediction.accuracy)
-                self.put("confidence.train", prediction.confidence)
-                if prediction.targets is not None:
-                    self.put("target.count", prediction.targets)
-                if prediction.predicted is not None:
-                    self.put("predicted.count", prediction.predicted)
-
-            self._fetch(parts, lambda arrays: done(reduce(arrays)))
+            self._fetch(
+                parts, lambda arrays: self._columns.extend(confidence.columns(reduce(arrays), confidence.TRAIN))
+            )
         if term.target is not None and term.target.is_floating_point():
             inputs.moments("target", term.target, self._fetch, self.put)
 

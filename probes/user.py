@@ -52,7 +52,7 @@ class User:
                 self._refuse(f"{name}: a tensor of shape {tuple(value.shape)} is not one number")
                 return
             one = value.detach().reshape(1)
-            training.fetch([one], lambda arrays: emit.columns("user", step, when, [(metric, 0, float(arrays[0][0]))]))
+            training.fetch([one], lambda arrays: emit.columns(metric, step, when, [(metric, 0, float(arrays[0][0]))]))
             return
         if isinstance(value, np.ndarray) and value.size == 1:
             value = value.reshape(-1)[0]
@@ -64,7 +64,7 @@ class User:
         except OverflowError:
             self._refuse(f"{name}: an integer of more than 1,023 bits")
             return
-        emit.columns("user", step, when, [(metric, 0, number)])
+        emit.columns(metric, step, when, [(metric, 0, number)])
 
     def _step(self) -> int:
         """Steps go forward in a series, also where a gradient scaler takes one back."""

@@ -48,10 +48,8 @@ class Validation:
         columns: list[Column] = [("loss.val", 0, float(loss)), ("val.size", 0, float(rows))]
         if len(target):
             columns.append(("val.order", 0, float(crc32(np.ascontiguousarray(target).tobytes()) & 0xFFFFFF)))
-        prediction = selected[1](arrays[3:]) if selected is not None else None
-        if prediction is not None:
-            columns.append(("accuracy.val", 0, prediction.accuracy))
-            columns.append(("confidence.val", 0, prediction.confidence))
+        if selected is not None:
+            columns += confidence.columns(selected[1](arrays[3:]), confidence.VAL)
         if self._width is None:
             self._width = min(rows, EACH)
         if len(each):
