@@ -16,7 +16,9 @@ from nnwatch.probes.loss import Term
 
 def predicted(output, target, name="cross_entropy", **options):
     term = Term(name, getattr(F, name), (output, target), options, None, 0, None)
-    parts, reduce = confidence.select(term)
+    selected = confidence.select(term)
+    assert selected is not None
+    parts, reduce = selected
     found = []
     Fetch()(parts, lambda arrays: found.append(reduce(arrays)))
     return found[0]
@@ -27,7 +29,7 @@ def test_a_batch_of_logits():
     logits, target = 3 * torch.randn(50, 4), torch.randint(0, 4, (50,))
     found = predicted(logits, target)
     right = logits.argmax(1) == target
-    assert found.accuracy == right.float().mean().item()
+    assert found.accuracy == pytest.approx(right.float().mean().item())
     np.testing.assert_array_equal(found.right, torch.bincount(target[right], minlength=4))
     np.testing.assert_array_equal(found.targets, torch.bincount(target, minlength=4))
     np.testing.assert_array_equal(found.predicted, torch.bincount(logits.argmax(1), minlength=4))
