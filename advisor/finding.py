@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nnwatch.frame import SEVERITIES, Evidence, Remedy, Severity
@@ -55,3 +56,8 @@ def percent(share: float) -> str:
 def of_size(ratio: float) -> str:
     """A change against what it changes: "41 % of its size", "3,400 times its size"."""
     return f"{ratio:,.0f} times its size" if ratio >= 10 else f"{percent(ratio)} of its size"
+
+
+def some(names: Sequence[str]) -> str:
+    """The first three of many names: "a, b, c and 7 more"."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
-from ..finding import Found, number
+from ..finding import Found, number, some
 from ..place import of_optimizer
 from ..rule import Rule
 
@@ -52,15 +52,15 @@ def _not_optimized(at: Context) -> Found | None:
     known = set(at.view("weight.norm").names) if at.has("weight.norm") else set()
     most = bool(known) and len(names) > len(known.union(names)) / 2
     severity: Severity = "watch" if most else "error"
-    declare = Remedy(DECLARE, f"{_some(names)} → requires_grad_(False)", "this finding is gone and the step is faster")
+    declare = Remedy(DECLARE, f"{some(names)} → requires_grad_(False)", "this finding is gone and the step is faster")
     add = Remedy(
         ADD,
-        f"{_place(at)} → the optimizer also gets {_some(names)}",
+        f"{_place(at)} → the optimizer also gets {some(names)}",
         "their update ratio is above 0 from the first step",
     )
     return Found(
         severity,
-        f"{len(names)} parameters are in no optimizer: {_some(names)}",
+        f"{len(names)} parameters are in no optimizer: {some(names)}",
         ("they require a gradient, and no param group holds them",),
         at.track.segment.first_step + 1,
         (Evidence("update.ratio", 0.0, None, "parameters in no optimizer never change", 1, at.step, names[0]),),
@@ -112,23 +112,19 @@ def _never_moved(at: Context, limit: Mapping[str, float]) -> Found | None:
     names = [names[i] for i in still]
     return Found(
         "error",
-        f"in {at.step} steps these weight matrices have not moved at all: {_some(names)}",
+        f"in {at.step} steps these weight matrices have not moved at all: {some(names)}",
         ("their gradient and their change were exactly 0 at every sampled step, while others moved",),
         at.track.segment.first_step + 1,
         (Evidence("update.ratio", 0.0, None, "change at every sampled step", 1, at.step, names[0]),),
         (
-            Remedy(CONNECT, f"forward() → uses {_some(names)}, without detach() or no_grad()",
+            Remedy(CONNECT, f"forward() → uses {some(names)}, without detach() or no_grad()",
                    f"the gradient norm of {names[0]} is above {number(0.0)} from the first step"),
-            Remedy(DECLARE, f"{_some(names)} → requires_grad_(False)", "this finding is gone"),
+            Remedy(DECLARE, f"{some(names)} → requires_grad_(False)", "this finding is gone"),
         ),
         "If forward() does use it, look at the layers behind it: a dead one passes no gradient.",
         layer=names[0],
         exact=True,
     )  # fmt: skip
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _place(at: Context) -> str:

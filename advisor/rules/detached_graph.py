@@ -1,0 +1,90 @@
+"""detached-graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy, Severity
+
+from ..context import Context
+from ..finding import Abstain, Found, some
+from ..place import of_layer
+from ..rule import Rule
+
+CONNECT = "Reconnect the layer to the loss"
+DECLARE = "Freeze or delete what is not used"
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Parameters that are trained are not connected to the loss: backward() never reaches them.
+
+    Why it matters
+        They keep their random weights. What is in front of a cut learns nothing at all; the rest trains on random
+        features and looks almost right.
+
+    How it is decided
+        Exact: the graph of the loss is walked back from where backward() was called; these parameters ask for a
+        gradient, are in the optimizer, and are not in it. Judged after 20 steps, and only while none of them has moved.
+
+    When it is a false alarm
+        Layers used in some steps only: experts of a mixture, stochastic depth, a head that is trained later. Nets that
+        are trained in turn (GAN) are not judged.
+
+    What to do
+        Look in forward() for detach(), .data, .item(), numpy(), no_grad(), an argmax, a new tensor made from old
+        values; or for a layer that is made and not called.
+    """
+    if at.multi_opt:
+        raise Abstain("two optimizers step in turn: each loss reaches its own net only")
+    if "unreached" not in at.facts:
+        raise Abstain("the graph of the loss was not looked at")
+    if at.step - at.track.segment.first_step < limit["steps"]:
+        return None
+    names = [str(name) for name in at.facts["unreached"] or () if "expert" not in str(name)]
+    names = [name for name in names if not _moved(at, name)]
+    if not names:
+        return None
+    most = len(names) > limit["most"] * max(1, len(_trained(at)))
+    severity: Severity = "watch" if most and at.finetune else "error"
+    return Found(
+        severity,
+        f"{len(names)} trained parameters are not connected to the loss: {some(names)}",
+        ("the graph of the loss does not reach them, and they have not moved",),
+        at.track.segment.first_step + 1,
+        (Evidence("update.ratio", 0.0, None, "change of what the loss does not reach", 1, at.step, names[0]),),
+        (
+            Remedy(CONNECT, f"{some(names)}{of_layer(at, names[0])} → used in forward() without detach() or no_grad()",
+                   f"the gradient of {names[0]} is above 0 from the first step"),
+            Remedy(DECLARE, f"{some(names)} → requires_grad_(False), or deleted", "this finding is gone"),
+        ),
+        "If forward() uses it, follow its output: somewhere it becomes a number, an index or a detached tensor.",
+        layer=names[0],
+        exact=True,
+    )  # fmt: skip
+
+
+def _trained(at: Context) -> list[str]:
+    return at.view("weight.norm").names if at.has("weight.norm") else []
+
+
+def _moved(at: Context, name: str) -> bool:
+    """Whether a step has ever changed it: then another loss reaches it."""
+    if not at.has("update.ratio"):
+        return False
+    view = at.view("update.ratio")
+    return name in view.names and bool(np.any(view.thin(400).values[:, view.names.index(name)] > 0))
+
+
+RULE = Rule(
+    "detached-graph",
+    "parts of the net are cut off from the loss",
+    "invariant",
+    ("update.ratio", "weight.norm"),
+    (CONNECT, DECLARE),
+    "Exact: the autograd graph itself.",
+    check,
+    {"steps": 20, "most": 0.5},
+    votes=(1, 1),
+)

@@ -1,0 +1,66 @@
+"""stale-optimizer-params."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nnwatch.frame import Evidence, Remedy
+
+from ..context import Context
+from ..finding import Abstain, Found, some
+from ..place import of_optimizer
+from ..rule import Rule
+
+AFTER = "Build the optimizer after the model is complete"
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The optimizer holds parameters that are no longer part of the model.
+
+    Why it matters
+        The model was changed after the optimizer was made (a new head, adapters, a deep copy, a conversion that made
+        new tensors): it steps the old parameters, and the new ones are never trained.
+
+    How it is decided
+        Exact: parameters in the optimizer belong to no module of the model that is trained, while parameters of that
+        model are in no optimizer. Parameters outside of the model alone (a learned temperature, the weights of a loss)
+        are no sign.
+
+    When it is a false alarm
+        A part of the model left out on purpose, together with parameters of one's own.
+
+    What to do
+        Make the optimizer last: after replacing layers, after .to() of a model that makes new tensors, after loading.
+    """
+    stale = at.facts.get("stale_parameters")
+    if stale is None:
+        raise Abstain("the parameters of the optimizer were not compared with those of the model")
+    missing = [str(name) for name in at.facts.get("unoptimized") or ()]
+    if not stale or not missing:
+        return None
+    return Found(
+        "error",
+        f"{stale} parameters in the optimizer are not in the model; {len(missing)} of the model are in no optimizer",
+        (f"the optimizer steps tensors that the model does not use, and never {some(missing)}",),
+        at.track.segment.first_step + 1,
+        (Evidence("update.ratio", 0.0, None, "change of parameters in no optimizer", 1, at.step, missing[0]),),
+        (
+            Remedy(AFTER, f"the optimizer{of_optimizer(at)} → made after the last change of the model",
+                   f"the update ratio of {missing[0]} is above 0 from the first step"),
+        ),
+        "If the model must change later, call optimizer.add_param_group for what is new.",
+        layer=missing[0],
+        exact=True,
+    )  # fmt: skip
+
+
+RULE = Rule(
+    "stale-optimizer-params",
+    "the optimizer holds parameters of an older model",
+    "invariant",
+    ("update.ratio",),
+    (AFTER,),
+    "Exact: identity of tensors.",
+    check,
+    votes=(1, 1),
+)
