@@ -16,6 +16,7 @@ from textual.screen import Screen
 from nnwatch.advisor.page import metric_page
 from nnwatch.advisor.verdict import Verdict, verdict
 from nnwatch.history import History, Track
+from nnwatch.metric import describe
 
 from .column import Columns
 from .draw.raster import DOTS, Symbols
@@ -32,6 +33,7 @@ from .screens.console import ConsoleScreen
 from .screens.help import Help
 from .screens.layers import LayersScreen
 from .screens.leave import Choice, Leave
+from .screens.metrics import Metrics, MetricScreen, measured
 from .screens.overview import Overview
 from .screens.page import Page
 from .screens.palette import Palette
@@ -291,6 +293,21 @@ class NnwatchApp(App[str]):
                 self.notify(f"{text!r} is no moment; type 1200, -2h or 03:00", timeout=4)
 
         self.push_screen(Ask("go to step 1200, to -2h before the end, to 03:00"), go)
+
+    def action_metrics(self) -> None:
+        """Choose a metric and show it large."""
+        with self.feed.lock:
+            view = self._view()
+            found = [(metric, view.value(metric.name)) for metric in measured(view)]
+
+        def show(name: str | None) -> None:
+            if name is not None:
+                if isinstance(self.screen, MetricScreen):
+                    self.pop_screen()
+                self.push_screen(MetricScreen(describe(name)))
+                self.call_after_refresh(self.tick)
+
+        self.push_screen(Metrics(found), show)
 
     def action_keys(self) -> None:
         bindings = [active.binding for active in self.screen.active_bindings.values()]

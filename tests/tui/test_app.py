@@ -11,6 +11,7 @@ from nnwatch.frame import Console, End, Finding, Run, Segment
 from nnwatch.tui.screens.help import Help
 from nnwatch.tui.screens.layers import LayerScreen
 from nnwatch.tui.screens.leave import Leave
+from nnwatch.tui.screens.metrics import Metrics, MetricScreen
 from nnwatch.tui.screens.page import Page
 from nnwatch.tui.screens.runs import RunRow
 from nnwatch.tui.widgets.chart import Chart
@@ -655,3 +656,33 @@ async def test_the_command_palette_survives_a_screen_too_small_for_it(size, firs
         await settle(app, pilot)
         assert app._exception is None
         assert "loss" in text(app)
+
+
+async def test_any_metric_can_be_chosen_by_its_letters_and_is_shown_large_with_its_meaning():
+    async with opened("overfitting", size=(100, 30)) as (app, pilot):
+        await press(app, pilot, "m")
+        assert isinstance(app.screen, Metrics)
+        await press(app, pilot, *"val acc")
+        assert "val accuracy" in text(app)
+        assert "Share of the validation batch" in text(app)
+        await press(app, pilot, "enter")
+        assert isinstance(app.screen, MetricScreen)
+        chart = app.screen.query_one(Chart)
+        assert [curve.column for curve in chart.curves] == ["accuracy.val"]
+        assert "accuracy.val: Share of the validation batch predicted right." in text(app)
+        await press(app, pilot, "escape")
+        assert not isinstance(app.screen, MetricScreen)
+
+
+async def test_a_metric_of_many_layers_is_shown_for_the_largest_and_letters_of_none_choose_nothing():
+    async with opened("overfitting", size=(80, 24)) as (app, pilot):
+        await press(app, pilot, "m", *"no such metric", "enter")
+        assert isinstance(app.screen, Metrics)
+        await press(app, pilot, "escape", "m", *"update/", "enter")
+        chart = app.screen.query_one(Chart)
+        assert len(chart.curves) == 6
+        newest = [app._view().value(curve.column) for curve in chart.curves]
+        assert newest == sorted(newest, reverse=True)
+        await press(app, pilot, "m", *"learning", "enter")
+        assert [curve.column for curve in app.screen.query_one(Chart).curves] == ["lr"]
+        assert sum(isinstance(screen, MetricScreen) for screen in app.screen_stack) == 1

@@ -23,6 +23,9 @@ from .marks import marks, since_start
 _AUTO_LOG = 100.0
 """Data that span more than this factor are shown on a log axis until the user chooses."""
 
+_BANDED = 2
+"""Curves with a raw band behind them: behind more of them bands only cover each other."""
+
 
 class Chart(Cells, can_focus=True):
     """``kind`` None: linear, or log where the data ask for it. ``guide`` is a reference to draw a line at."""
@@ -160,7 +163,8 @@ class Chart(Cells, can_focus=True):
             return [Line(raw, ink, curve.char, curve.dashed, curve.points)]
         smooth = column.smoothed(weight).extremes(edges, until)
         line = Line(smooth, ink, curve.char, curve.dashed)
-        return [Line(raw, Ink.BAND + curve.series, "."), line] if view.lens.band else [line]
+        banded = view.lens.band and len(self.curves) <= _BANDED
+        return [Line(raw, Ink.BAND + curve.series, "."), line] if banded else [line]
 
     def _limits(self, lines: list[Line]) -> tuple[float, float]:
         low = [float(np.nanmin(line.extremes.low)) for line in lines if not np.isnan(line.extremes.low).all()]
