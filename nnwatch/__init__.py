@@ -3,11 +3,28 @@
 Importing this package is free on purpose: it happens inside the user's training process.
 """
 
+import os
 import sys
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["log"]
+__all__ = ["log", "watch"]
+
+
+def watch(model: Any = None) -> None:
+    """Watch this process from now on: a notebook, or a script that has a launcher of its own.
+
+    Starts a monitor, puts the probes on torch, whether it is imported already or not, and prints the command that
+    shows the run. What exists already is found: modules, optimizers, schedulers; ``model`` need only be given where it
+    could not be. Called again, it does nothing, or starts a monitor that died again; under `nnwatch run` and with
+    ``NNWATCH_DISABLE=1`` it does nothing at all. Never raises: where it cannot watch it says so in one line.
+
+    Of several ranks of one launch on a machine it watches the first; `nnwatch run -- torchrun ...` watches all.
+    """
+    if os.environ.get("NNWATCH_DISABLE") != "1":
+        from . import inside
+
+        inside.watch(model)
 
 
 def log(**values: Any) -> None:

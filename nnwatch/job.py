@@ -20,6 +20,8 @@ RING_BYTES = 16 << 20
 _LEAST_BYTES = 1 << 20
 _SHARED_MEMORY = Path("/dev/shm")
 _PACKAGE = Path(__file__).parent
+_NOT_FOR_US = ("PYTHONWARNINGS", "PYTHONINSPECT")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _DAY = 86400.0
 
 
@@ -45,8 +47,12 @@ def prepare(
     fail_on: str | None = None,
     on: list[list[str]] | None = None,
     settings: Mapping[str, Any] | None = None,
+    interactive: bool = False,
 ) -> Path:
-    """Make the folder for one run of ``command`` and return it. Raises RunError."""
+    """Make the folder for one run of ``command`` and return it. Raises RunError.
+
+    ``interactive``: a person types it, so that silence means nothing.
+    """
     prune()
     id = secrets.token_hex(4)
     name = name or default_name([word for word in command if word != python and not word.startswith("-")] or command)
@@ -82,7 +88,7 @@ def prepare(
     boot = {"job": str(job), "rings": rings, "ring_bytes": ring_bytes, "budget": budget}
     runs.write_json(job / "boot" / "settings.json", boot)
     options = {"rings": rings, "fail_on": fail_on, "on": on or [], "settings": settings or {}}
-    runs.write_json(job / "options.json", options)
+    runs.write_json(job / "options.json", options | {"interactive": interactive})
     card.save(job / "job.json")
     return job
 
@@ -152,6 +158,12 @@ def environment(job: Path, *, console: bool) -> dict[str, str]:
     if console:
         env.setdefault("PYTHONUNBUFFERED", "1")
     return env
+
+
+def monitor_environment() -> dict[str, str]:
+    """The monitor's: the user's, less what would reach into it. Beside a training it takes one core at the most."""
+    env = {key: value for key, value in os.environ.items() if key not in _NOT_FOR_US}
+    return env | dict.fromkeys(_THREADS, "1")
 
 
 def clear(job: Path, rings: list[str]) -> None:

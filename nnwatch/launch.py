@@ -32,9 +32,6 @@ _LAST_WORDS = 15.0
 """Seconds the monitor has for its summary after the command has ended."""
 _RESTARTS = 5
 _PR_SET_PDEATHSIG = 1
-# A tool beside a training takes one core at the most, however many the machine has.
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-_NOT_FOR_US = ("PYTHONWARNINGS", "PYTHONINSPECT")
 
 
 class _Voice:
@@ -72,7 +69,6 @@ class _Monitor:
         self.pipe, ours = os.pipe()
         os.set_blocking(self.pipe, False)
         os.set_blocking(ours, False)
-        env = {key: value for key, value in os.environ.items() if key not in _NOT_FOR_US} | _ONE_THREAD
         self._started = time.monotonic()
         try:
             with (self._job / "monitor.log").open("ab") as log:
@@ -82,7 +78,7 @@ class _Monitor:
                     stdout=log,
                     stderr=log,
                     cwd=self._job,
-                    env=env,
+                    env=jobs.monitor_environment(),
                     pass_fds=(ours,),
                     start_new_session=True,
                     preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, ()),

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import selectors
+import signal
 import sys
 import time
 import traceback
@@ -70,7 +71,7 @@ class Monitor:
         rings = {name: cursor for name, cursor in commit.cursors.items() if name != "console"}
         self._ingest = Ingest(self._rings, rings, commit.dropped, self._recorder.ids)
         self._dropped = commit.dropped
-        self._silence = Silence(self._trainer.pid, time.monotonic())
+        self._silence = Silence(self._trainer.pid, time.monotonic()) if not options["interactive"] else None
         self._console = Follower(job / "console", commit.cursors.get("console", (0, 0))[0])
         self._advisor: Any = None
         self._advised = -1
@@ -173,10 +174,11 @@ class Monitor:
         texts = self._console.read(now, self._history.last_step, last=self._history.end is not None)
         for text in texts:
             take(text)
-        if came or texts:
-            self._silence.heard(time.monotonic(), stepping=step > 0)
-        elif self._history.end is None and (event := self._silence.look(time.monotonic(), now, self._history)):
-            take(event)
+        if self._silence is not None:
+            if came or texts:
+                self._silence.heard(time.monotonic(), stepping=step > 0)
+            elif self._history.end is None and (event := self._silence.look(time.monotonic(), now, self._history)):
+                take(event)
         if self._system is not None and self._due("sample", _SECOND):
             block = self._try("system", lambda: self._system and self._system.sample(now, step))
             if block is not None:
@@ -225,6 +227,8 @@ class Monitor:
         except FileNotFoundError:
             if not gone:
                 return None
+            if self._launcher == self._trainer:  # nnwatch.watch(): it did not come to say how it ended
+                return End(time.time(), "killed", None, signal.SIGKILL, "it ended without a word, as when killed")
             why = "the launcher was killed" if self.job.exists() else "the job folder was removed"
             return End(time.time(), "lost", cause=f"{why}, nobody could say how the command ended")
         status: Status = "killed" if how["signal"] else "failed" if how["exit"] else "finished"

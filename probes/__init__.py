@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
+from . import existing
 from .hooks import Patches
 from .watch import Watch
 
@@ -19,6 +22,12 @@ def install(settings: dict[str, Any]) -> Patches:
     global _watch
     _watch = Watch(settings)
     return Patches(_watch)
+
+
+def adopt(model: torch.nn.Module | None) -> None:
+    """Find what was made before the probes were put on torch; ``model`` where it cannot be found."""
+    if _watch is not None:
+        existing.adopt(_watch, model)
 
 
 def log(values: Mapping[str, Any]) -> None:

@@ -42,6 +42,10 @@ class Script:
         self._made[id(optimizer)] = optimizer
         self._lines[id(optimizer)] = lines()
 
+    def optimizer_found(self, optimizer: torch.optim.Optimizer) -> None:
+        """One that was made before the probes were there: nobody knows where."""
+        self._made[id(optimizer)] = optimizer
+
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """All that are alive, whether they have stepped or not."""
         return list(self._made.values())
