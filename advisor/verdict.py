@@ -8,8 +8,6 @@ from typing import Literal
 from nnwatch.frame import SEVERITIES, Finding, Severity
 from nnwatch.history import History, Track
 
-from .rule import all_rules
-
 EARLY = 20
 """Steps before which silence means nothing."""
 
@@ -46,7 +44,8 @@ def verdict(history: History, step: int | None = None, track: Track | None = Non
     judged = [j for j in history.judgements if j.segment == segment and (step is None or j.step <= step)]
     if now < EARLY or not judged:
         return Verdict(f"too early to tell (step {now:,})", "early", primary, tree)
-    line = f"nothing wrong found; {len(judged[-1].judged)} of {len(all_rules())} rules could judge"
+    could, could_not = len(judged[-1].judged), len(judged[-1].abstained)
+    line = f"nothing wrong found; {could} of {could + could_not} rules could judge"
     return Verdict(line, "clear", primary, tree)
 
 
