@@ -17,7 +17,7 @@ from nnwatch.frame import End, Event
 from nnwatch.history import Doubles, Evaluations, Floats, History, Steps, Track
 
 from .finding import Abstain, number
-from .window import Numbers, View, block_medians, finite, median, trend
+from .window import Numbers, View, block_medians, finite, median, slope, trend
 
 LR_JUMP = 1.5
 """A learning rate or batch size that changes by more than this factor begins a new phase."""
@@ -137,6 +137,32 @@ class Context:
     def loss_trend(self) -> float:
         """Mann-Kendall z of the training loss over the newest window."""
         return trend(self.loss_blocks)
+
+    @cached_property
+    def flat(self) -> tuple[float, float] | None:
+        """Shares of the loss gained in each of two windows in a row, the older first, neither of which falls
+        (Mann-Kendall); None when one does. Raises Abstain when they do not fit behind the warm-up."""
+        length = self.window_length
+        if self.step - max(self.warmup, self.phase_start) < 2 * length:
+            raise Abstain("too early: it needs two windows of 200 steps after the warm-up")
+        newest = self.loss.since(self.step - length + 1)
+        before = self.loss.since(self.step - 2 * length + 1).before(self.step - length + 1)
+        gains = []
+        for part in (before, newest):
+            blocks = block_medians(part.scalar)
+            if trend(blocks) < -1.64:
+                return None
+            gains.append(-slope(blocks) * len(blocks) / max(median(blocks), 1e-12))
+        return gains[0], gains[1]
+
+    @cached_property
+    def val_improves(self) -> bool | None:
+        """Whether one of the newest evaluations (five, or a tenth of the plan) is the best; None for too few."""
+        ev = self.evaluations
+        recent = max(5, int(np.sum(ev.steps > self.step - self.horizon // 10)))
+        if len(ev.steps) < recent + 2:
+            return None
+        return bool(np.nanmin(ev.loss[-recent:]) < np.nanmin(ev.loss[:-recent]))
 
     @cached_property
     def evaluations(self) -> Evaluations:

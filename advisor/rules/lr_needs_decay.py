@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import numpy as np
-
 from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..learning_rate import rounded
 from ..rule import Rule
-from ..window import block_medians, median, slope, trend
+from ..window import median
 
 STEP_DOWN = "Lower the learning rate now"
 SCHEDULE = "Let a schedule lower it"
@@ -47,30 +45,18 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         if at.open:
             return None  # it has fallen: what was asked for is done
         raise Abstain("a schedule changes the learning rate")
-    epoch = float(at.facts.get("steps_per_epoch") or 0)
-    length = int(max(min(max(0.2 * at.step, limit["window"]), 5000), min(epoch, at.horizon)))
-    if at.step - max(at.warmup, at.phase_start) < 2 * length:
-        raise Abstain("too early: it needs two windows of 200 steps after the warm-up")
+    length = at.window_length
+    flat = at.flat
     first, now = at.initial_loss, at.recent_loss(length)
-    if not limit["floor"] * first < now < limit["progress"] * first:
+    if flat is None or not limit["floor"] * first < now < limit["progress"] * first:
         return None
-    newest = at.loss.since(at.step - length + 1)
-    before = at.loss.since(at.step - 2 * length + 1).before(at.step - length + 1)
-    gains = []
-    for part in (before, newest):
-        blocks = block_medians(part.scalar)
-        gain = -slope(blocks) * len(blocks) / max(float(np.median(blocks)), 1e-12)
-        if trend(blocks) < -1.64 or gain >= limit["gain"] * (1 / 0.7 if at.open else 1):
-            return None
-        gains.append(gain)
-    still = _val_improves(at)
-    if still:
+    if max(flat) >= limit["gain"] * (1 / 0.7 if at.open else 1) or at.val_improves:
         return None
-    keys = [f"two windows of {length} steps gained {percent(max(gains[0], 0))} and {percent(max(gains[1], 0))}"]
+    keys = [f"two windows of {length} steps gained {percent(max(flat[0], 0))} and {percent(max(flat[1], 0))}"]
     moved = _moved(at, length)
     if moved > limit["moved"]:
         keys.append(f"the weights moved by {percent(moved)} of their size in the last one")
-    if still is False:
+    if at.val_improves is False:
         keys.append("the validation loss has not improved for five evaluations or more")
     remaining = (at.planned or at.step) - at.step
     severity: Severity = "warn" if len(keys) == 3 and remaining > length else "watch"
@@ -80,7 +66,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         tuple(keys),
         at.step - 2 * length + 1,
         (
-            Evidence("loss.train", gains[1], limit["gain"], "share gained in the last window",
+            Evidence("loss.train", flat[1], limit["gain"], "share gained in the last window",
                      at.step - length, at.step),
         ),
         (
@@ -102,15 +88,6 @@ def _moved(at: Context, length: int) -> float:
     return typical * length if math.isfinite(typical) else 0.0
 
 
-def _val_improves(at: Context) -> bool | None:
-    """Whether one of the newest evaluations is better than all before; None where there are too few."""
-    ev = at.evaluations
-    recent = max(5, int(np.sum(ev.steps > at.step - at.horizon // 10)))
-    if len(ev.steps) < recent + 2:
-        return None
-    return bool(np.nanmin(ev.loss[-recent:]) < np.nanmin(ev.loss[:-recent]))
-
-
 RULE = Rule(
     "lr-needs-decay",
     "the learning rate should fall now",
@@ -119,7 +96,7 @@ RULE = Rule(
     (STEP_DOWN, SCHEDULE),
     "Notes on plateaus; 18 healthy and 15 stuck small runs: robust slopes gave no false alarm, plain patience 8 to 18.",
     check,
-    {"window": 200, "progress": 0.8, "floor": 0.01, "gain": 0.01, "moved": 0.5},
+    {"progress": 0.8, "floor": 0.01, "gain": 0.01, "moved": 0.5},
     slow=True,
     goal=True,
 )

@@ -1,0 +1,116 @@
+"""wrong-loss-sign."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy
+
+from ..context import Context
+from ..finding import Abstain, Found, number
+from ..place import of_loss
+from ..rule import Rule
+from ..window import block_medians, median, trend
+
+FLIP = "Turn the sign of the loss"
+LOOK = "Compare loss and target by hand"
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The training makes the predictions worse on purpose: it climbs the loss instead of descending it.
+
+    Why it matters
+        What is called loss falls, so the curve looks right, while the net unlearns.
+
+    How it is decided
+        backward() is called on a number of the opposite sign of the loss function's own value (mixed precision's scale
+        does not change a sign), and the loss itself rises, or the probability given to the right class falls: an
+        error. Where the sign cannot be compared: what backward() is called on falls clearly while the probability of
+        the right class falls under half of what it was.
+
+    When it is a false alarm
+        Adversarial parts and rewards want the opposite on purpose: with two optimizers, or losses from sampled actions,
+        nothing is judged.
+
+    What to do
+        Minimise cross entropy; minimise the negative of a log-likelihood, a reward, an ELBO. nll_loss already has
+        the minus sign.
+    """
+    if at.no_goal:
+        raise Abstain("the loss is not a goal here")
+    if at.step - at.track.segment.first_step < limit["steps"]:
+        raise Abstain("too early: it needs 20 steps")
+    sure = _confidence(at)
+    ratio = _ratio(at)
+    blocks = block_medians(at.loss.last(200).scalar)
+    loss, first = median(blocks[-3:]), at.initial_loss
+    keys: list[str] = []
+    if ratio is not None and ratio < -limit["opposite"]:
+        keys.append(f"backward() is called on {number(ratio)} times the loss")
+        if trend(blocks) > 1.64 and loss > first:
+            keys.append(f"the loss itself rises: {number(first)} at the start, {number(loss)} now")
+    elif ratio is None and trend(block_medians(at.loss.last(200).scalar)) < -1.64 and loss < 0.9 * first:
+        if sure and sure[1] < 0.5 * sure[0] and sure[2] < -1.64:
+            keys.append(f"the loss falls from {number(first)} to {number(loss)}")
+        else:
+            sure = None
+    if not keys:
+        return None
+    if sure and sure[1] < sure[0] and sure[2] < -1.64:
+        keys.append(f"the probability of the right class fell from {number(sure[0])} to {number(sure[1])}")
+    if len(keys) < 2:
+        return None
+    evidence = [Evidence("loss.train", loss, first, "the loss function's own value", 1, at.step)]
+    if ratio is not None:
+        evidence.append(Evidence("loss.root", ratio, 1.0, "what backward() is called on, over the loss", 1, at.step))
+    return Found(
+        "error",
+        f"the loss is climbed: {keys[-1]}",
+        tuple(keys),
+        at.track.segment.first_step + 1,
+        tuple(evidence),
+        (
+            Remedy(FLIP, f"(-loss).backward() → loss.backward(){of_loss(at)}",
+                   f"the loss is under {number(0.9 * first)} after 60 steps"),
+            Remedy(LOOK, "trust → the loss of one perfect and one wrong prediction, printed",
+                   "the perfect one has the smaller loss"),
+        ),
+        "If the sign is right, look at the targets: 1 where 0 is meant turns everything around.",
+    )  # fmt: skip
+
+
+def _ratio(at: Context) -> float | None:
+    """What backward() is called on over the loss, None where not measured or the loss has both signs."""
+    if not at.has("loss.root"):
+        return None
+    root, loss = at.view("loss.root").last(50), at.loss.last(50)
+    if not np.array_equal(root.steps, loss.steps) or float(np.nanmin(loss.scalar)) <= 0:
+        return None
+    scale = at.view("amp.scale").last(50).scalar if at.has("amp.scale") else np.ones(1)
+    return median(root.scalar / loss.scalar) / max(median(scale), 1e-12)
+
+
+def _confidence(at: Context) -> tuple[float, float, float] | None:
+    """Probability of the right class at the start and now, and its trend; None where not measured."""
+    if not at.has("confidence.target"):
+        return None
+    values = at.view("confidence.target").last(400).scalar
+    blocks = block_medians(values)
+    if len(blocks) < 4:
+        return None
+    return median(at.view("confidence.target").values[:5, 0]), median(blocks[-3:]), trend(blocks)
+
+
+RULE = Rule(
+    "wrong-loss-sign",
+    "the loss has the wrong sign",
+    "statistical",
+    ("loss.root", "loss.train", "confidence.target", "amp.scale"),
+    (FLIP, LOOK),
+    "Exact in the sign, confirmed by an outcome: rewards and adversarial terms have the opposite sign on purpose.",
+    check,
+    {"steps": 20, "opposite": 0.2},
+    goal=True,
+)
