@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from nnwatch.frame import SEVERITIES, End, Finding, Frame, Judgement, Segment, Severity
+from nnwatch.frame import SEVERITIES, End, Event, Finding, Frame, Judgement, Segment, Severity
 from nnwatch.history import History, Track
 
 from .cause import Standing, confidence, fold
@@ -77,29 +77,32 @@ class _Judge:
             yield from self._at(history, step, None)
         if history.end is not None and not self.ended:
             self.ended = True
-            key = self.track.segment.segment, self.track.segment.rank
-            unfinished = [e.step for e in history.events if e.name == "nonfinite" and (e.segment, e.rank) == key]
+            unfinished = [e.step for e in history.events if e.name == "nonfinite" and self._mine(e)]
             yield from self._at(history, max([self.track.last_step, *unfinished]), history.end)
 
     def _boundaries(self, history: History) -> Iterator[int]:
-        """Boundaries that became decidable: the regular ones, and the first step that was not finite."""
-        first = self.track.segment.first_step
-        special = self._first_nonfinite(history)
+        """Boundaries that became decidable: the regular ones, the first step that was not finite, and a step after
+        which the training fell silent, at once: nothing more comes for it."""
+        first, last = self.track.segment.first_step, self.track.last_step
+        broken = self._first_nonfinite(history)
+        silent = {e.step - first for e in history.events if e.name == "stalled" and self._mine(e)}
+        special = sorted(silent | ({broken - first} if broken is not None else set()))
         while True:
-            step = following = next_boundary(self.regular)
-            if special is not None and self.done < special - first < following:
-                step = special - first
-            if first + step >= self.track.last_step:
+            following = next_boundary(self.regular)
+            step = next((s for s in special if self.done < s < following), following)
+            if first + step > last or (first + step == last and step not in silent):
                 return
             self.done = step
             if step == following:
                 self.regular = following
             yield first + step
 
+    def _mine(self, event: Event) -> bool:
+        return (event.segment, event.rank) == (self.track.segment.segment, self.track.segment.rank)
+
     def _first_nonfinite(self, history: History) -> int | None:
         if self.nonfinite is None:
-            key = self.track.segment.segment, self.track.segment.rank
-            steps = [e.step for e in history.events if e.name == "nonfinite" and (e.segment, e.rank) == key][:1]
+            steps = [e.step for e in history.events if e.name == "nonfinite" and self._mine(e)][:1]
             loss = self.track.get("loss.train")
             if loss is not None:
                 bad = np.flatnonzero(~np.isfinite(loss.scalar[self.scanned :]))

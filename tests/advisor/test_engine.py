@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nnwatch.advisor.case import frames, run
 from nnwatch.advisor.engine import Advisor, next_boundary
+from nnwatch.advisor.finding import Found
 from nnwatch.advisor.rule import all_rules
 from nnwatch.frame import Block, End, Event, FieldSpec, Finding, Frame, Schema, Segment, pack
 from nnwatch.history import History
@@ -219,3 +220,35 @@ def test_rules_that_cannot_judge_say_why_once():
     assert set(newest.judged).isdisjoint(newest.abstained)
     assert "update.ratio is not measured" in newest.abstained["lr-too-high"]
     assert len(history.judgements) < 10
+
+
+def silent_at(step):
+    """A rule that holds while its last step is the one after which the training fell silent."""
+
+    def check(at, limit):
+        if not any(event.step == at.step for event in at.events("stalled")):
+            return None
+        return Found("error", "silent", ("no step",), at.step, (), (), "", exact=True)
+
+    base = next(rule for rule in all_rules() if rule.id == "crashed")
+    return dataclasses.replace(base, id="silent", check=check, votes=(1, 1))
+
+
+def said_of_silence(stream, cuts):
+    history, advisor, said = History(), Advisor([silent_at(50)]), []
+    for i, frame in enumerate(stream, 1):
+        history.apply(frame)
+        if i in cuts or i == len(stream):
+            said += apply_all(history, advisor)
+    return [(f.last_step, f.status) for f in said if isinstance(f, Finding)]
+
+
+def test_silence_is_judged_at_once_and_the_same_however_it_was_flushed():
+    """Step 50 is no regular boundary, and no record of a later step comes to make it one."""
+    assert 50 not in {next_boundary(step) for step in range(49)} | {51}
+    stream = records({"loss.train": "1x80", "events": [{"name": "stalled", "step": 50, "data": {"seconds": 200.0}}]})
+    at = next(i for i, frame in enumerate(stream) if isinstance(frame, Event) and frame.name == "stalled") + 1
+    live = said_of_silence(stream, {at})
+    assert live == [(50, "open"), (51, "resolved")]
+    assert said_of_silence(stream, set()) == said_of_silence(stream, set(range(len(stream)))) == live
+    assert said_of_silence(stream[:at], set()) == [(50, "open")]
