@@ -6,17 +6,18 @@ overwrite this one's output.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from . import kernel
 from .fetch import Arrays, Fetch
+from .kernel import Activation
 from .sample import Sample
-from .subsample import strided
+from .subsample import mean_std, strided
 
 WINDOW = 512
 """Samples over which a unit must stay silent to count as dead: one batch of 32 overstates by 3 to 20 points."""
@@ -39,22 +40,20 @@ OTHER = (
     nn.Hardtanh,
     nn.RReLU,
 )
+EVERYWHERE = (-np.inf, np.inf)
 KINDS: tuple[type[nn.Module], ...] = (*RELU, *FLAT, *OTHER)
-
-
-class _Seen(NamedTuple):
-    part: NDArray[np.floating]
-    dead: float
-    saturated: float
+METRICS = ("act.mean", "act.std", "act.dead", "act.saturated")
+"""In the order of the fields of ``Activation``."""
+MISSING = Activation(np.nan, np.nan, np.nan, np.nan)
 
 
 class Activations:
     """Statistics of each activation by name, kept from one sampled step to the next (dead units need a window)."""
 
     def __init__(self) -> None:
-        self._silent_since: dict[str, NDArray[np.int64]] = {}
+        self._fired: dict[str, bytearray] = {}
         self._samples: dict[str, int] = {}
-        self._now: dict[str, _Seen] = {}
+        self._now: dict[str, Activation] = {}
         self._kinds: dict[str, str] = {}
         self._calls: dict[str, int] = {}
 
@@ -70,31 +69,37 @@ class Activations:
         if call > 1:
             name = f"{name}#{call}"
         self._kinds.setdefault(name, kind.__name__)
+        axis = 1 if channels else output.dim() - 1
+        rows = output.shape[0] if channels else output.numel() // output.shape[-1]
+        limits = FLAT.get(kind, EVERYWHERE)
+        fired = self._units(name, output.shape[axis], rows) if issubclass(kind, RELU) else None
+        now = self._samples.get(name, 0)
+        native = kernel.activation(output, SAMPLED, limits, fired, channels, now, WINDOW)
+        if native is not None:
+            self._now[name] = native
+            return
         output = output.detach()
         parts = [strided(output, SAMPLED)]
-        if issubclass(kind, RELU):
-            axis = 1 if channels else output.dim() - 1
+        if fired is not None:
             others = tuple(place for place in range(output.dim()) if place != axis)
-            parts.append(output.amax(others) > 0)  # 20 times as fast as any() over all but one axis
-        rows = output.shape[0] if channels else output.numel() // output.shape[-1]
-        limits = FLAT.get(kind)
+            parts.append(~(output.amax(others) <= 0))  # 20 times as fast as any() over all but one axis
 
         def reduce(arrays: Arrays) -> None:
-            part = arrays[0].copy()
-            dead = self._dead(name, arrays[1] > 0, rows) if len(arrays) > 1 else np.nan
-            flat = _outside(part, limits) if limits else np.nan
-            self._now[name] = _Seen(part, dead, flat)
+            part = arrays[0]
+            mean, std = mean_std(part)
+            dead = np.nan if fired is None else _dead(fired, arrays[1] > 0, now)
+            self._now[name] = Activation(mean, std, dead, _outside(part, limits))
 
         fetch(parts, reduce)
 
-    def _dead(self, name: str, fired: NDArray[np.bool_], rows: int) -> float:
-        """Share of units that have not fired for WINDOW samples; NaN until so many were seen."""
-        samples = self._samples[name] = self._samples.get(name, 0) + rows
-        last = self._silent_since.get(name)
-        if last is None or len(last) != len(fired):
-            last = self._silent_since[name] = np.full(len(fired), samples - rows)
-        last[fired] = samples
-        return np.count_nonzero(samples - last >= WINDOW) / len(last) if samples >= WINDOW else np.nan
+    def _units(self, name: str, units: int, rows: int) -> bytearray:
+        """When each unit last fired, in samples; ``rows`` more are there now."""
+        before = self._samples.get(name, 0)
+        self._samples[name] = before + rows
+        fired = self._fired.get(name)
+        if fired is None or len(fired) != 8 * units:
+            fired = self._fired[name] = bytearray(np.full(units, before, np.int64).tobytes())
+        return fired
 
     def put(self, sample: Sample, labels: Callable[[list[str], list[str]], int]) -> None:
         """Write what this step's forward passes showed, a column for every activation ever seen."""
@@ -102,28 +107,21 @@ class Activations:
             return
         names = list(self._kinds)
         number = labels(names, list(self._kinds.values()))
-        missing = _Seen(np.full(1, np.nan), np.nan, np.nan)
-        parts, dead, saturated = zip(*(self._now.get(name, missing) for name in names), strict=True)
-        for metric, values in zip(
-            ("act.mean", "act.std", "act.dead", "act.saturated"), (*_mean_std(parts), dead, saturated), strict=True
-        ):
+        table = np.array([self._now.get(name, MISSING) for name in names])
+        for metric, values in zip(METRICS, table.T, strict=True):
             if not np.isnan(values).all():
                 sample.put(metric, values, number)
         self._now.clear()
 
 
+def _dead(fired: bytearray, firing: NDArray[np.bool_], now: int) -> float:
+    last = np.frombuffer(fired, np.int64)
+    last[firing] = now
+    return np.count_nonzero(now - last >= WINDOW) / len(last) if now >= WINDOW else np.nan
+
+
 def _outside(part: NDArray[np.floating], limits: tuple[float, float]) -> float:
+    if limits is EVERYWHERE:
+        return np.nan
     with np.errstate(invalid="ignore"):
         return np.count_nonzero((part < limits[0]) | (part > limits[1])) / part.size
-
-
-def _mean_std(parts: Sequence[NDArray[np.floating]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of each part: of all at once, as one operation of numpy costs more than its work."""
-    sizes = np.array([len(part) for part in parts])
-    starts = np.add.accumulate(sizes) - sizes
-    values = np.concatenate(parts).astype(np.float64)
-    with np.errstate(all="ignore"):
-        mean = np.add.reduceat(values, starts) / sizes
-        values -= np.repeat(mean, sizes)
-        values *= values
-        return mean, np.sqrt(np.add.reduceat(values, starts) / sizes)

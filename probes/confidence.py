@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from nnwatch.metric import CONFIDENCE_BINS
 
+from . import kernel
 from .emit import Column
 from .fetch import Arrays
 from .loss import Term
@@ -88,6 +89,29 @@ def select(term: Term) -> tuple[list[torch.Tensor], Reduce] | None:
     hard = target.detach().argmax(1) if soft else target.detach()
     parts = [output.detach().movedim(1, -1).flatten(0, -2)[::distance], hard.reshape(-1)[::distance]]
     return parts, lambda arrays: _classes(arrays[0], arrays[1].astype(np.int64), ignored)
+
+
+def native(term: Term) -> Prediction | None:
+    """The same in one call, for the plain case: logits (N, C) and class indices on the CPU. None: see ``select``."""
+    output, target = term.input, term.target
+    if term.name not in SOFTMAX or output is None or target is None or output.dim() != 2 or not output.numel():
+        return None
+    counted = output.shape[1] <= CLASSES
+    ignored = term.option("ignore_index", 4, -100)
+    found = kernel.classes(output, target, ignored, _distance(output), CONFIDENCE_BINS, counted)
+    if found is None or not found.kept:
+        return None
+    predicted, targets, right = found.per_class if found.per_class is not None else (None, None, None)
+    return Prediction(
+        found.right / found.kept,
+        found.confidence,
+        predicted,
+        targets if found.within else None,
+        right if found.within else None,
+        found.logz / found.kept,
+        found.of_target / found.kept if found.within else None,
+        1 - found.kept / found.rows,
+    )
 
 
 def _distance(output: torch.Tensor) -> int:

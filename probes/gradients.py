@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from . import kernel
 from .fetch import Arrays, Fetch
 
 Done = Callable[[np.ndarray, float], None]
@@ -30,11 +31,16 @@ def norms(parameters: Sequence[torch.Tensor], fetch: Fetch, done: Done) -> None:
         gradients.append(gradient.to_local() if hasattr(gradient, "to_local") else gradient)
     if not gradients:
         return
-    each = np.full(len(parameters), np.nan)
 
     def reduce(arrays: Arrays) -> None:
-        each[places] = arrays[0]
-        done(each, float(np.sqrt(np.square(arrays[0], dtype=np.float64).sum())))
+        found = np.asarray(arrays[0], np.float64)
+        each = np.full(len(parameters), np.nan)
+        each[places] = found
+        done(each, float(np.sqrt(found @ found)))
 
+    native = kernel.norms(gradients)
+    if native is not None:
+        reduce([native])
+        return
     with torch.no_grad():
         fetch([torch.stack(torch._foreach_norm(gradients))], reduce)

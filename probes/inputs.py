@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
+from . import kernel
 from .fetch import Arrays, Fetch
+from .kernel import Moments
 from .subsample import mean_std, strided
 
 SAMPLED = 65536
@@ -39,13 +41,19 @@ def moments(kind: str, values: Any, fetch: Fetch, put: Callable[[str, Any], None
     if first is None:
         return
 
+    def done(found: Moments) -> None:
+        put(f"{kind}.mean", found.mean)
+        put(f"{kind}.std", found.std)
+        if kind == "input":
+            put("input.min", found.least)
+            put("input.max", found.most)
+
     def reduce(arrays: Arrays) -> None:
         part = arrays[0]
-        mean, std = mean_std(part)
-        put(f"{kind}.mean", mean)
-        put(f"{kind}.std", std)
-        if kind == "input":
-            put("input.min", part.min())
-            put("input.max", part.max())
+        done(Moments(*mean_std(part), float(part.min()), float(part.max())))
 
-    fetch([strided(first, SAMPLED)], reduce)
+    native = kernel.moments(first, SAMPLED)
+    if native is not None:
+        done(native)
+    else:
+        fetch([strided(first, SAMPLED)], reduce)

@@ -47,13 +47,16 @@ class Sample:
 
     def outputs(self, term: Term) -> None:
         """How right and how sure the model is on the training batch, and the targets."""
-        selected = confidence.select(term)
-        if selected is not None:
-            parts, reduce = selected
 
-            self._fetch(
-                parts, lambda arrays: self._columns.extend(confidence.columns(reduce(arrays), confidence.TRAIN))
-            )
+        def done(prediction: confidence.Prediction | None) -> None:
+            self._columns += confidence.columns(prediction, confidence.TRAIN)
+
+        native = confidence.native(term)
+        if native is not None:
+            done(native)
+        elif (selected := confidence.select(term)) is not None:
+            parts, reduce = selected
+            self._fetch(parts, lambda arrays: done(reduce(arrays)))
         if term.target is not None and term.target.is_floating_point():
             inputs.moments("target", term.target, self._fetch, self.put)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from . import kernel
 from .fetch import Arrays, Fetch
 from .subsample import strided
 
@@ -23,18 +24,27 @@ Done = Callable[[np.ndarray, np.ndarray], None]
 class Snapshot:
     """Parameters before a step; its views of the user's weights do not outlive ``compare``."""
 
-    def __init__(self, parameters: Sequence[torch.Tensor]) -> None:
+    def __init__(self, parameters: list[torch.Tensor]) -> None:
         self._parameters = parameters
-        self._parts = _parts(parameters)
-        self._places = [parameter.data_ptr() for parameter in parameters]
-        self._before = torch.cat(self._parts)
+        self._copy = kernel.snapshot(parameters, SAMPLED)
+        if self._copy is None:
+            self._parts = _parts(parameters)
+            self._places = [parameter.data_ptr() for parameter in parameters]
+            self._before = torch.cat(self._parts)
 
     def compare(self, fetch: Fetch, done: Done) -> None:
         """After the step: ``done(norm, ratio)``, float64 (len(parameters),); the ratio of a zero parameter is NaN."""
+        if self._copy is None:
+            self._compare(fetch, done)
+        elif (found := kernel.compare(self._parameters, self._copy)) is not None:
+            done(*found)
+
+    def _compare(self, fetch: Fetch, done: Done) -> None:
         if [parameter.data_ptr() for parameter in self._parameters] != self._places:  # it has got other storage
             self._parts = _parts(self._parameters)
         after = torch.cat(self._parts)
         counts = np.array([len(part) for part in self._parts])
+        starts = np.add.accumulate(counts) - counts
         sizes = np.array([parameter.numel() for parameter in self._parameters])
         self._parts = []
 
@@ -43,8 +53,9 @@ class Snapshot:
             with np.errstate(all="ignore"):
                 pair[1] -= pair[0]
                 pair *= pair
-                weight, change = np.sqrt(np.add.reduceat(pair, np.add.accumulate(counts) - counts, 1))
-                done(weight * np.sqrt(sizes / counts), np.where(weight > 0, change / weight, np.nan))
+                sums = np.add.reduceat(np.pad(pair, ((0, 0), (0, 1))), starts, 1)  # an empty part may be the last
+                weight, change = np.sqrt(np.where(counts > 0, sums, 0.0))
+                done(weight * np.sqrt(sizes / np.maximum(counts, 1)), np.where(weight > 0, change / weight, np.nan))
 
         fetch([self._before, after], reduce)
 

@@ -237,11 +237,11 @@ FAULTY = """
 PLANTS = {
     "loss": "pending.Term",
     "validation": "validation.confidence.select",
-    "confidence": "sample.confidence.select",
+    "confidence": "confidence.kernel.classes",
     "gradients": "sample.gradients.norms",
     "weights": "sample.Snapshot",
     "inputs": "backward.inputs.moments",
-    "activations": "activations.strided",
+    "activations": "activations.kernel.activation",
     "loader": "watch.Watch.pass_begins",
     "clip": "watch.Watch.before_clip",
     "facts": "script.facts.process",
