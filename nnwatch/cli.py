@@ -59,6 +59,7 @@ def _parser() -> Parser:
     report_.add_argument("run", **_RUN)  # type: ignore[arg-type]
     form = report_.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="for programs")
+    form.add_argument("--html", metavar="FILE", help="as one page to look at or send, with curves, into this new file")
     form.add_argument("--info", action="store_true", help="what the file holds: frames, metrics, times")
     form.add_argument(
         "--verify", action="store_true", help="read everything; exit code 2 and the bytes if it is flawed"
@@ -161,7 +162,12 @@ def report(options: argparse.Namespace) -> int:
     if options.info or options.verify:
         return inventory(options)
     about, flaw = summary(runs.resolve(options.run))
-    print(json.dumps(about.json(), indent=2) if options.json else text(about), end="" if not options.json else "\n")
+    if options.html is not None:
+        from .page import write
+
+        print(write(about, Path(options.html)))
+    else:
+        print(json.dumps(about.json(), indent=2) if options.json else text(about).rstrip())
     return _told(flaw)
 
 

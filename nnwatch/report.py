@@ -132,13 +132,13 @@ class Summary:
                 "rules_judged": sorted(judgement.judged) if judgement else [],
                 "rules_abstained": judgement.abstained if judgement else {},
             },
-            "findings": [finding_json(f, self._rules()) for f in self._in_order()],
+            "findings": [finding_json(f, self._rules()) for f in self.in_order()],
         }
 
     def _rules(self) -> dict[int, str]:
         return {finding.id: finding.rule for finding in self.history.findings.values()}
 
-    def _in_order(self) -> list[Finding]:
+    def in_order(self) -> list[Finding]:
         """Primary first, open before resolved, then as they came."""
         found = self.history.findings.values()
         return sorted(found, key=lambda f: (not f.primary, f.status == "resolved", f.first_step, f.id))
@@ -182,7 +182,7 @@ def text(summary: Summary) -> str:
     lines.append(f"  session  {card.session}")
     if cost is not None:
         lines.append(f"  watching cost {cost:.2%} of a step")
-    for finding in summary._in_order():
+    for finding in summary.in_order():
         if finding.explained_by is None:
             lines += ["", *_paragraph(summary, finding)]
     judgement = history.judgement
