@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nnwatch.history import Doubles, Steps
 
 from .context import Context
+from .finding import Abstain
 from .window import View
 
 Indices = NDArray[np.intp]
@@ -47,3 +48,45 @@ def means(at: Context, metric: str, count: int) -> Passes:
     bounds = edges(view)
     first, size = bounds[:-1], np.diff(bounds)
     return Passes(view.steps[first], np.add.reduceat(view.values.astype(np.float64), first, axis=0) / size[:, None])
+
+
+class Classes(NamedTuple):
+    """Counts per class of the newest evaluations: labels, predictions, and right ones, each (e, C)."""
+
+    labels: Doubles
+    predicted: Doubles
+    right: Doubles
+
+    @property
+    def recall(self) -> Doubles:
+        """Share of each class's samples that were predicted right (C,), over all these evaluations; NaN for none."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.right.sum(0) / self.labels.sum(0))
+
+    @property
+    def chance(self) -> tuple[float, float]:
+        """Balanced accuracy and three standard errors of it if every prediction were a guess."""
+        known = self.labels.sum(0) > 0
+        c, n = int(known.sum()), self.labels[-1][known]
+        error = np.sqrt(np.sum((1 / c) * (1 - 1 / c) / np.maximum(n, 1))) / c
+        return float(np.mean(self.recall[known])), 3 * float(error)
+
+    @property
+    def guessing(self) -> bool:
+        """The classes are told apart no better than by a guess."""
+        balanced, error = self.chance
+        return balanced <= 1 / int((self.labels.sum(0) > 0).sum()) + error
+
+
+def classes(at: Context, count: int) -> Classes:
+    """The last ``count`` evaluations of a classification. Raises Abstain where there are not that many."""
+    found = [sums(at, name, count).values for name in ("target.val.count", "predicted.val.count", "right.val.count")]
+    if any(len(values) < count for values in found) or not found[0].any():
+        raise Abstain(f"it needs {count} evaluations with their labels and predictions counted")
+    return Classes(*found)
+
+
+def dense(at: Context) -> bool:
+    """There are many labels to a sample (pixels, tokens), not one."""
+    labels = float(np.nansum(at.view("target.val.count").values[-1]))
+    return labels > 1.5 * float(at.view("val.size").scalar[-1])

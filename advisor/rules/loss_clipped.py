@@ -1,0 +1,120 @@
+"""loss-clipped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy
+
+from ..context import Context
+from ..finding import Abstain, Found, number, percent
+from ..place import of_loss
+from ..rule import Rule
+from ..script import operations
+from ..window import finite, median
+
+CLIP_GRADIENT = "Clip the gradient, not the loss"
+CLAMPS = {"Clamp", "ClampMin", "ClampMax", "Minimum", "Hardtanh"}
+OTHERS = {"Mean", "Sum", "NllLoss", "MseLoss"}
+"""Operations after a loss that leave its size alone, or are the loss."""
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The loss is cut off at the top, so the samples that are wrong most teach nothing.
+
+    Why it matters
+        Beyond the limit the derivative is zero. Where it was meant to keep the gradient small, it makes the net ignore
+        its outliers, and a net that starts above the limit never moves.
+
+    How it is decided
+        Mechanism: a clamp or minimum in autograd's graph between the loss function and backward(). Outcome: what
+        backward() is called on is lower than what the loss function gave, by 2 % or more, in most of the newest steps.
+        Without the graph: a fifth of the samples of a batch have exactly the same, largest loss while the others
+        differ.
+
+    When it is a false alarm
+        A lower bound (clamp(min=...), free bits) makes the loss larger, not smaller, and is silent.
+
+    What to do
+        Take the clamp away. Against outliers: clip_grad_norm_ before the step, or a loss that grows linearly
+        (smooth_l1_loss, huber_loss).
+    """
+    found = _by_graph(at) or _by_samples(at, limit)
+    if found is None:
+        return None
+    what, keys, evidence = found
+    return Found(
+        "warn",
+        what,
+        keys,
+        int(at.loss.steps[0]),
+        (evidence,),
+        (
+            Remedy(
+                CLIP_GRADIENT,
+                f"the loss cut off{of_loss(at)} → loss.backward() as it is, then clip_grad_norm_(parameters, 1.0)",
+                "loss.root equals loss.train, and no two samples have the same largest loss",
+            ),
+        ),
+        "If outliers then rule the training, use huber_loss, and look at these samples.",
+    )
+
+
+def _by_graph(at: Context) -> tuple[str, tuple[str, ...], Evidence] | None:
+    try:
+        after = operations(at, "after")
+    except Abstain:
+        return None
+    if not CLAMPS & set(after) or set(after) - CLAMPS - OTHERS or not at.has("loss.root"):
+        return None
+    count = min(50, len(at.loss.steps))
+    root, whole = at.view("loss.root").last(count).scalar, at.loss.last(count).scalar
+    if len(root) != len(whole):
+        return None
+    lower = float(np.mean(root < 0.98 * whole))
+    if lower < 0.5:
+        return None
+    now, full = median(root), median(whole)
+    name = next(op for op in after if op in CLAMPS).lower()
+    return (
+        f"backward() gets a loss of {number(now)} where the loss function gave {number(full)}",
+        (f"a {name} stands between the two", f"it lowered the loss in {percent(lower)} of the newest steps"),
+        Evidence("loss.root", now, full, "what backward() was called on, against the loss", 0, at.step),
+    )
+
+
+def _by_samples(at: Context, limit: Mapping[str, float]) -> tuple[str, tuple[str, ...], Evidence] | None:
+    """Samples that share the largest loss exactly, while the rest of the batch differs from sample to sample."""
+    each = at.view("loss.train.each").last(10)
+    shares = []
+    for row in each.values:
+        losses = finite(row)
+        if len(losses) < 16:
+            continue
+        top = losses == losses.max()
+        rest = losses[~top]
+        varied = len(rest) > 4 and len(np.unique(rest)) > 0.8 * len(rest)
+        shares.append(float(top.mean()) if varied else 0.0)
+    share = median(np.array(shares)) if len(shares) >= 5 else 0.0
+    if not at.exceeds(share, limit["share"]):
+        return None
+    largest = float(np.nanmax(each.values))
+    return (
+        f"{percent(share)} of the samples of a batch have exactly the largest loss, {number(largest)}",
+        ("so many equal numbers come of a limit", "the losses of the others differ from sample to sample"),
+        Evidence("loss.train.each", share, limit["share"], "share of samples at the largest loss", 0, at.step),
+    )
+
+
+RULE = Rule(
+    "loss-clipped",
+    "the loss is clipped",
+    "statistical",
+    ("loss.train", "loss.root", "loss.train.each"),
+    (CLIP_GRADIENT,),
+    "Note K8 (clipping the loss instead of the gradient).",
+    check,
+    {"share": 0.2},
+)

@@ -1,0 +1,186 @@
+"""not-shuffled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy, Severity
+
+from ..context import Context
+from ..finding import Abstain, Found, number
+from ..rule import Rule
+from ..script import layers
+from ..window import View, finite
+
+SHUFFLE = "Shuffle the training data"
+RECORDS = 200
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The training samples come in an order that the labels show.
+
+    Why it matters
+        A batch of one class pulls the net towards that class, the next one away from it. The loss swings, BatchNorm's
+        statistics belong to no data set, and the last class of an epoch is the one that is remembered.
+
+    How it is decided
+        Mechanism: labels of neighbouring samples agree too often (runs test, z < -6, within
+        batches). Outcome: whole batches differ in their labels by far more than drawing at random explains, a third of
+        what batches of a single class would. With both it is *warn*, an error when the loader says shuffle=False or
+        two epochs had the same order. For a regression the same is asked of the means of the batches, and neighbouring
+        batches must go together.
+        The same order in every epoch with labels well mixed costs little: *watch*.
+
+    When it is a false alarm
+        Samplers that group on purpose (few-shot episodes, metric learning), curricula, and sequences that are read in
+        order (recurrent nets are judged on labels only). Batches of the whole data set have one order and are silent.
+
+    What to do
+        shuffle=True in the training loader. A stream (IterableDataset) needs a shuffle buffer of its own, sorted files
+        are mixed once when they are written.
+    """
+    if at.facts.get("reinforcement"):
+        raise Abstain("the samples of reinforcement learning come as they are lived")
+    if int(at.facts.get("steps_per_epoch") or 2) < 2:
+        raise Abstain("a batch is the whole data set: it has no order")
+    repeated = _same_order(at)
+    z, spread = _labels(at) if at.facts.get("classes") else (0.0, _means(at))
+    declared = at.facts.get("shuffle") is False
+    sorted_labels = spread > limit["spread"] and (z < -limit["z"] or not at.facts.get("classes"))
+    if not sorted_labels and not (repeated >= limit["batches"] and declared and not layers(at).get("recurrent")):
+        return None
+    severity: Severity = "watch"
+    keys = []
+    if sorted_labels:
+        severity = "error" if declared or repeated >= limit["batches"] else "warn"
+        if z < 0:
+            keys.append(f"labels of neighbouring samples agree: runs test z = {number(z)}")
+        if not at.facts.get("classes") and (r := _neighbours(at)) > limit["correlation"]:
+            keys.append(f"the mean targets of neighbouring batches go together: r = {number(r)}")
+        keys.append(f"batches differ by {number(100 * spread)} % of what batches of one kind each would")
+    if repeated:
+        keys.append(f"{repeated} batches of an epoch were the same as at their place in the epoch before")
+    if declared:
+        keys.append("the loader says shuffle=False")
+    begin = at.track.segment.first_step + 1
+    evidence = [
+        Evidence("target.order", float(repeated), 0.0, "batches that came again at their place", begin, at.step)
+    ]
+    if sorted_labels:
+        evidence.insert(0, Evidence("target.each", z, -limit["z"], "z of the runs test on the labels", begin, at.step))
+    return Found(
+        severity,
+        f"the training data are not shuffled: {keys[0]}",
+        tuple(keys),
+        begin,
+        tuple(evidence),
+        (
+            Remedy(
+                SHUFFLE,
+                f"shuffle={at.facts.get('shuffle', 'as it is')} → shuffle=True in the training loader",
+                "labels of neighbouring samples agree no more often than chance; the loss swings less",
+            ),
+        ),
+        "If the loader shuffles, look at what is behind it: a dataset that sorts, a sampler that groups.",
+        exact=severity == "error",
+    )
+
+
+def _labels(at: Context) -> tuple[float, float]:
+    """(z of the runs test on neighbours within batches, spread of the label counts between batches).
+
+    The spread is 0 for batches drawn at random and 1 for batches of a single class: Pearson's chi-squared over its
+    degrees of freedom, less the 1 that chance gives, over the batch size.
+    """
+    rows = at.view("target.each").thin(RECORDS).values
+    if len(rows) < 10:
+        raise Abstain("fewer than ten batches with their labels")
+    return _runs(rows), _overdispersion(at)
+
+
+def _runs(rows: np.ndarray) -> float:
+    """z of the number of runs: below 0 when neighbours agree more often than chance (Barton and David 1957)."""
+    labels = finite(rows)
+    share = np.unique(labels, return_counts=True)[1] / max(1, len(labels))
+    p, cubes = float((share**2).sum()), float((share**3).sum())
+    pairs = np.isfinite(rows[:, 1:]) & np.isfinite(rows[:, :-1])
+    if p > 0.999 or pairs.sum() < 100:
+        return 0.0
+    agree = float(np.mean((rows[:, 1:] == rows[:, :-1])[pairs]))
+    return -(agree - p) * math.sqrt(float(pairs.sum()) / (p * (1 - p) + 2 * (cubes - p * p)))
+
+
+def _overdispersion(at: Context) -> float:
+    if not at.has("target.count"):
+        raise Abstain("the labels are not counted per class")
+    counts = np.nan_to_num(at.view("target.count").thin(RECORDS).values).astype(np.float64)
+    counts = counts[counts.sum(1) > 0]
+    size, share = counts.sum(1, keepdims=True), counts.sum(0) / counts.sum()
+    kept = share > 0
+    if len(counts) < 10 or kept.sum() < 2:
+        raise Abstain("too few batches or classes")
+    expected = size * share[kept]
+    chi2 = float(((counts[:, kept] - expected) ** 2 / expected).sum())
+    ratio = chi2 / ((len(counts) - 1) * (kept.sum() - 1))
+    return float((ratio - 1) / np.median(size))
+
+
+def _means(at: Context) -> float:
+    """The same for a regression: variance between batch means over the variance of all targets."""
+    if layers(at).get("recurrent"):
+        raise Abstain("a sequence may be read in order")
+    if not at.has("target.mean") or at.batch_size is None or at.batch_size < 4:
+        raise Abstain("the targets are not measured")
+    means = finite(at.view("target.mean").thin(RECORDS).scalar).astype(np.float64)
+    stds = finite(at.view("target.std").thin(RECORDS).scalar).astype(np.float64)
+    within = float(np.mean(stds**2))
+    if len(means) < 20 or within <= 0:
+        raise Abstain("too few batches")
+    between = float(np.var(means)) - within / at.batch_size
+    return max(0.0, between / (between + within)) if between > 0 else 0.0
+
+
+def _neighbours(at: Context) -> float:
+    """Correlation of the mean target of a batch with that of the next, over consecutive steps; 0 for too few."""
+    view = at.view("target.mean")
+    ends = np.flatnonzero(np.diff(view.steps) > 1)
+    means = view.scalar[: int(ends[0]) + 1 if len(ends) else RECORDS]
+    if len(means) < 10 or np.ptp(means) == 0:
+        return 0.0
+    return float(np.corrcoef(means[1:], means[:-1])[0, 1])
+
+
+def _same_order(at: Context) -> int:
+    """Batches of the newest two epochs that have the same targets at the same place; 0 when any differs."""
+    if not (at.has("target.order") and at.has("epoch")):
+        return 0
+    epochs = at.view("epoch")
+    begins = epochs.steps[np.concatenate(([0], np.flatnonzero(np.diff(epochs.scalar) > 0) + 1))]
+    if len(begins) < 2:
+        return 0
+    orders = at.view("target.order")
+    last, before = (_placed(orders, begins[i], begins[i + 1] if i < -1 else at.step + 1) for i in (-1, -2))
+    shared = last.keys() & before.keys()
+    if len(set(last.values())) < 2 or any(last[place] != before[place] for place in shared):
+        return 0
+    return len(shared)
+
+
+def _placed(orders: View, first: int, end: int) -> dict[int, float]:
+    part = orders.since(int(first)).before(int(end))
+    return {int(step - first): float(value) for step, value in zip(part.steps, part.scalar, strict=True)}
+
+
+RULE = Rule(
+    "not-shuffled",
+    "the training data are not shuffled",
+    "statistical",
+    ("target.each", "target.count", "target.order", "target.mean", "target.std", "epoch", "batch.size"),
+    (SHUFFLE,),
+    "Note C98 (shuffle, shuffle, shuffle), C326; runs test after Barton and David (1957).",
+    check,
+    {"z": 6, "spread": 0.33, "batches": 3, "correlation": 0.7},
+)
