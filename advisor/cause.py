@@ -42,20 +42,31 @@ def confidence(found: Found) -> float:
     return min(1 - doubt, 0.5 if len(found.keys) < 2 else 1.0)
 
 
-def fold(open_now: Mapping[str, Standing], at: Context) -> tuple[str | None, dict[str, str]]:
-    """The primary rule (None when nothing is open) and, for each consequence, the rule that explains it."""
+class Folded(NamedTuple):
+    """The primary rule (None when nothing is open); for each consequence the rule that explains it; for each root
+    the worst severity of all that it explains: a mechanism that one rule found and an outcome that another found
+    are the two keys of the same fault."""
+
+    primary: str | None
+    explained: dict[str, str]
+    severity: dict[str, Severity]
+
+
+def fold(open_now: Mapping[str, Standing], at: Context) -> Folded:
+    """Fold the open findings under what explains them."""
     parents = {effect: _parents(effect, open_now, at) for effect in open_now}
     roots = [rule for rule in open_now if not parents[rule]]
     covered = {root: _reached(root, parents) for root in roots}
 
     def rank(root: str) -> tuple[float, ...]:
         tree = covered[root]
-        worst = max(SEVERITIES.index(open_now[rule].severity) for rule in tree)
+        level = max(SEVERITIES.index(open_now[rule].severity) for rule in tree)
         weight = sum(SEVERITIES.index(open_now[r].severity) * (0.5 + confidence(open_now[r].found)) for r in tree)
-        return -worst, -open_now[root].found.exact, -weight, _place(root)
+        return -level, -open_now[root].found.exact, -weight, _place(root)
 
     explained = {effect: min(causes, key=_place) for effect, causes in parents.items() if causes}
-    return (min(roots, key=rank) if roots else None), explained
+    worst = {root: max((open_now[r].severity for r in covered[root]), key=SEVERITIES.index) for root in roots}
+    return Folded(min(roots, key=rank) if roots else None, explained, worst)
 
 
 def _place(rule: str) -> int:

@@ -150,7 +150,7 @@ class _Judge:
             for o in self.opinions
             if o.level > QUIET and o.found
         }
-        primary, explained = fold(standing, at)
+        primary, explained, worst = fold(standing, at)
         ids = {o.rule.id: o.id for o in self.opinions}
         for opinion in self.opinions:
             rule = opinion.rule.id
@@ -160,6 +160,7 @@ class _Judge:
                     yield opinion.said
                 continue
             state = self._state(opinion, at)
+            state.severity = worst.get(rule, state.severity)
             state.primary = rule == primary
             state.explained_by = ids[explained[rule]] if rule in explained else None
             if _changed(opinion.said, state) or (at.end is not None and opinion.said != state):

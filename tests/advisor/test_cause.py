@@ -75,7 +75,7 @@ def test_the_head_of_a_chain_is_primary_and_explains_the_rest(name):
     case = case | ({"events": case.get("events", []) + crashed} if "crashed" in chain else {})
     at = context(**case)
     open_now = {rule: standing(since=1 + 5 * place) for place, rule in enumerate(chain)}
-    primary, explained = fold(dict(reversed(open_now.items())), at)
+    primary, explained, _ = fold(dict(reversed(open_now.items())), at)
     assert primary == chain[0]
     assert set(explained) == set(chain[1:])
     root = {rule: rule for rule in chain[:1]}
@@ -87,28 +87,28 @@ def test_the_head_of_a_chain_is_primary_and_explains_the_rest(name):
 def test_a_mechanism_that_was_not_at_work_explains_nothing():
     """Dead from the first batch on: not the rate, though it is too high as well."""
     at = context(**LARGE | {"act.dead": {"relu ReLU": "0.97x100"}})
-    _, explained = fold({"lr-too-high": standing(), "dead-relu": standing()}, at)
+    _, explained, _ = fold({"lr-too-high": standing(), "dead-relu": standing()}, at)
     assert explained == {}
 
 
 def test_what_came_much_later_is_no_cause():
     at = context()
-    _, explained = fold({"divergence": standing(since=90), "overfitting": standing(since=10)}, at)
+    _, explained, _ = fold({"divergence": standing(since=90), "overfitting": standing(since=10)}, at)
     assert explained == {}
 
 
 def test_a_fact_is_no_cause():
-    _, explained = fold({"class-imbalance": standing("info"), "prediction-collapse": standing("warn")}, context())
+    _, explained, _ = fold({"class-imbalance": standing("info"), "prediction-collapse": standing("warn")}, context())
     assert explained == {}
 
 
 def test_the_worst_tree_is_primary_then_the_exact_one_then_the_larger_then_priority():
     at = context()
-    assert fold({"overfitting": standing("error"), "not-shuffled": standing("warn")}, at)[0] == "overfitting"
-    assert fold({"plateau": standing(), "detached-graph": standing(exact=True)}, at)[0] == "detached-graph"
+    assert fold({"overfitting": standing("error"), "not-shuffled": standing("warn")}, at).primary == "overfitting"
+    assert fold({"plateau": standing(), "detached-graph": standing(exact=True)}, at).primary == "detached-graph"
     more = {"class-imbalance": standing(), "prediction-collapse": standing(), "val-noise": standing()}
-    assert fold(more, at)[0] == "class-imbalance"
-    assert fold({"overfitting": standing(), "lr-too-low": standing()}, at)[0] == "lr-too-low"
+    assert fold(more, at).primary == "class-imbalance"
+    assert fold({"overfitting": standing(), "lr-too-low": standing()}, at).primary == "lr-too-low"
 
 
 def test_a_mild_cause_is_ranked_by_what_it_leads_to():
@@ -117,11 +117,13 @@ def test_a_mild_cause_is_ranked_by_what_it_leads_to():
         "prediction-collapse": standing("error"),
         "plateau": standing("warn"),
     }
-    assert fold(open_now, context())[0] == "class-imbalance"
+    folded = fold(open_now, context())
+    assert folded.primary == "class-imbalance"
+    assert folded.severity == {"class-imbalance": "error"}  # its mechanism and their outcome: two keys
 
 
 def test_a_rule_of_the_user_s_own_takes_part():
-    assert fold({"my-rule": standing("fatal"), "overfitting": standing("warn")}, context())[0] == "my-rule"
+    assert fold({"my-rule": standing("fatal"), "overfitting": standing("warn")}, context()).primary == "my-rule"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,86 @@
+"""fp16-underflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy, Severity
+
+from ..context import Context
+from ..finding import Abstain, Found, number, percent
+from ..rule import Rule
+
+SCALE = "Scale the loss"
+BFLOAT = "Train in bfloat16"
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Gradients are too small for float16 and become zero.
+
+    Why it matters
+        float16 ends at 6e-8: smaller gradients are exactly 0, first in the layers furthest from the loss. These stop
+        learning, without a NaN and without a message.
+
+    How it is decided
+        In half precision with no gradient scaler, or one whose scale is under 16. Mechanism: over half of the elements
+        of the gradient are exactly zero in half of the weight matrices, where no layer is dead. Outcome: the loss has
+        not left its first value, or has stopped falling.
+
+    When it is a false alarm
+        Dead units, rows of an embedding that did not occur and inputs that are always zero have zero gradients as well:
+        hence the outcome, without which it is *watch*. bfloat16 does not underflow like this.
+
+    What to do
+        torch.amp.GradScaler, or bfloat16.
+    """
+    if not (at.amp or at.facts.get("precision") == "float16"):
+        raise Abstain("no half precision is in use")
+    if at.has("amp.scale") and float(at.view("amp.scale").scalar[-1]) >= limit["scale"]:
+        return None
+    view = at.view("grad.zeros").last(20)
+    columns = [i for i, shape in enumerate(view.notes) if "x" in shape]
+    if len(view.steps) < limit["samples"] or not columns:
+        raise Abstain("it needs ten sampled steps of weight matrices")
+    if at.dead[0] >= limit["zeros"]:
+        return None
+    shares = np.nan_to_num(np.nanmedian(view.values[:, columns], axis=0))
+    share = float(np.median(shares))
+    if not at.exceeds(share, limit["zeros"]):
+        return None
+    worst = view.names[columns[int(np.argmax(shares))]]
+    keys = [f"{percent(share)} of the gradient is exactly zero in half of the weight matrices"]
+    severity: Severity = "watch"
+    outcome = at.loss_key() if at.step >= max(60, at.warmup) else None
+    if outcome:
+        keys.append(outcome)
+        severity = "error"
+    scaler = "no GradScaler" if not at.has("amp.scale") else f"scale {number(float(at.view('amp.scale').scalar[-1]))}"
+    expect = f"under 10 % of the gradient of {worst} is zero"
+    return Found(
+        severity,
+        f"{percent(share)} of the gradient is zero in half precision with {scaler} (worst {worst})",
+        tuple(keys),
+        int(view.steps[0]),
+        (Evidence("grad.zeros", share, limit["zeros"], "median over matrices", int(view.steps[0]), at.step, worst),),
+        (
+            Remedy(SCALE, f"{scaler} → torch.amp.GradScaler(): scale(loss).backward(), step(optimizer), update()",
+                   expect),
+            Remedy(BFLOAT, "float16 → bfloat16", expect),
+        ),
+        "If the zeros stay in float32, they are no underflow: look for dead layers and constant inputs.",
+        layer=worst,
+    )  # fmt: skip
+
+
+RULE = Rule(
+    "fp16-underflow",
+    "gradients underflow in half precision",
+    "statistical",
+    ("grad.zeros", "amp.scale", "act.dead", "loss.train"),
+    (SCALE, BFLOAT),
+    "Smallest number of float16: 6e-8; Micikevicius et al. 2018 for the scaling.",
+    check,
+    {"scale": 16, "samples": 10, "zeros": 0.5},
+)
