@@ -95,6 +95,11 @@ def _val_is_worse(at: Context) -> bool:
     return False
 
 
+def _recurrent(at: Context) -> bool:
+    """Gradients explode by themselves through many steps of time; elsewhere they grow with a loss that runs away."""
+    return bool((at.facts.get("layers") or {}).get("recurrent"))
+
+
 def _slowed(at: Context) -> bool:
     """The rate is far under what it was at its highest."""
     with suppress(Abstain):
@@ -195,7 +200,9 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
         "kl-blowup": _always, "entropy-collapse": _always, "amp-overflow": _always, **_USELESS, **_BLOWN,
     },
     "weight-decay-too-high": {"dead-relu": _always, "vanishing-gradient": _always, **_USELESS},
-    "exploding-gradient": {**_BLOWN, "dead-relu": _always, "clip-too-low": _always, "amp-overflow": _always},
+    "exploding-gradient": {
+        **dict.fromkeys(_BLOWN, _recurrent), "dead-relu": _always, "clip-too-low": _always, "amp-overflow": _always,
+    },
     "attention-logit-growth": {**_BLOWN, "vanishing-gradient": _always},
     "output-logit-drift": _BLOWN,
     "kl-blowup": _BLOWN,

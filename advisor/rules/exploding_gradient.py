@@ -35,11 +35,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     What to do
         Clip at what nine of ten healthy steps pass (5 to 15 in recurrent nets), then a third of the learning rate.
     """
+    recurrent = bool((at.facts.get("layers") or {}).get("recurrent"))
+    if "divergence" in at.opened and not recurrent:
+        return None  # the gradient grows with a loss that runs away: said already
     metric = "grad.clip.norm" if at.has("grad.clip.norm") else "grad.norm"
     norms = at.view(metric).last(220)
     if at.step < at.track.segment.first_step + 20 or len(norms.steps) < 30:
         raise Abstain("it needs 30 sampled steps")
-    recurrent = bool((at.facts.get("layers") or {}).get("recurrent"))
     factor = limit["recurrent"] if recurrent else limit["factor"]
     now, usual = median(norms.scalar[-20:]), median(norms.scalar[:-20])
     key, evidence = None, None
