@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help demo test lint bench bench-probes bench-tui score clean
+.PHONY: help demo test lint bench bench-probes bench-tui zoo zoo-harm score clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -30,8 +30,14 @@ bench-probes: $(READY)  ## cost of the probes per step, paired against the bare 
 bench-tui: $(READY)  ## CPU and bytes per frame, time to the first frame
 	$(BIN)/python -m tests.bench.bench_tui
 
-score: $(READY)  ## real faulty and healthy trainings, and what the advisor said of each
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.score_first
+zoo: $(READY)  ## record the zoo: hundreds of small trainings, faulty and healthy (half an hour; goes on where it was)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.zoo.record
+
+zoo-harm: $(READY)  ## train the zoo unwatched over five seeds: which faults hurt
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.zoo.harm
+
+score: $(READY)  ## judge the recordings of the zoo again: what the advisor detects, and how silent it is
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.zoo.score
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,110 @@
+"""The zoo's own arithmetic, and that every configuration is a script that can be written."""
+
+import ast
+import math
+
+import numpy as np
+import pytest
+
+from nnwatch.advisor.rule import all_rules
+from nnwatch.frame import Remedy
+
+from .catalogue import FAMILIES, configurations, families
+from .causes import GROUPS, SYMPTOMS, group
+from .harm import _label
+from .judge import Outcome, Said
+from .record import session
+from .score import faulty_row
+from .statistics import bootstrap, paired, wilson
+from .trial import Scores, Trial
+
+
+def test_wilson_is_the_interval_of_the_textbook():
+    assert np.allclose(wilson(0, 300), (0, 0.01264), atol=1e-5)
+    assert np.allclose(wilson(8, 10), (0.4902, 0.9433), atol=1e-4)
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_the_bootstrap_draws_families_not_configurations():
+    low, high = bootstrap({"a": [1.0] * 50, "b": [0.0] * 50})
+    assert (low, high) == (0.0, 1.0)
+    assert bootstrap({"a": [1, 0] * 9, "b": [0, 1] * 9}) == (0.5, 0.5)
+
+
+def test_harm_is_counted_in_standard_errors_of_the_paired_difference():
+    mean, errors = paired([0.9, 0.92, 0.94, 0.9, 0.91], [0.8, 0.83, 0.84, 0.79, 0.81])
+    assert mean == pytest.approx(0.1)
+    assert errors == pytest.approx(0.1 / (math.sqrt(0.0002 / 4) / math.sqrt(5)))
+    assert paired([1, 1], [0, 0]) == (1.0, math.inf)
+    assert paired([1, 1], [1, 1]) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("one", configurations().values(), ids=lambda one: one.id)
+def test_every_configuration_is_a_script(one):
+    ast.parse(one.script({"seed": 3}))
+    if one.twin:
+        assert one.script() != configurations()[one.twin].script()
+
+
+def test_causes_are_rules_of_the_catalogue_and_belong_to_one_group():
+    named = {cause for one in configurations().values() for cause in one.causes}
+    grouped = [cause for causes in GROUPS.values() for cause in causes]
+    assert len(grouped) == len(set(grouped))
+    assert all(group(cause) for cause in named)
+    assert {rule.id for rule in all_rules()} >= named & {"lr-too-high", "lr-too-low", "nan-input", "overfitting"}
+    assert not named & {"not-learning", "plateau"}, "what can only be seen is no cause"
+    assert SYMPTOMS
+
+
+def test_no_two_recordings_share_a_file():
+    paths = [session(one) for one in configurations().values()]
+    assert len(paths) == len(set(paths))
+
+
+def test_every_family_has_a_script_and_a_half():
+    assert {file.stem for file in FAMILIES.glob("*.py")} == set(families())
+    assert {table["half"] for table in families().values()} <= {"tuning", "aside"}
+
+
+def said(rule, worst="error", step=30, primary=False, cause=None, open=True):
+    return Said(rule, worst, step, open, primary, cause, "", None, (Remedy("a", "b", "c"),))
+
+
+def outcome(*warnings, nonfinite=None):
+    return Outcome("mlp/x", 300, nonfinite, warnings, (), {})
+
+
+def test_what_counts_as_detected_first_and_wrong():
+    one = configurations()["mlp/adam + lr 1"]
+    right = said("lr-too-high", primary=True)
+    row = faulty_row(one, outcome(right, said("dead-relu", cause="lr-too-high"), nonfinite=50), outcome())
+    assert (row.detected, row.first, row.symptom, row.wrong, row.lead) == (True, True, False, (), 20)
+    assert not faulty_row(one, outcome(right), outcome(right)).detected, "the clean twin gets it as well"
+    late = faulty_row(
+        one, outcome(said("overfitting", primary=True), said("softmax-twice"), said("dead-relu"), right), outcome()
+    )
+    assert (late.detected, late.wrong) == (False, ("overfitting", "softmax-twice"))
+    seen = faulty_row(one, outcome(said("not-learning", primary=True)), outcome())
+    assert (seen.symptom, seen.detected, seen.wrong) == (True, False, ())
+
+
+def test_a_mutant_is_faulty_only_if_it_hurts():
+    clean, mutant = configurations()["mlp/adam"], configurations()["mlp/adam + lr 1"]
+    good, bad = [0.97, 0.98, 0.96, 0.97, 0.97], [0.1, 0.12, 0.1, 0.09, 0.1]
+    assert _label(mutant, {clean.id: good, mutant.id: bad}).label == "faulty"
+    assert _label(mutant, {clean.id: good, mutant.id: good}).label == "harmless"
+    assert _label(mutant, {clean.id: bad, mutant.id: bad}).label == "weak"
+    assert _label(clean, {clean.id: good}).label == "healthy"
+
+
+def test_trials_are_kept_and_a_broken_one_scores_as_chance(tmp_path):
+    (tmp_path / "trials.jsonl").write_text("")
+    one = configurations()["lstm/adam"]
+    short = Trial(one, (("epochs", 1), ("rows", 64)), 0)
+    broken = Trial(one, (("epochs", 0),), 0)
+    scores = Scores(tmp_path)
+    scores.run([short, broken], workers=1)
+    assert 0 <= scores.of(short) <= 1
+    assert scores.of(broken) == one.chance
+    again = Scores(tmp_path)
+    assert again.of(short) == scores.of(short)
