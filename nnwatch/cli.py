@@ -224,16 +224,12 @@ def _told(flaw: str | None) -> int:
 
 
 def compare(options: argparse.Namespace) -> int:
-    from . import compare as comparison
     from . import ledger
     from .screen import summary
 
     read = [summary(runs.resolve(name)) for name in (options.a, options.b, *options.more)]
-    summaries = [one for one, _ in read]
-    told = ledger.ledger(summaries)
-    if not options.more:
-        told = comparison.compare(*summaries) | {"hints": told["hints"]}
-    print(json.dumps(told, indent=2) if options.json else (ledger if options.more else comparison).text(told).rstrip())
+    told = ledger.told([one for one, _ in read])
+    print(json.dumps(told, indent=2) if options.json else ledger.text(told).rstrip())
     return _told(next((flaw for _, flaw in read if flaw), None))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import compare
 from .compare import SCHEMA, curve, difference, judge, settings
 from .report import Summary
 from .stall import usual_step
@@ -66,6 +67,12 @@ def trial(summary: Summary) -> Trial:
     )
 
 
+def told(summaries: list[Summary]) -> dict[str, Any]:
+    """Two runs side by side, or more as a ledger, with the hints that follow; ``text`` says it to people."""
+    whole = ledger(summaries)
+    return whole if len(summaries) > 2 else compare.compare(*summaries) | {"hints": whole["hints"]}
+
+
 def ledger(summaries: list[Summary]) -> dict[str, Any]:
     """The runs in the order they began: for each what was changed since the one before and what came of it."""
     from nnwatch.advisor.hints import hints
@@ -96,7 +103,9 @@ def _row(one: Trial, changed: list[dict[str, Any]], verdict: dict[str, Any] | No
 
 
 def text(told: dict[str, Any]) -> str:
-    """The ledger in lines."""
+    """What was ``told``, in lines."""
+    if "runs" not in told:
+        return compare.text(told)
     lines: list[str] = []
     for row in told["runs"]:
         best = f"best loss {row['best']:.4g}" if row["best"] is not None else "no loss"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -127,7 +128,7 @@ def _file(card: Card, *, follow: bool) -> FileSource:
 
 def _rows() -> list[Any]:
     """The runs as the list on the screen shows them."""
-    from nnwatch.tui.screens.runs import RunRow
+    from nnwatch.tui.library import RunRow
 
     return [
         RunRow(
@@ -145,8 +146,23 @@ def _rows() -> list[Any]:
 
 def _app(source: Any, mode: Mode, title: str, control: Control | None) -> Any:
     from nnwatch.tui.app import NnwatchApp
+    from nnwatch.tui.library import Library
 
-    return NnwatchApp(source, mode=mode, control=control, list_runs=_rows, title=title)
+    library = Library(_rows, lambda path: _summary(path).history, _compare)
+    return NnwatchApp(source, mode=mode, control=control, library=library, title=title)
+
+
+def _summary(path: str) -> Summary:
+    try:
+        return summary(runs.resolve(path))[0]
+    except RunError as error:
+        raise ValueError(str(error)) from None
+
+
+def _compare(paths: Sequence[str]) -> str:
+    from . import ledger
+
+    return ledger.text(ledger.told([_summary(path) for path in paths]))
 
 
 def _open(

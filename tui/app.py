@@ -24,6 +24,7 @@ from .feed import Feed, Nothing, Source
 from .keys import KEYS
 from .leaving import GRACE, Control, Leaving
 from .lens import Lens
+from .library import Library
 from .messages import About, Changed, Go, Notice
 from .moment import Moment, Timeline
 from .screens.advisor import AdvisorScreen
@@ -38,7 +39,7 @@ from .screens.overview import Overview
 from .screens.page import Page
 from .screens.palette import Palette
 from .screens.room import NEEDED, Room
-from .screens.runs import RunRow, RunsScreen
+from .screens.runs import RunsScreen
 from .screens.system import SystemScreen
 from .state import FROZEN, NOTHING_OPEN, REPLAY, State, state
 from .view import View
@@ -79,13 +80,13 @@ class NnwatchApp(App[str]):
         source: Source | None,
         mode: Mode = "live",
         control: Control | None = None,
-        list_runs: Callable[[], list[RunRow]] | None = None,
+        library: Library | None = None,
         title: str = "nnwatch",
         ascii: bool | None = None,
     ) -> None:
         super().__init__()
         self.title = title
-        self.list_runs = list_runs
+        self.library = library
         self.symbols: Symbols = "ascii" if (_ascii_terminal() if ascii is None else ascii) else "braille"
         self.open = source is not None
         self.feed = Feed(source or Nothing())

@@ -8,15 +8,17 @@ from msgspec import structs
 from textual.widgets import DataTable, Input
 
 from nnwatch.frame import Console, End, Finding, Run, Segment
+from nnwatch.history import History
+from nnwatch.tui.library import Library, RunRow
 from nnwatch.tui.screens.help import Help
 from nnwatch.tui.screens.layers import LayerScreen
 from nnwatch.tui.screens.leave import Leave
 from nnwatch.tui.screens.metrics import Metrics, MetricScreen
 from nnwatch.tui.screens.page import Page
-from nnwatch.tui.screens.runs import RunRow
 from nnwatch.tui.widgets.chart import Chart
 from nnwatch.tui.widgets.findings import FindingTree
 from nnwatch.tui.widgets.heat_table import HeatTable
+from nnwatch.tui.widgets.overlay import Overlay
 
 from .driving import Training, lines, opened, press, settle, text
 from .sessions import SESSIONS, START, Frames, block
@@ -25,6 +27,23 @@ RUNS = [
     RunRow("digits-1", "running", START, 1200, 2.3, "error learning rate too high", "/a/digits-1.nnw"),
     RunRow("digits-0", "finished", START, None, None, "", "/a/digits-0.nnw"),
 ]
+
+
+def read(path):
+    """A run that is there, or one whose recording is gone."""
+    if path.endswith("digits-0.nnw"):
+        raise ValueError("/a/digits-0.nnw: cannot be read")
+    history = History()
+    for frame in SESSIONS["overfitting" if path.endswith("over.nnw") else "faulty"]():
+        history.apply(frame)
+    return history
+
+
+def compared(paths):
+    return f"compared {' '.join(paths)}"
+
+
+LIBRARY = Library(lambda: RUNS, read, compared)
 
 
 async def test_the_overview_says_what_is_wrong_and_what_to_change():
@@ -71,7 +90,7 @@ async def test_the_wide_overview_has_charts_for_the_other_metrics():
     ],
 )
 async def test_digits_open_the_screens(key, words):
-    async with opened("faulty", size=(100, 30), list_runs=lambda: RUNS) as (app, pilot):
+    async with opened("faulty", size=(100, 30), library=LIBRARY) as (app, pilot):
         await press(app, pilot, key)
         await app.workers.wait_for_complete()
         await settle(app, pilot)
@@ -432,7 +451,7 @@ async def test_a_headless_run_says_why_its_console_is_empty():
 
 
 async def test_enter_opens_another_run():
-    async with opened("faulty", list_runs=lambda: RUNS) as (app, pilot):
+    async with opened("faulty", library=LIBRARY) as (app, pilot):
         await press(app, pilot, "7")
         await app.workers.wait_for_complete()
         await press(app, pilot, "j", "enter")
@@ -442,7 +461,7 @@ async def test_enter_opens_another_run():
 async def test_without_a_run_the_list_comes_first():
     from nnwatch.tui.app import NnwatchApp
 
-    app = NnwatchApp(None, "replay", list_runs=lambda: RUNS, ascii=False)
+    app = NnwatchApp(None, "replay", library=LIBRARY, ascii=False)
     async with app.run_test() as pilot:
         await pilot.pause()
         await app.workers.wait_for_complete()
@@ -573,7 +592,7 @@ async def test_too_small_is_one_line(size):
 
 @pytest.mark.parametrize("screen", "1234567")
 async def test_a_phone_shows_every_screen(screen):
-    async with opened("overfitting", size=(45, 20), list_runs=lambda: RUNS) as (app, pilot):
+    async with opened("overfitting", size=(45, 20), library=LIBRARY) as (app, pilot):
         await press(app, pilot, screen)
         assert "! WARN overfitting" in text(app)
         assert "q Quit" in lines(app)[-1]
@@ -686,3 +705,59 @@ async def test_a_metric_of_many_layers_is_shown_for_the_largest_and_letters_of_n
         await press(app, pilot, "m", *"learning", "enter")
         assert [curve.column for curve in app.screen.query_one(Chart).curves] == ["lr"]
         assert sum(isinstance(screen, MetricScreen) for screen in app.screen_stack) == 1
+
+
+OTHERS = [*RUNS, RunRow("over", "finished", START - 50, 9400, 0.01, "", "/a/over.nnw")]
+
+
+async def told(app, pilot, words):
+    """Work in a thread has ended when these words are there."""
+    for _ in range(200):
+        await settle(app, pilot)
+        if words in text(app):
+            return
+        await pilot.pause(0.01)
+    raise AssertionError(f"{words!r} never came:\n{text(app)}")
+
+
+async def test_marked_runs_are_compared_oldest_first():
+    library = Library(lambda: OTHERS, read, compared)
+    async with opened("faulty", size=(100, 30), library=library) as (app, pilot):
+        await press(app, pilot, "7")
+        await told(app, pilot, "over")
+        await press(app, pilot, "C")
+        await told(app, pilot, "mark a run with v")
+        await press(app, pilot, "v", "j")
+        await told(app, pilot, "▸ digits-1")
+        await press(app, pilot, "C")
+        await told(app, pilot, "compared /a/over.nnw /a/digits-1.nnw")
+
+
+async def test_curves_of_several_runs_are_aligned_by_step_by_epoch_or_by_time():
+    library = Library(lambda: OTHERS, read, compared)
+    async with opened("faulty", size=(100, 30), library=library) as (app, pilot):
+        await press(app, pilot, "7")
+        await told(app, pilot, "over")
+        await press(app, pilot, "v", "j", "O")
+        await told(app, pilot, "val loss by step")
+        overlay = app.screen.query_one(Overlay)
+        by_step = [column for column in overlay.columns() if column is not None]
+        assert max(int(column.steps[-1]) for column in by_step) == 9400
+        await press(app, pilot, "t")
+        assert "loss by step" in text(app)
+        assert all(column is not None for column in overlay.columns())
+        await press(app, pilot, "x", "x")
+        assert "loss by time" in text(app)
+        over, faulty = overlay.columns()
+        assert over.steps[-1] == pytest.approx(10 * 2916, rel=0.02), "tenths of a second"
+        assert faulty.steps[-1] < over.steps[-1]
+        await press(app, pilot, "escape")
+        assert "over" in text(app)
+
+
+async def test_a_recording_that_cannot_be_read_is_one_line():
+    async with opened("faulty", size=(100, 30), library=LIBRARY) as (app, pilot):
+        await press(app, pilot, "7")
+        await told(app, pilot, "digits-0")
+        await press(app, pilot, "j", "O")
+        await told(app, pilot, "/a/digits-0.nnw: cannot be read")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
@@ -14,22 +12,14 @@ from textual.widgets import DataTable
 
 from ..draw.grid import Ink
 from ..draw.text import count, number
+from ..library import Library, RunRow
+from ..messages import Changed
+from ..overlay import Run
+from .overlay import OverlayScreen
+from .page import Page
 from .room import Room, Words
 
 _GLYPHS = {"running": "●", "finished": "✓", "failed": "✗", "killed": "■", "lost": "?"}
-
-
-@dataclass(frozen=True)
-class RunRow:
-    """One run as the list shows it; ``when`` is its start in seconds since 1970, ``path`` its session."""
-
-    name: str
-    status: str
-    when: float
-    last_step: int | None
-    last_loss: float | None
-    verdict: str
-    path: str
 
 
 class RunsScreen(Room):
@@ -40,12 +30,17 @@ class RunsScreen(Room):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "cursor(1)", "Choose", key_display="j k"),
         Binding("k", "cursor(-1)", "Choose up", show=False),
-        Binding("R", "load", "Reload", tooltip="Read the list of runs again"),
+        Binding("v", "mark", "Mark", tooltip="Mark this run, to be compared with others"),
+        Binding("C", "compare", "Compare", tooltip="The marked runs and this one: what was set, what came of it"),
+        Binding("O", "overlay", "Overlay", tooltip="Curves of the marked runs and this one on one chart"),
+        Binding("R", "load", "Reload", show=False, tooltip="Read the list of runs again"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self.list_runs: Callable[[], list[RunRow]] | None = getattr(self.app, "list_runs", None)
+        self.library: Library | None = getattr(self.app, "library", None)
+        self.rows: list[RunRow] = []
+        self.marked: set[str] = set()
 
     def body(self) -> ComposeResult:
         yield Words(id="about")
@@ -56,26 +51,29 @@ class RunsScreen(Room):
     def on_screen_resume(self) -> None:
         self.action_load()
 
+    def _say(self, text: str) -> None:
+        self.query_one("#about", Words).say([(text, Ink.DIM)])
+
     def action_load(self) -> None:
-        about = self.query_one("#about", Words)
-        if self.list_runs is None:
-            about.say([("the list of runs cannot be read from here; `nnwatch ls` prints it", Ink.DIM)])
+        if self.library is None:
+            self._say("the list of runs cannot be read from here; `nnwatch ls` prints it")
             return
-        about.say([("Enter opens a run; the one on the screen goes on", Ink.DIM)])
-        self._load(self.list_runs)
+        self._say("Enter opens a run, the one on the screen goes on; v marks runs to compare (C) or overlay (O)")
+        self._load(self.library)
 
     @work(thread=True, exclusive=True)
-    def _load(self, list_runs: Callable[[], list[RunRow]]) -> None:
-        rows = list_runs()
+    def _load(self, library: Library) -> None:
+        rows = library.rows()
         self.app.call_from_thread(self._fill, rows)
 
     def _fill(self, rows: list[RunRow]) -> None:
+        self.rows = rows
         table = self.query_one(DataTable)
         at = table.cursor_row
         table.clear()
         for row in rows:
             table.add_row(
-                row.name,
+                f"{'▸' if row.path in self.marked else ' '} {row.name}",
                 f"{_GLYPHS.get(row.status, '·')} {row.status}",
                 datetime.fromtimestamp(row.when).strftime("%m-%d %H:%M"),
                 count(row.last_step) if row.last_step is not None else "–",
@@ -91,3 +89,51 @@ class RunsScreen(Room):
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         self.app.exit(f"open:{event.row_key.value}")
+
+    def action_mark(self) -> None:
+        if self.rows:
+            table = self.query_one(DataTable)
+            self.marked ^= {self.rows[table.cursor_row].path}
+            self._fill(self.rows)
+            self.action_cursor(1)
+
+    def _chosen(self) -> list[RunRow]:
+        """The marked runs and the one under the cursor, oldest first."""
+        at = self.query_one(DataTable).cursor_row
+        chosen = [row for i, row in enumerate(self.rows) if row.path in self.marked or i == at]
+        return sorted(chosen, key=lambda row: row.when)
+
+    def action_compare(self) -> None:
+        chosen = self._chosen()
+        if len(chosen) < 2:
+            self._say("mark a run with v, go to another, and press C")
+        elif self.library is not None:
+            self._say("reading ...")
+            self._compare(self.library, [row.path for row in chosen])
+
+    @work(thread=True, exclusive=True)
+    def _compare(self, library: Library, paths: list[str]) -> None:
+        try:
+            told = library.compare(paths)
+        except ValueError as error:
+            self.app.call_from_thread(self._say, str(error))
+        else:
+            self.app.call_from_thread(self.app.push_screen, Page(told))
+
+    def action_overlay(self) -> None:
+        if (chosen := self._chosen()) and self.library is not None:
+            self._say("reading ...")
+            self._overlay(self.library, chosen)
+
+    @work(thread=True, exclusive=True)
+    def _overlay(self, library: Library, chosen: list[RunRow]) -> None:
+        try:
+            runs = [Run(row.name, library.read(row.path)) for row in chosen]
+        except ValueError as error:
+            self.app.call_from_thread(self._say, str(error))
+        else:
+            self.app.call_from_thread(self._show, OverlayScreen(runs))
+
+    def _show(self, screen: OverlayScreen) -> None:
+        self.app.push_screen(screen)
+        self.app.call_after_refresh(self.post_message, Changed())
