@@ -18,7 +18,7 @@ PRIORITY = (
     # how it ended
     "cuda-out-of-memory", "disk-full", "crashed", "stalled",
     # data and code, exact
-    "nan-input", "label-out-of-range", "nan-loss-fn", "nan-backward", "amp-overflow",
+    "nan-input", "label-out-of-range", "nan-loss-fn", "nan-backward", "nan-optimizer", "amp-overflow",
     "softmax-twice", "shape-broadcast", "wrong-loss-sign", "wrong-loss", "wrong-output-activation",
     "wrong-reduction", "accumulated-loss-not-divided", "padding-in-loss", "loss-clipped",
     "missing-zero-grad", "checkpoint-no-grad", "stale-optimizer-params", "detached-graph", "frozen-params",
@@ -131,6 +131,7 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     # numbers that are none
     "nan-input": _BLOWN,
     "nan-loss-fn": _BROKEN,
+    "nan-optimizer": _BROKEN | _NAN,
     "nan-backward": _BROKEN | {"nan-loss-fn": _always},
     "amp-overflow": {
         "nan-loss-fn": _overflowed, "nan-backward": _always, "frozen-params": _skipped, **_BROKEN, **_SLOW,

@@ -85,7 +85,7 @@ def prepare(
     (job / "nnwatch").symlink_to(_PACKAGE)
     (job / "boot" / "nnwatch").symlink_to(_PACKAGE)
     shutil.copyfile(_PACKAGE / "boot" / "sitecustomize.py", job / "boot" / "sitecustomize.py")
-    boot = {"job": str(job), "rings": rings, "ring_bytes": ring_bytes, "budget": budget}
+    boot = {"job": str(job), "session": str(path), "rings": rings, "ring_bytes": ring_bytes, "budget": budget}
     runs.write_json(job / "boot" / "settings.json", boot)
     options = {"rings": rings, "fail_on": fail_on, "on": on or [], "settings": settings or {}}
     runs.write_json(job / "options.json", options | {"interactive": interactive})

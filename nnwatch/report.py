@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .autopsies import autopsies
 from .frame import Finding, Status
 from .history import History, Track
 from .narrate import ending, remedy
@@ -132,6 +134,7 @@ class Summary:
                 "rules_judged": sorted(judgement.judged) if judgement else [],
                 "rules_abstained": judgement.abstained if judgement else {},
             },
+            "autopsy": [autopsy.json() for autopsy in autopsies(history, Path(self.card.session).parent)],
             "findings": [finding_json(f, self._rules()) for f in self.in_order()],
         }
 
@@ -185,6 +188,8 @@ def text(summary: Summary) -> str:
     for finding in summary.in_order():
         if finding.explained_by is None:
             lines += ["", *_paragraph(summary, finding)]
+    for autopsy in autopsies(history, Path(card.session).parent):
+        lines += ["", *autopsy.text()]
     judgement = history.judgement
     if judgement is not None and judgement.abstained:
         lines += ["", f"{len(judgement.judged)} rules judged, {len(judgement.abstained)} could not:"]

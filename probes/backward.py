@@ -30,7 +30,7 @@ class Backward:
     def begins(self, tensors: Any) -> None:
         """torch.autograd.backward is called on ``tensors``."""
         training, lane = self._training, self._training.lane
-        if training.deaf or self._nonfinite.alarm.busy:
+        if training.deaf or training.busy:
             return
         lane.leave()
         if not training.awake:
@@ -88,7 +88,7 @@ class Backward:
             if script.loss is None:
                 probes.run("facts", lambda: script.loss_called(term))
         if call is not None:
-            probes.run("inputs", lambda: inputs.moments("input", call[1:], training.fetch, sample.put))
+            probes.run("inputs", lambda: inputs.moments("input", call[1:3], training.fetch, sample.put))
 
     def ended(self) -> None:
         training = self._training

@@ -63,6 +63,7 @@ class Emitter:
         self._early: deque[tuple[str, int, float, Sequence[Column] | dict[str, Any]]] = deque(maxlen=EARLY)
         self._kinds: dict[str, dict[str, Field]] = {}
         self.segment = -1
+        self.rank = 0
 
     def open_segment(self, reason: str, rank: int) -> bool:
         """Begin a segment, with a ring for it if this is the first. False when no ring can be had."""
@@ -72,6 +73,7 @@ class Emitter:
         self.segment += 1
         self._kinds.clear()
         self._ring.set_rank(rank)
+        self.rank = rank
         opened = self._ring.declare(
             {
                 "kind": "segment",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -36,8 +36,16 @@ def operation(node: Any) -> str:
     return str(type(node).__name__).rstrip("0123456789").removesuffix("Backward")
 
 
-def pole(root: Any) -> tuple[str, str] | None:
-    """The first operation that stood at a pole, and how, by what autograd saved for it: log 0, x / 0.
+class Pole(NamedTuple):
+    """An operation, how it stood at a pole, and in which rows of what it was given (none where it has no rows)."""
+
+    op: str
+    detail: str
+    rows: list[int]
+
+
+def pole(root: Any) -> Pole | None:
+    """The first operation that stood at a pole by what autograd saved for it: log 0, x / 0, a mean of nothing.
 
     Only before backward(), which frees what was saved.
     """
@@ -45,21 +53,48 @@ def pole(root: Any) -> tuple[str, str] | None:
         return None
     for node in reversed([node for node in nodes(root) if not hasattr(node, "variable")]):
         name = operation(node)
+        op = name.lower()
         try:
             if name in ("Log", "Log2", "Log10"):
-                times = int((node._saved_self <= 0).sum())
-                if times:
-                    return name.lower(), f"{name.lower()} of a number that is not positive, {times} times"
+                found = _pole(op, f"{op} of a number that is not positive", node._saved_self <= 0)
             elif name == "Div" and isinstance(node._saved_other, torch.Tensor):
-                times = int((node._saved_other == 0).sum())
-                if times:
-                    return "div", f"a division by 0, {times} times"
+                found = _pole(op, "a division by 0", node._saved_other == 0)
             elif name in ("Sqrt", "Rsqrt", "Exp", "Reciprocal"):
-                times = int((~torch.isfinite(node._saved_result)).sum())
-                if times:
-                    return name.lower(), f"the result of {name.lower()} is not finite, {times} times"
+                found = _pole(op, f"the result of {op} is not finite", ~torch.isfinite(node._saved_result))
+            elif name == "Mean" and node._saved_self_sym_numel == 0:
+                found = Pole(op, "a mean of no elements", [])
+            else:
+                continue
         except (AttributeError, RuntimeError):  # not saved, or already freed
             continue
+        if found is not None:
+            return found
+    return None
+
+
+def _pole(op: str, detail: str, where: torch.Tensor) -> Pole | None:
+    times = int(where.sum())
+    if not times:
+        return None
+    rows = where.flatten(1).any(1) if where.dim() > 1 else where
+    return Pole(op, f"{detail}, {times} times", rows.nonzero().flatten().tolist() if where.dim() else [])
+
+
+def entered(root: Any) -> torch.Tensor | None:
+    """The first tensor that no gradient goes to and that an operation saved: in most models, what entered it.
+
+    Only before backward().
+    """
+    if root is None:
+        return None
+    for node in reversed([node for node in nodes(root) if not hasattr(node, "variable")]):
+        for name in ("_saved_mat1", "_saved_input", "_saved_self", "_saved_indices"):
+            try:
+                saved = getattr(node, name, None)
+            except RuntimeError:  # already freed
+                return None
+            if isinstance(saved, torch.Tensor) and saved.dim() and not saved.requires_grad:
+                return saved
     return None
 
 

@@ -75,7 +75,11 @@ def _loss(watch: Watch, name: str, original: Callable[..., Any]) -> Callable[...
 
     @functools.wraps(original)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        value = original(*args, **kwargs)
+        try:
+            value = original(*args, **kwargs)
+        except Exception:
+            _refused(watch, name, original, args, kwargs)
+            raise
         if not _compiling():
             try:
                 if lane.stage != LOSS or not lane.loss(name, original, args, kwargs, value):
@@ -88,6 +92,14 @@ def _loss(watch: Watch, name: str, original: Callable[..., Any]) -> Callable[...
     # torch.jit asks for this before it compiles a function: a wrapper with *args is beyond it
     wrapper.__prepare_scriptable__ = lambda: original  # type: ignore[attr-defined]
     return wrapper
+
+
+def _refused(watch: Watch, name: str, original: Any, args: Any, kwargs: Any) -> None:
+    if not _compiling():
+        try:
+            watch.refused(name, original, args, kwargs)
+        except Exception as error:
+            watch.probes.failed("autopsy", error)
 
 
 def _backward(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:

@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode
 from .activations import KINDS, Activations
 from .fetch import Fetch
 from .model import Model, plain, prefixes
+from .undo import Begun
 
 KEY = "nnwatch"
 FUNCTIONAL = 32
@@ -49,6 +50,7 @@ class Call(NamedTuple):
     module: nn.Module
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    begun: Begun | None
 
 
 class _Functional(TorchFunctionMode):
@@ -147,7 +149,7 @@ class Layers:
             return
         try:
             if self._inside is None and module.training and torch.is_grad_enabled():
-                self.call = Call(module, args, kwargs)
+                self.call = Call(module, args, kwargs, Begun.now())
                 if self.state == "all":
                     self._begin(module)
         except Exception as error:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import weakref
 from typing import Any, NamedTuple
 
+from torch.utils.data import BatchSampler, RandomSampler, SequentialSampler
+
 
 class Pass(NamedTuple):
     """One pass over a loader. Two passes are over the same loader when their ``loader`` is the same object.
@@ -41,3 +43,26 @@ def _length(sized: Any) -> int | None:
         return len(sized)
     except TypeError:  # a stream
         return None
+
+
+def indices(iterator: Any) -> list[int] | None:
+    """Places in the data set of the batch that ``iterator`` of a DataLoader gave last; None where nobody knows.
+
+    Nothing is noted while it trains: torch's own samplers still hold the order they made.
+    """
+    batches = getattr(iterator, "_index_sampler", None)
+    if type(batches) is not BatchSampler or batches.batch_size is None:
+        return None
+    size = batches.batch_size
+    first = (iterator._num_yielded - 1) * size
+    if type(batches.sampler) is SequentialSampler:
+        rows = _length(batches.sampler.data_source) or 0
+        return [*range(first, min(first + size, rows))]
+    if type(batches.sampler) is not RandomSampler:
+        return None
+    frame = getattr(iterator._sampler_iter, "gi_frame", None)
+    order = getattr(frame.f_locals.get("sampler_iter") if frame is not None else None, "gi_yieldfrom", None)
+    if order is None or type(order) is not type(iter([])):  # it has come to its end
+        return None
+    made = order.__reduce__()[1][0]  # the list that the sampler goes through
+    return [int(place) for place in made[first : first + size]] or None

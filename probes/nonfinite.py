@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from . import bundle, labels
 from .alarm import Alarm
-from .autopsy import Case
+from .autopsy import Case, Report
+from .loaders import indices
 from .loss import Term
 from .model import Model
 from .training import Training
@@ -21,6 +24,7 @@ CANARY = 4096
 class NonFinite:
     def __init__(self, training: Training) -> None:
         self._training = training
+        self._kept = 0
 
     def begin(self) -> None:
         """Nothing of an earlier segment."""
@@ -28,7 +32,9 @@ class NonFinite:
         self._canary: weakref.ref[torch.Tensor] | None = None
         self.alarm = Alarm(
             lambda step, data: training.emit.event("nonfinite", step, data),
+            self._keep,
             lambda error: training.probes.failed("autopsy", error),
+            training.ours,
         )
 
     def adopt(self, model: Model) -> None:
@@ -69,9 +75,48 @@ class NonFinite:
             loss = training.loss
             self.alarm.gradients(self._case, training.lane.step + 1, loss if type(loss) is float else None)
 
+    def weights(self) -> None:
+        """A step that is being closed has left weights that are not finite."""
+        training = self._training
+        training.lane.leave()
+        loss = training.loss
+        self.alarm.weights(self._case, training.lane.step + 1, loss if type(loss) is float else None)
+
+    def refused(self, term: Term) -> None:
+        """The loss function raised an exception: where labels are no classes, that is why."""
+        training = self._training
+        if training.awake and labels.of_term(term) is not None:
+            training.term, training.node = term, None
+            self.alarm.refused(self._case, training.lane.step + 1)
+
+    def _keep(self, case: Case, step: int, report: Report) -> None:
+        """Save the batch beside the session, where there is one."""
+        training = self._training
+        if training.session is None or self._kept >= bundle.MOST:
+            return
+        self._kept += 1
+        emit = training.emit
+        stem = training.session.removesuffix(".nnw") + ".autopsy"
+        name = f"segment-{emit.segment}.rank-{emit.rank}.step-{step}"
+        while os.path.exists(os.path.join(stem, name)):  # of another process of the same rank
+            name += "+"
+        try:
+            files = bundle.write(os.path.join(stem, name), step, report, case)
+        except OSError as error:
+            text = f"the batch of step {step}, whose loss is not finite, was not kept: {error.strerror or error}"
+            emit.event("notice", step, {"text": text})
+        else:
+            folder = os.path.join(os.path.basename(stem), name)
+            emit.event("autopsy", step, {"folder": folder, "files": files})
+
     def _case(self) -> Case:
         """What is at hand now. It holds the batch and the graph: not to be kept."""
         training = self._training
         model = training.model or Model(list(training.modules.values()), training.script.optimizers())
         named = list(zip(model.names, model.parameters(), strict=False))
-        return Case(named, training.layers.call, training.lane.batch, training.term, training.node)
+        optimizers = [optimizer for ref in training.optimizers if (optimizer := ref()) is not None]
+        root = model.roots[0] if len(model.roots) == 1 and not training.script.compiled else None
+        lane, call = training.lane, training.layers.call
+        iterator = lane.iterator() if lane.iterator is not None else None
+        places = indices(iterator) if iterator is not None else None
+        return Case(named, optimizers, lane.step, root, call, lane.batch, places, training.term, training.node)

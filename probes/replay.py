@@ -1,17 +1,14 @@
 """A second pass through the model on the batch just seen, to find out which operation did it.
 
-Nothing stays behind: random states and buffers are put back, gradients are not touched, hooks are taken away. Not
-possible where a pass talks to other ranks, and not asked for where the model is compiled.
+Nothing stays behind (`undo.py`). Not possible where a pass talks to other ranks, and not asked for where the model is
+compiled.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
@@ -19,18 +16,35 @@ from torch.overrides import TorchFunctionMode
 from .inputs import tensors
 from .layers import Call
 from .model import plain
+from .undo import undone
 
 KEY = "nnwatch.replay"
 MASKS = ("masked_fill", "masked_fill_", "where", "full", "full_like", "new_full", "fill_", "triu", "tril", "tensor")
 """Operations that put infinities there on purpose (attention masks)."""
+TRAIL = 8
+"""Operations before the one that was looked for whose ranges are kept."""
+HALF = (torch.float16, torch.bfloat16)
+
+Range = tuple[str, str, float, float]
+"""Layer, operation, smallest and largest value of what it gave."""
 
 
 class Operation(NamedTuple):
     """Where it happened: the innermost module (dotted name, or the class of the outermost), and what torch calls it."""
 
-    layer: str
-    op: str
+    layer: str | None
+    op: str | None
     detail: str
+    overflow: bool = False
+    """The same operation in float32 stays finite."""
+
+
+class Pass(NamedTuple):
+    """What a search found, the ranges of the operations up to there, and what the model gave (None if it was left)."""
+
+    found: Operation | None
+    trail: list[Range]
+    output: Any
 
 
 class NotRepeatableError(Exception):
@@ -42,20 +56,14 @@ def finite(tensor: torch.Tensor) -> bool:
     return bool(torch.isfinite(tensor.detach()).all())
 
 
-def forward(call: Call) -> Operation | None:
-    """The first operation that made a NaN or infinity out of finite numbers; None when the pass stays finite."""
-    search = _Forward()
-    with torch.no_grad():
-        _pass(call, search)
-    return search.found
+def forward(call: Call) -> Pass:
+    """Look for the first operation that made a NaN or infinity out of finite numbers."""
+    return _search(call, _Forward())
 
 
-def backward(call: Call) -> Operation | None:
-    """The operation nearest to the loss whose own derivative is not finite there; None when there is none."""
-    search = _Backward()
-    with torch.no_grad():
-        _pass(call, search)
-    return search.found
+def backward(call: Call) -> Pass:
+    """Look for the operation nearest to the loss whose own derivative is not finite there."""
+    return _search(call, _Backward())
 
 
 def singular(function: Any, args: Any, kwargs: Any) -> bool:
@@ -78,33 +86,52 @@ def singular(function: Any, args: Any, kwargs: Any) -> bool:
     return not all(gradient is None or finite(gradient) for gradient in found)
 
 
+def finite_in_float32(function: Any, args: Any, kwargs: Any) -> bool:
+    """Does ``function`` give finite numbers where its half-precision arguments are made float32?"""
+    device = next((tensor.device.type for tensor in tensors([args, kwargs])), "cpu")
+    with torch.no_grad(), torch.autocast(device, enabled=False):
+        wide = function(*_wide(tuple(args)), **_wide(dict(kwargs)))
+    return isinstance(wide, torch.Tensor) and finite(wide)
+
+
 class _Search(TorchFunctionMode):
     """Looks at every torch function of a pass, knowing which module runs."""
 
     def __init__(self) -> None:
         super().__init__()
         self.modules: list[str] = []
+        self.found: Operation | None = None
+        self.done = False
+        """Nothing further is looked for."""
+        self.trail: deque[Range] = deque(maxlen=TRAIL)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if self.done:
+            return func(*args, **kwargs)
+        inputs = _cloned([args, kwargs]) if _overwrites(func) else [args, kwargs]
         before = self.prepare(func, args, kwargs)
         output = func(*args, **kwargs)
         if isinstance(output, torch.Tensor) and output.is_floating_point():
-            self.look(func, before, output)
+            self.look(func, inputs, before, output)
+            if not self.done and output.numel():
+                low, high = output.detach().aminmax()
+                self.trail.append((self._layer(), _name(func), float(low), float(high)))
         return output
 
     def prepare(self, func: Any, args: Any, kwargs: Any) -> Any:
         """What has to be known before the call."""
         raise NotImplementedError
 
-    def look(self, func: Any, before: Any, output: torch.Tensor) -> None:
-        """``before`` is what ``prepare`` gave back."""
+    def look(self, func: Any, inputs: Any, before: Any, output: torch.Tensor) -> None:
+        """``inputs`` as they were before the call, ``before`` what ``prepare`` gave back."""
         raise NotImplementedError
 
-    def at(self, func: Any, detail: str) -> Operation:
-        name = getattr(func, "__name__", str(func)).strip("_")
-        layer = self.modules[-1] if self.modules else ""
-        return Operation(layer, {"truediv": "div", "rtruediv": "div", "rdiv": "div"}.get(name, name), detail)
+    def at(self, func: Any, detail: str, overflow: bool = False) -> Operation:
+        return Operation(self._layer(), _name(func), detail, overflow)
+
+    def _layer(self) -> str:
+        return self.modules[-1] if self.modules else ""
 
 
 class _Forward(_Search):
@@ -112,71 +139,89 @@ class _Forward(_Search):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: Operation | None = None
         self._infinite: Operation | None = None
-        self._done = False
 
     def prepare(self, func: Any, args: Any, kwargs: Any) -> tuple[bool, bool]:
         """Any NaN, any infinity among the inputs; before the call, which may overwrite them."""
         floats = [tensor for tensor in tensors([args, kwargs]) if tensor.is_floating_point()]
         return any(bool(t.isnan().any()) for t in floats), any(bool(t.isinf().any()) for t in floats)
 
-    def look(self, func: Any, before: tuple[bool, bool], output: torch.Tensor) -> None:
+    def look(self, func: Any, inputs: Any, before: tuple[bool, bool], output: torch.Tensor) -> None:
         nan, infinite = before
-        if self._done or nan:
+        if nan:
             return
         if bool(output.isnan().any()):
-            self._done = True
+            self.done = True
             self.found = self._infinite if infinite and self._infinite is not None else self.at(func, "made NaN")
-        elif self._infinite is None and not infinite and bool(output.isinf().any()):
-            operation = self.at(func, "made an infinity")
-            if operation.op not in MASKS:
-                self.found = self._infinite = operation
+        elif self._infinite is None and not infinite and bool(output.isinf().any()) and _name(func) not in MASKS:
+            self.found = self._infinite = self._infinity(func, inputs, output)
+
+    def _infinity(self, func: Any, inputs: Any, output: torch.Tensor) -> Operation:
+        if output.dtype in HALF:
+            with torch.autocast(output.device.type, enabled=False):
+                wide = func(*_wide(inputs[0]), **_wide(inputs[1]))
+            if isinstance(wide, torch.Tensor) and finite(wide):
+                kind = str(output.dtype).removeprefix("torch.")
+                largest, most = float(wide.detach().abs().max()), torch.finfo(output.dtype).max
+                return self.at(func, f"gave {largest:.4g}, and {kind} ends at {most:.5g}", True)
+        return self.at(func, "made an infinity")
 
 
 class _Backward(_Search):
-    found: Operation | None = None
-
     def prepare(self, func: Any, args: Any, kwargs: Any) -> Any:
         return singular(func, args, kwargs)
 
-    def look(self, func: Any, before: Any, output: torch.Tensor) -> None:
+    def look(self, func: Any, inputs: Any, before: Any, output: torch.Tensor) -> None:
         if before:
             self.found = self.at(func, "its derivative is not finite here")
 
 
-def _pass(call: Call, search: _Search) -> None:
-    root = getattr(call.module, "module", call.module)  # under DDP: the model itself, which talks to nobody
-    if any(isinstance(module, nn.SyncBatchNorm) for module in root.modules()) or "FSDP" in type(call.module).__name__:
-        raise NotRepeatableError
-    hooked = []
-    try:
-        for name, module in root.named_modules():
-            label = plain(name) or type(root).__name__
-            module._forward_pre_hooks[KEY] = lambda m, a, label=label: search.modules.append(label)
-            module._forward_hooks[KEY] = lambda m, a, o: search.modules.pop() and None
-            hooked.append(module)
-        with _kept(root), search:
-            root(*_cloned(call.args), **_cloned(call.kwargs))
-    finally:
-        for module in hooked:
-            module._forward_pre_hooks.pop(KEY, None)
-            module._forward_hooks.pop(KEY, None)
+def _search(call: Call, search: _Search) -> Pass:
+    root = inner(call.module)
+    labels = {id(module): plain(name) or type(root).__name__ for name, module in root.named_modules()}
+
+    def enters(module: nn.Module, args: Any) -> None:
+        search.modules.append(labels.get(id(module), type(module).__name__))
+
+    def leaves(module: nn.Module, args: Any, output: Any) -> None:
+        search.modules.pop()
+
+    with undone(root, call.begun), torch.no_grad():
+        for module in root.modules():
+            module._forward_pre_hooks[KEY] = enters  # type: ignore[index]
+            module._forward_hooks[KEY] = leaves  # type: ignore[index]
+        args, kwargs = _cloned(call.args), _cloned(call.kwargs)
+        with search:
+            output = root(*args, **kwargs)
+    return Pass(search.found, list(search.trail), output)
 
 
-@contextmanager
-def _kept(root: nn.Module) -> Iterator[None]:
-    """Random states and buffers after the pass are those before it."""
-    buffers = [(buffer, buffer.detach().clone()) for buffer in root.buffers()]
-    own, numpys = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()):
-            yield
-    finally:
-        random.setstate(own)
-        np.random.set_state(numpys)
-        for buffer, before in buffers:
-            buffer.data.copy_(before)  # unseen by autograd: the user's backward may still come
+def inner(module: nn.Module) -> nn.Module:
+    """The model that a pass can be made through; under DDP the wrapped one, which talks to nobody.
+
+    Raises NotRepeatableError where every pass talks to other ranks, or goes where no copy of a buffer can be put.
+    """
+    root = module.module if isinstance(module, nn.parallel.DistributedDataParallel) else module
+    for part in root.modules():
+        if isinstance(part, nn.SyncBatchNorm | torch.jit.ScriptModule) or "FSDP" in type(part).__name__:
+            raise NotRepeatableError
+    return root
+
+
+def repeat(call: Call) -> Any:
+    """What the model gives for the same arguments."""
+    with undone(inner(call.module), call.begun), torch.no_grad():
+        return inner(call.module)(*_cloned(call.args), **_cloned(call.kwargs))
+
+
+def _name(func: Any) -> str:
+    name = getattr(func, "__name__", str(func)).strip("_")
+    return {"truediv": "div", "rtruediv": "div", "rdiv": "div"}.get(name, name)
+
+
+def _overwrites(func: Any) -> bool:
+    name = str(getattr(func, "__name__", ""))
+    return (name.endswith("_") and not name.endswith("__")) or name.startswith("__i")
 
 
 def _cloned(values: Any) -> Any:
@@ -186,3 +231,12 @@ def _cloned(values: Any) -> Any:
     if type(values) in (list, tuple):
         return type(values)(_cloned(value) for value in values)
     return {key: _cloned(value) for key, value in values.items()} if type(values) is dict else values
+
+
+def _wide(values: Any) -> Any:
+    """The same arguments with half precision as float32."""
+    if isinstance(values, torch.Tensor):
+        return values.detach().float() if values.dtype in HALF else values
+    if type(values) in (list, tuple):
+        return type(values)(_wide(value) for value in values)
+    return {key: _wide(value) for key, value in values.items()} if type(values) is dict else values

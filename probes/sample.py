@@ -24,6 +24,8 @@ class Sample:
         self.model: Model | None = None
         self.gradient = 0.0
         """L2 norm of the gradients seen so far; NaN or infinite when one of them is. Late on a device."""
+        self.spoiled = False
+        """A step has left weights that are not finite. Late on a device."""
         self._fetch = fetch
         self._emit = emit
         self._columns: list[Column] = []
@@ -83,6 +85,7 @@ class Sample:
         snapshot, places = self._snapshots.pop(id(optimizer), (None, []))
 
         def done(norm: NDArray[np.float64], ratio: NDArray[np.float64]) -> None:
+            self.spoiled |= not np.isfinite(ratio[norm > 0]).all()
             self._put_places("weight.norm", places, norm)
             self._put_places("update.ratio", places, ratio)
 

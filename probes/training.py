@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -33,6 +35,8 @@ class Training:
         self.modules: weakref.WeakValueDictionary[int, torch.nn.Module] = weakref.WeakValueDictionary()
         """All that were made and are alive."""
         self.script = Script()
+        self.session: str | None = settings.get("session")
+        """Path of the session, where there will be one."""
 
     def reset(self) -> None:
         """Asleep, with nothing of an earlier process or ring."""
@@ -42,6 +46,8 @@ class Training:
         self.awake = False
         self.deaf = False
         """No ring is to be had: nothing is measured in vain."""
+        self.busy = False
+        """A pass of our own is running: what the hooks see meanwhile is none of the user's."""
         self.lane.reset()
         self.begin()
 
@@ -73,6 +79,15 @@ class Training:
         """Steps skipped by a gradient scaler since the last record, None where there is no scaler."""
         self.disturbed = False
         """A validation batch ran meanwhile."""
+
+    @contextmanager
+    def ours(self) -> Iterator[None]:
+        """For the time of a pass of our own."""
+        self.busy = True
+        try:
+            yield
+        finally:
+            self.busy = False
 
     def tell(self) -> None:
         """Say what is news about the script."""

@@ -108,7 +108,7 @@ class Watch:
     def loss(self, name: str, function: Any, args: Any, kwargs: Any, value: torch.Tensor) -> None:
         """A loss function was called."""
         training, pending, alarm = self._training, self._pending, self._nonfinite.alarm
-        if training.deaf or alarm.busy or self.lane.inside_backward or not isinstance(value, torch.Tensor):
+        if training.deaf or training.busy or self.lane.inside_backward or not isinstance(value, torch.Tensor):
             return
         self.lane.leave()
         node = value.grad_fn
@@ -120,6 +120,12 @@ class Watch:
         term = pending.add((name, function, args, kwargs), number, node)
         if type(number) is float and number - number != 0.0 and training.awake and alarm.armed and pending.trains():
             self._nonfinite.loss(term, node, number)
+
+    def refused(self, name: str, function: Any, args: Any, kwargs: Any) -> None:
+        """A loss function raised an exception."""
+        if not self._training.deaf and not self._training.busy:
+            self.lane.leave()
+            self._nonfinite.refused(Term(name, function, args, kwargs, None, 0, None))
 
     def scaled(self, outputs: Any) -> None:
         """GradScaler.scale: the number before scaling is the loss, the root of backward is not."""
@@ -153,7 +159,7 @@ class Watch:
     def before_step(self, optimizer: torch.optim.Optimizer) -> None:
         training = self._training
         self.optimizer_calls += 1
-        if training.deaf or self._nonfinite.alarm.busy:
+        if training.deaf or training.busy:
             return
         self.lane.leave()
         if not training.awake:
@@ -176,7 +182,7 @@ class Watch:
 
     def after_step(self, optimizer: torch.optim.Optimizer) -> None:
         training = self._training
-        if training.deaf or self._nonfinite.alarm.busy:
+        if training.deaf or training.busy:
             return
         self.lane.leave()
         sample = training.sample
@@ -184,6 +190,8 @@ class Watch:
             if not sample.has_gradients:  # a closure: the gradients came inside the step
                 self.probes.run("gradients", lambda: self._gradients(sample, optimizer))
             self.probes.run("weights", lambda: sample.weights_after(optimizer))
+            if sample.spoiled:
+                self._nonfinite.weights()
         if training.clock.step_ends(id(optimizer)):
             self._closing.close()
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nnwatch.frame import Evidence, Remedy
+from nnwatch.frame import Event, Evidence, Remedy
 
 from ..context import Context
 from ..finding import Abstain, Found, number
+from ..nonfinite import last_finite
 from ..place import of_loss
 from ..rule import Rule
 from ..script import loss
@@ -40,6 +41,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Classes are counted from 0: 10 classes are 0 to 9. Make the last layer as wide as the largest label plus one, or
         map the labels. For binary cross entropy the two labels are 0.0 and 1.0.
     """
+    met = next((event for event in at.events("nonfinite") if "outside" in event.data), None)
+    if met is not None:
+        return _met(at, met)
     name = str(loss(at).get("name", "the loss"))
     said = next((str(e.data.get("message", "")) for e in at.events("exception")), "")
     classes = at.facts.get("classes")
@@ -72,6 +76,27 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         begin,
         evidence,
         (Remedy(LABELS, change, "training passes this step, and no loss is below 0"),),
+        "If the labels look right, count them once over the whole data set: min, max and how many of each.",
+        exact=True,
+    )
+
+
+def _met(at: Context, event: Event) -> Found:
+    """The batch that held the label was seen."""
+    data, outside = event.data, event.data["outside"]
+    row = (data.get("bad_samples") or [0])[0]
+    known = data.get("samples")
+    where = f"sample {known[0]} of the data set" if known else f"sample {row} of its batch"
+    classes = data.get("classes")
+    counted = f", the model has {classes} classes" if classes else ""
+    change = f"{outside['value']} at {where} → {outside['range']}{of_loss(at)}"
+    return Found(
+        "fatal",
+        f"the target {outside['value']} of step {event.step} ({where}) lies outside {outside['range']}{counted}",
+        (str(data.get("detail") or "the batch was looked at when its loss failed"),),
+        event.step,
+        (last_finite(at, event.step),),
+        (Remedy(LABELS, change, f"training passes step {event.step}, and every loss is finite"),),
         "If the labels look right, count them once over the whole data set: min, max and how many of each.",
         exact=True,
     )

@@ -35,7 +35,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         the preprocessing), repair or drop them, and start again from the last checkpoint before that step.
     """
     first = onset(at)
-    if first is None or first.origin not in ("input", "target"):
+    if first is None or first.origin not in ("input", "target") or "outside" in first.data:
         return None
     part = "input" if first.origin == "input" else "targets"
     bad = first.data.get("bad_samples")

@@ -50,7 +50,7 @@ def recorded(tmp_path_factory):
 
 def test_the_json_has_the_promised_keys(recorded):
     report = json.loads(recorded.nnwatch("report", "recorded", "--json").stdout)
-    assert set(report) == {"schema", "session", "run", "findings"}
+    assert set(report) == {"schema", "session", "run", "autopsy", "findings"}
     assert report["schema"] == 1
     assert set(report["run"]) == set(RUN_KEYS.split())
     run = report["run"]

@@ -73,8 +73,8 @@ def make_boot(job: Path, budget: float = 0.01, ring_bytes: int = 8 << 20, rings:
     (job / "rings").mkdir()
     (boot / "sitecustomize.py").write_bytes((PACKAGE / "boot" / "sitecustomize.py").read_bytes())
     (boot / "nnwatch").symlink_to(PACKAGE)
-    settings = {"job": str(job), "rings": rings or [str(job / "rings")], "ring_bytes": ring_bytes, "budget": budget}
-    (boot / "settings.json").write_text(json.dumps(settings))
+    where = {"job": str(job), "session": str(job / "run.nnw"), "rings": rings or [str(job / "rings")]}
+    (boot / "settings.json").write_text(json.dumps(where | {"ring_bytes": ring_bytes, "budget": budget}))
     return boot
 
 
