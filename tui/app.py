@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import Any, ClassVar, Literal
 
@@ -27,6 +28,7 @@ from .lens import Lens
 from .library import Library
 from .messages import About, Changed, Go, Notice
 from .moment import Moment, Timeline
+from .picture import save
 from .screens.advisor import AdvisorScreen
 from .screens.ask import Ask
 from .screens.confidence import ConfidenceScreen
@@ -43,6 +45,7 @@ from .screens.runs import RunsScreen
 from .screens.system import SystemScreen
 from .state import FROZEN, NOTHING_OPEN, REPLAY, State, state
 from .view import View
+from .widgets.cells import Cells
 from .widgets.status import SCREENS
 
 Mode = Literal["live", "attach", "replay"]
@@ -309,6 +312,23 @@ class NnwatchApp(App[str]):
                 self.call_after_refresh(self.tick)
 
         self.push_screen(Metrics(found), show)
+
+    def action_save(self, what: Literal["part", "screen"]) -> None:
+        """The focused widget or the whole screen, as files in the folder that nnwatch was started in."""
+        widget, room = self.focused, self._room()
+        if what == "part" and isinstance(widget, Cells):
+            rows = [widget.render_line(y) for y in range(widget.size.height)]
+            of = getattr(widget, "title", type(widget).__name__)
+        else:
+            rows = self.screen._compositor.render_strips()
+            of = room.name_of if room is not None else "screen"
+        name = f"{self.title} {of} step {self.moment.at(self._timeline)}"
+        try:
+            path = save(rows, Path.cwd(), name)
+        except OSError as error:
+            self.notify(f"not saved: {error}", severity="error", timeout=4)
+        else:
+            self.notify(f"saved {path.name} and {path.stem}.txt in {path.parent}", timeout=4)
 
     def action_keys(self) -> None:
         bindings = [active.binding for active in self.screen.active_bindings.values()]

@@ -25,6 +25,8 @@ KEYS = [
     _key("left_curly_bracket", "epoch(-1)", "Epoch before", "To where the epoch before begins"),
     _key("right_curly_bracket", "epoch(1)", "Next epoch", "To where the next epoch begins"),
     _key("m", "metrics", "Metrics", "Any metric of this run as a large chart, one's own too"),
+    _key("w", "save('part')", "Save chart", "Save the focused chart or list as SVG and text, into this folder"),
+    _key("W", "save('screen')", "Save screen", "Save the whole screen as SVG and text, into this folder"),
     _key("S", "segment", "Segment", "Show the segment before; after the first, the newest"),
     _key("at", "goto", "Go to step", "Go to a step (1200), a time before the end (-2h) or on the clock (03:00)"),
     _key("left_square_bracket", "speed(-1)", "Slower", "Replay more slowly"),

@@ -1,6 +1,7 @@
 """Every screen and every key, under Textual's pilot."""
 
 import asyncio
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -761,3 +762,37 @@ async def test_a_recording_that_cannot_be_read_is_one_line():
         await told(app, pilot, "digits-0")
         await press(app, pilot, "j", "O")
         await told(app, pilot, "/a/digits-0.nnw: cannot be read")
+
+
+async def test_a_chart_and_a_screen_are_saved_as_svg_and_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    async with opened("faulty", size=(80, 24)) as (app, pilot):
+        await press(app, pilot, "w", "w")
+        await press(app, pilot, "W")
+        names = sorted(path.name for path in tmp_path.iterdir())
+        lead = "digits-1121-1104" if app.title != "nnwatch" else "nnwatch"
+        assert names == sorted(
+            f"{lead}-{what}.{end}"
+            for what in ("loss-step-1200", "loss-step-1200-2", "overview-step-1200")
+            for end in ("svg", "txt")
+        )
+        chart = (tmp_path / f"{lead}-loss-step-1200.txt").read_text("utf-8")
+        assert chart.startswith("loss")
+        assert any("\u2800" < char < "\u2900" for char in chart)
+        whole = (tmp_path / f"{lead}-overview-step-1200.txt").read_text("utf-8")
+        assert "learning rate too high" in whole
+        assert len(whole.splitlines()) == 24
+        picture = ElementTree.fromstring((tmp_path / f"{lead}-overview-step-1200.svg").read_text("utf-8"))
+        assert picture.tag.endswith("svg")
+        words = " ".join("".join(picture.itertext()).replace("\xa0", " ").split())
+        assert "learning rate too high" in words
+
+
+async def test_a_folder_that_takes_no_file_is_told_of(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    async with opened("faulty", size=(80, 24)) as (app, pilot):
+        await press(app, pilot, "w")
+        assert app.is_running
