@@ -26,7 +26,7 @@ from .keys import KEYS
 from .leaving import GRACE, Control, Leaving
 from .lens import Lens
 from .library import Library
-from .messages import About, Changed, Go, Notice
+from .messages import About, Changed, Go, Judged, Notice
 from .moment import Moment, Timeline
 from .picture import save
 from .screens.advisor import AdvisorScreen
@@ -99,6 +99,8 @@ class NnwatchApp(App[str]):
         self.clock: Callable[[], float] = monotonic
         self.leaving = Leaving(control, lambda: self.clock()) if control is not None else None
         self.animation_level = "none"
+        self.second: tuple[str, History] | None = None
+        """Another judgement of this run, and the threshold it was made with."""
         self._timeline = Timeline()
         self._shown: object = None
         self._verdict: tuple[object, Verdict] | None = None
@@ -167,9 +169,11 @@ class NnwatchApp(App[str]):
         return Timeline(series.steps, series.times)
 
     def _view(self) -> View:
-        history, timeline, moment = self.history, self._timeline, self.moment
+        timeline, moment = self._timeline, self.moment
+        judged, history = self.second or ("", self.history)
         step = moment.at(timeline)
         key = (
+            judged,
             moment.segment,
             len(history.finding_log),
             len(history.judgements),
@@ -192,6 +196,7 @@ class NnwatchApp(App[str]):
             verdict=self._verdict[1],
             state=self._state(step),
             symbols=self.symbols,
+            judged=judged,
         )
 
     def _state(self, step: int) -> State:
@@ -203,6 +208,10 @@ class NnwatchApp(App[str]):
         return state(self.history, self.feed.source.lost, self.feed.caught_up.is_set())
 
     def on_changed(self, message: Changed) -> None:
+        self.tick()
+
+    def on_judged(self, message: Judged) -> None:
+        self.second = (message.threshold, message.history) if message.history is not None else None
         self.tick()
 
     def on_go(self, message: Go) -> None:
@@ -233,7 +242,7 @@ class NnwatchApp(App[str]):
         """To the next step at which a finding begins, or the one before."""
         now = self.moment.at(self._timeline)
         with self.feed.lock:
-            starts = {finding.first_step for finding in self.history.finding_log}
+            starts = {finding.first_step for finding in self._view().history.finding_log}
         beyond = [step for step in starts if (step > now if by > 0 else step < now)]
         if not beyond:
             self.notify("no finding after this step" if by > 0 else "no finding before this step", timeout=2)

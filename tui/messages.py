@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from textual.message import Message
 
+from nnwatch.history import History
+
 
 class Changed(Message):
     """The user changed what is looked at: redraw."""
@@ -34,3 +36,12 @@ class Notice(Message):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.text = text
+
+
+class Judged(Message):
+    """Show the findings of another judgement, made with ``threshold``; those that were made where it is None."""
+
+    def __init__(self, threshold: str = "", history: History | None = None) -> None:
+        super().__init__()
+        self.threshold = threshold
+        self.history = history

@@ -35,6 +35,8 @@ class View:
     verdict: Verdict
     state: State
     symbols: Symbols
+    judged: str = ""
+    """The threshold that the run was judged again with; nothing where its findings are those that were made."""
 
     @property
     def until(self) -> int | None:

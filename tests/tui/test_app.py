@@ -8,6 +8,8 @@ import pytest
 from msgspec import structs
 from textual.widgets import DataTable, Input
 
+from nnwatch.advisor.case import frames as case_frames
+from nnwatch.advisor.engine import Advisor
 from nnwatch.frame import Console, End, Finding, Run, Segment
 from nnwatch.history import History
 from nnwatch.tui.library import Library, RunRow
@@ -44,6 +46,13 @@ def compared(paths):
     return f"compared {' '.join(paths)}"
 
 
+TOO_HIGH = {
+    "facts": {"planned_steps": 400, "classes": 10},
+    "lr": "1x100",
+    "loss.train": "2.31~0.02x100",
+    "update.ratio": {"fc1.weight 64x64": "0.2x2 1e-4x98", "fc2.weight 10x64": "0.1x2 1e-4x98"},
+}
+"""Nothing but a large first update and a loss that stays."""
 LIBRARY = Library(lambda: RUNS, read, compared)
 
 
@@ -796,3 +805,25 @@ async def test_a_folder_that_takes_no_file_is_told_of(tmp_path, monkeypatch):
     async with opened("faulty", size=(80, 24)) as (app, pilot):
         await press(app, pilot, "w")
         assert app.is_running
+
+
+async def test_a_run_is_judged_again_at_another_threshold_and_shown_as_it_was_judged_after_esc(tmp_path):
+    frames = [*case_frames(TOO_HIGH)]
+    async with opened("faulty", size=(140, 40), source=Frames(frames)) as (app, pilot):
+        for frame in Advisor().judge(app.history):
+            app.history.apply(frame)
+        await press(app, pilot, "4")
+        assert "learning rate too high" in text(app)
+        await press(app, pilot, "t")
+        app.screen.query_one(Input).value = "peak = 0.99"
+        await press(app, pilot, "enter")
+        await told(app, pilot, "judged with lr-too-high peak = 0.99")
+        assert "lr-too-high" not in {finding.rule for finding in app.second[1].finding_log}
+        assert "learning rate too high" not in lines(app)[1]
+        assert "lr-too-high" in {finding.rule for finding in app.history.finding_log}, "the run itself is as it was"
+        await press(app, pilot, "escape")
+        assert "learning rate too high" in lines(app)[1]
+        await press(app, pilot, "t")
+        app.screen.query_one(Input).value = "peek = 3"
+        await press(app, pilot, "enter")
+        assert any("lr-too-high has peak = 0.05" in notice.message for notice in app._notifications)

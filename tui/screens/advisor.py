@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rich.text import Text
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
@@ -12,15 +13,18 @@ from textual.widgets import Static
 
 from nnwatch.advisor.page import page
 from nnwatch.frame import Finding, Judgement
+from nnwatch.history import History
 
 from ..curves import LOSS
 from ..draw.grid import plain
 from ..draw.text import count, wrapped
 from ..evidence import evidence_lines, history_lines, plot_evidence, plottable
-from ..messages import Changed, Notice
+from ..messages import Changed, Judged, Notice
+from ..rejudge import changed, rejudged, rules_of
 from ..view import View
 from ..widgets.chart import Chart
 from ..widgets.findings import FindingTree
+from .ask import Ask
 from .page import Page
 from .room import Room
 
@@ -80,6 +84,8 @@ class AdvisorScreen(Room):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "copy", "Copy remedy", tooltip="Copy the change to the clipboard (OSC 52)"),
         Binding("e", "evidence", "Evidence", tooltip="The next curve that the finding rests on, its window marked"),
+        Binding("t", "threshold", "Threshold", show=False, tooltip="Judge the run again with another threshold"),
+        Binding("escape", "as_made", "As it was judged", show=False),
         Binding("enter", "page", "Rule", tooltip="The page of this rule: how it is decided, when it is a false alarm"),
     ]
 
@@ -149,6 +155,38 @@ class AdvisorScreen(Room):
             return
         self.app.copy_to_clipboard(finding.remedies[0].change)
         self.post_message(Notice("copied; where the terminal refuses, select the text with the mouse"))
+
+    def action_threshold(self) -> None:
+        """Ask for another threshold of the chosen finding's rule."""
+        finding = self._finding()
+        view = self.query_one(FindingTree).view
+        rule = rules_of(view.history).get(finding.rule) if finding is not None and view is not None else None
+        if view is None or finding is None or rule is None or not rule.thresholds:
+            self.post_message(Notice("choose a finding whose rule has thresholds"))
+            return
+        now = ", ".join(f"{name} = {value:g}" for name, value in rule.thresholds.items())
+
+        def take(text: str | None) -> None:
+            if text:
+                self._judge(view.history, finding.rule, text)
+
+        self.app.push_screen(Ask(f"{finding.rule} judged by {now}; with"), take)
+
+    def _judge(self, history: History, rule: str, text: str) -> None:
+        try:
+            name, value = changed(history, rule, text)
+        except ValueError as error:
+            self.post_message(Notice(str(error)))
+            return
+        self.post_message(Notice("judging again ...; Esc shows what was found in the run itself"))
+        self._judge_again(history, rule, name, value)
+
+    @work(thread=True, exclusive=True)
+    def _judge_again(self, history: History, rule: str, name: str, value: float) -> None:
+        self.post_message(Judged(f"{rule} {name} = {value:g}", rejudged(history, rule, name, value)))
+
+    def action_as_made(self) -> None:
+        self.post_message(Judged())
 
     def action_page(self) -> None:
         finding = self._finding()

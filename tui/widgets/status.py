@@ -25,14 +25,14 @@ class Status(Cells):
         self.title = title
 
     def key(self, view: View) -> Any:
-        return view.state, view.step, view.head, view.moment.step, int(view.time), view.history.run
+        return view.judged, view.state, view.step, view.head, view.moment.step, int(view.time), view.history.run
 
     def draw(self, view: View, grid: Grid) -> None:
         x = self._tabs(grid)
         state = view.state
         name = view.history.run.name if view.history.run is not None else self.title
         at = grid.put(0, 0, f"{state.glyph} {state.word}", state.ink, x)
-        parts = [name]
+        parts = [name, f"judged with {view.judged}"] if view.judged else [name]
         if view.step or view.head:
             parts.append(f"step {count(view.step)}")
         if view.track is not None and view.track.segment.segment > 0:
