@@ -16,6 +16,7 @@ stale one. Schema 0 is an event (JSON); schema ``PAD`` sends the reader back to 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import mmap
 import os
@@ -31,10 +32,12 @@ PAD = 0xFFFFFFFF
 
 _HEADER = struct.Struct("<8sIIQQQ")  # magic, pid, rank + 1 (0: unknown), start ticks, catalogue size, ring size
 _RANK, _DROPPED, _TAIL, _CLOSED = 12, 64, 80, 88  # u32, u64, u64, u64 at fixed places of the header
+_PLACE_AT = 96  # the writer's own: bytes ever written to the ring, the next sequence number
 _HEAD = struct.Struct("<IIQ")
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
 _ENTRY = struct.Struct("<II")
+_PLACE = struct.Struct("<QQ")
 _OVERHEAD = _HEAD.size + _U32.size
 
 
@@ -69,10 +72,7 @@ class Writer:
         finally:
             os.close(fd)
         self._catalogue = PAGE
-        self._head = 0  # bytes ever written to the ring
-        self._limit = self._length  # the head may go this far before the reader's tail is looked at again
-        self._sequence = 0
-        self.dropped = 0
+        self._pinned: ctypes.c_char | None = None
         _HEADER.pack_into(self._map, 0, MAGIC, pid, 0, start, catalogue, self._length)
 
     def set_rank(self, rank: int) -> None:
@@ -93,33 +93,42 @@ class Writer:
 
     def write(self, schema: int, payload: bytes) -> bool:
         """Publish one record; about a microsecond. False when there is no room: counted, never waited for."""
+        head, sequence = _PLACE.unpack_from(self._map, _PLACE_AT)
         size = _padded(len(payload))
-        at = self._head % self._length
+        at = head % self._length
         room = self._length - at
         needed = size if room >= size else room + size
-        if self._head + needed > self._limit:
-            self._limit = _U64.unpack_from(self._map, _TAIL)[0] + self._length
-            if self._head + needed > self._limit:
-                return self._drop()
+        if head + needed > _U64.unpack_from(self._map, _TAIL)[0] + self._length:
+            return self._drop()
         if room < size:
             if room >= _OVERHEAD:
-                pad = _HEAD.pack(0, PAD, self._sequence)
+                pad = _HEAD.pack(0, PAD, sequence)
                 start = self._ring + at
                 self._map[start : start + _OVERHEAD] = pad + _U32.pack(crc32(pad))
-            self._head += room
+            head += room
             at = 0
-        head = _HEAD.pack(len(payload), schema, self._sequence)
         start = self._ring + at
-        record = head + payload
+        record = _HEAD.pack(len(payload), schema, sequence) + payload
         self._map[start : start + len(record) + 4] = record + _U32.pack(crc32(record))
-        self._head += size
-        self._sequence += 1
+        _PLACE.pack_into(self._map, _PLACE_AT, head + size, sequence + 1)
         return True
 
+    @property
+    def dropped(self) -> int:
+        """Records and entries there was no room for."""
+        count: int = _U64.unpack_from(self._map, _DROPPED)[0]
+        return count
+
     def _drop(self) -> bool:
-        self.dropped += 1
-        _U64.pack_into(self._map, _DROPPED, self.dropped)
+        _U64.pack_into(self._map, _DROPPED, self.dropped + 1)
         return False
+
+    def place(self) -> tuple[int, int, int]:
+        """For another pen of the same thread: the address of the file in memory, where in it the ring begins, and
+        the ring's length. Not valid after ``close``."""
+        if self._pinned is None:
+            self._pinned = ctypes.c_char.from_buffer(self._map)
+        return ctypes.addressof(self._pinned), self._ring, self._length
 
     def event(self, entry: dict[str, Any]) -> bool:
         return self.write(EVENT, json.dumps(entry, separators=(",", ":"), default=str).encode())
@@ -127,6 +136,7 @@ class Writer:
     def close(self) -> None:
         """Mark a clean end. The file stays: the monitor removes it once it has read the rest."""
         _U64.pack_into(self._map, _CLOSED, 1)
+        self._pinned = None
         self._map.close()
 
 

@@ -158,6 +158,10 @@ class Emitter:
                     payload = _HEAD.pack(self.segment, step, when) + np.array(values, np.float32).tobytes()
             ring.write(schema.id, payload)
 
+    def place(self) -> tuple[int, int, int, int, int] | None:
+        """Where a record may be written by other means: ``Writer.place``, the thread that may, and the segment."""
+        return (*self._ring.place(), self._thread, self.segment) if self._ring is not None else None
+
     def columns(self, name: str, step: int, when: float, columns: Sequence[Column]) -> None:
         """One record of arrays. A metric that an earlier record of this kind had and this one has not is NaN, so that
         a kind keeps its schema: records of one metric in two schemas would reach the reader out of order."""

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.data import dataloader
 
-from .lane import BACKWARD, INSIDE, LOSS, STEP, STEPPING
+from .lane import INSIDE, STEP
 from .loss import FUNCTIONS
 from .watch import Watch
 
@@ -54,8 +54,8 @@ class Patches:
         if scaler is not None:
             self._put(scaler, "scale", _scale(watch, scaler.scale))
             self._put(scaler, "step", _scaler_step(watch, scaler.step))
-        before = _optimizer(watch, STEP, watch.lane.steps, watch.before_step)
-        after = _optimizer(watch, STEPPING, watch.lane.stepped, watch.after_step)
+        before = _optimizer(watch, watch.lane.steps, watch.before_step)
+        after = _optimizer(watch, watch.lane.stepped, watch.after_step)
         self._undo.append(register_optimizer_step_pre_hook(before).remove)
         self._undo.append(register_optimizer_step_post_hook(after).remove)
 
@@ -82,7 +82,7 @@ def _loss(watch: Watch, name: str, original: Callable[..., Any]) -> Callable[...
             raise
         if not _compiling():
             try:
-                if lane.stage != LOSS or not lane.loss(name, original, args, kwargs, value):
+                if not lane.loss(name, original, args, kwargs, value):
                     told(name, original, args, kwargs, value)
             except Exception as error:
                 if isinstance(value, torch.Tensor) and not _wrapped(value):  # vmap's tensors have no value to read
@@ -112,7 +112,7 @@ def _backward(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
         lane.inside_backward = True
         try:
             try:
-                if lane.stage != BACKWARD or not lane.backward(tensors):
+                if not lane.backward(tensors):
                     watch.backward.begins(tensors)
             except Exception as error:
                 watch.probes.failed("backward", error)
@@ -133,16 +133,13 @@ def _backward(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _optimizer(
     watch: Watch,
-    stage: int,
     expected: Callable[[torch.optim.Optimizer], bool],
     told: Callable[[torch.optim.Optimizer], None],
 ) -> Callable[..., None]:
-    lane = watch.lane
-
     def hook(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         if not _compiling():
             try:
-                if lane.stage != stage or not expected(optimizer):
+                if not expected(optimizer):
                     told(optimizer)
             except Exception as error:
                 watch.probes.failed("step", error)

@@ -451,6 +451,7 @@ static PyMethodDef functions[] = {
     {"moments", moments_of, METH_VARARGS, NULL},
     {"activation", activation, METH_VARARGS, NULL},
     {"classes", classes, METH_VARARGS, NULL},
+    {"lane_type", lane_type, METH_VARARGS, NULL},
     {NULL},
 };
 

@@ -13,3 +13,6 @@ typedef struct {
 } Torch;
 
 extern Torch torch_;
+
+/* Of lane.c. */
+PyObject *lane_type(PyObject *module, PyObject *args);

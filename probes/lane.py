@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from . import inputs
+from . import inputs, kernel
 from .emit import Emitter
 from .steps import NAN, rates
 
@@ -134,7 +134,7 @@ class Lane:
         else to do. With ``looks`` each step's calls are kept, and a gradient is looked at, for an autopsy."""
         self._emit = emit
         self._schema = schema
-        self._groups = next((field.width for field in schema.fields if field.metric == "lr"), 0)
+        self._groups = _groups(schema)
         self._optimizer = optimizer
         self._until = until
         self._looks = looks
@@ -151,7 +151,7 @@ class Lane:
     # what the hooks call in their stage; False: it is not what was expected
 
     def loss(self, name: str, function: Any, args: Any, kwargs: Any, value: Any) -> bool:
-        if type(value) is not torch.Tensor or not value.is_cpu or value.dim():
+        if self.stage != LOSS or type(value) is not torch.Tensor or not value.is_cpu or value.numel() != 1:
             return False
         self._node = node = value.grad_fn
         if node is None:
@@ -165,7 +165,12 @@ class Lane:
 
     def backward(self, tensors: Any) -> bool:
         call = self._call
-        if type(tensors) is not torch.Tensor or tensors.grad_fn is not self._node or call is None:
+        if (
+            self.stage != BACKWARD
+            or type(tensors) is not torch.Tensor
+            or tensors.grad_fn is not self._node
+            or call is None
+        ):
             return False
         args = call[2]
         self.target = target = args[1] if len(args) > 1 else call[3].get("target")
@@ -183,7 +188,7 @@ class Lane:
         return True
 
     def steps(self, optimizer: torch.optim.Optimizer) -> bool:
-        if self._optimizer() is not optimizer:
+        if self.stage != STEP or self._optimizer() is not optimizer:
             return False
         self.stage = STEPPING
         if self._looks is not None:
@@ -192,6 +197,8 @@ class Lane:
 
     def stepped(self, optimizer: torch.optim.Optimizer) -> bool:
         """The step is over: publish it."""
+        if self.stage != STEPPING:
+            return False
         values = rates(optimizer)
         if len(values) != self._groups:
             return False
@@ -213,3 +220,27 @@ class Lane:
         if step >= self._until:
             self._due(step, seconds)
         return True
+
+
+def _groups(schema: Schema) -> int:
+    return next((field.width for field in schema.fields if field.metric == "lr"), 0)
+
+
+def _native() -> type[Lane]:
+    """Lane in C (lane.c): all that is public is the same, and it publishes the same bytes."""
+    assert kernel.native is not None
+    base: Any = kernel.native.lane_type(inputs.rows, Left)
+
+    class Native(base):  # type: ignore[misc]
+        __slots__ = ()
+
+        def open(self, emit: Emitter, schema: Schema, optimizer: Any, until: int, looks: Layers | None) -> None:
+            place = emit.place()
+            if place is not None:
+                super().open(place, schema.id, _groups(schema), optimizer, until, looks)
+
+    found: type[Lane] = Native
+    return found
+
+
+Fastest: type[Lane] = Lane if kernel.native is None else _native()

@@ -73,9 +73,9 @@ class Term(NamedTuple):
 
 def scalar(tensor: torch.Tensor) -> Value | None:
     """The value of a one-number tensor without waiting for a device; None for any other tensor."""
-    if tensor.is_cpu:
-        return tensor.item() if tensor.dim() == 0 else None
-    return tensor.detach() if tensor.dim() == 0 else None
+    if tensor.numel() != 1:
+        return None
+    return tensor.item() if tensor.is_cpu else tensor.detach().reshape(())
 
 
 def consumed(node: Any, terms: Sequence[Term]) -> list[Term]:

@@ -17,9 +17,10 @@ from typing import Any
 
 import torch
 
+from . import lane
 from .backward import Backward
 from .closing import Closing
-from .lane import BACKWARD, STEP, STEPPING, Lane, Left
+from .lane import BACKWARD, STEP, STEPPING, Left
 from .layers import Layers
 from .loaders import Loaders
 from .loss import Term, scalar
@@ -49,7 +50,7 @@ class Watch:
         self._segments = Segments(training, self._pending, self._nonfinite)
         self._closing = Closing(training, self._pending, self._nonfinite)
         self.backward = Backward(training, self._pending, self._nonfinite, self._segments, self._closing)
-        self.lane = training.lane = Lane(self._left, self._closing.due, self._nonfinite.look)
+        self.lane = training.lane = lane.Fastest(self._left, self._closing.due, self._nonfinite.look)
         self._reset()
         os.register_at_fork(after_in_child=self._forked)
         atexit.register(self._exit)
@@ -116,7 +117,7 @@ class Watch:
             if not torch.is_grad_enabled() or not pending.trains():
                 pending.validate(Term(name, function, args, kwargs, None, 0, None), value)
             return
-        number = value.item() if value.is_cpu and value.dim() == 0 else scalar(value)
+        number = scalar(value)
         term = pending.add((name, function, args, kwargs), number, node)
         if type(number) is float and number - number != 0.0 and training.awake and alarm.armed and pending.trains():
             self._nonfinite.loss(term, node, number)

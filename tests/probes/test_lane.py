@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import struct
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -234,11 +236,18 @@ def over_a_loader(t: Training) -> None:
             F.cross_entropy(t.model(x), y)
 
 
+KINDS: dict[str, Any] = {"python": Lane, "c": lane.Fastest} if lane.Fastest is not Lane else {"python": Lane}
+
+
+class LongWay(Lane):
+    def open(self, *_):
+        pass
+
+
 def trained(folder: Path, loop) -> tuple[list, list, int]:
     """Records without clocks, events but facts, and steps begun in the lane, of one training."""
     opened = []
     folder.mkdir()
-    kept = Lane.open
     watching = Watch({"rings": [str(folder)], "ring_bytes": 1 << 20, "budget": 0.01})
     patches = Patches(watching)
     try:
@@ -253,7 +262,6 @@ def trained(folder: Path, loop) -> tuple[list, list, int]:
                 assert not watching.probes._failures
     finally:
         patches.remove()
-    assert Lane.open is kept
     (path,) = folder.iterdir()
     recorded = Recorded(0, "", "", folder)
     read(recorded, path)
@@ -276,25 +284,28 @@ def few_samples(monkeypatch):
 
 @pytest.mark.parametrize("looks", [False, True])
 @pytest.mark.parametrize("loop", [*LOOPS, over_a_loader])
-def test_both_ways_record_the_same(loop, looks, tmp_path, monkeypatch):
+def test_all_ways_record_the_same(loop, looks, tmp_path, monkeypatch):
     monkeypatch.setattr(closing, "LONG", 0.0 if looks else 1e9)
-    short = trained(tmp_path / "short", loop)
-    monkeypatch.setattr(Lane, "open", lambda *_: None)
+    monkeypatch.setattr(lane, "Fastest", LongWay)
     long = trained(tmp_path / "long", loop)
-    np.testing.assert_equal(short[:2], long[:2])
     assert long[2] == 0
-    assert short[2] > 3 or loop in (over_a_loader, not_a_number, second_optimizer, scaled)
+    for name, kind in KINDS.items():
+        monkeypatch.setattr(lane, "Fastest", kind)
+        short = trained(tmp_path / name, loop)
+        np.testing.assert_equal(short[:2], long[:2])
+        assert short[2] > 3 or loop in (over_a_loader, not_a_number, second_optimizer, scaled)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("broken", ["loss", "backward", "steps", "stepped"])
-def test_an_error_in_the_lane_goes_no_further(broken, tmp_path, monkeypatch):
+def test_an_error_in_the_lane_goes_no_further(broken, kind, tmp_path, monkeypatch):
     def planted(*_):
         raise ValueError("planted")
 
     bare = Training()
     for _ in range(STEPS):
         bare.step()
-    monkeypatch.setattr(Lane, broken, planted)
+    monkeypatch.setattr(lane, "Fastest", type("Broken", (KINDS[kind],), {broken: planted}))
     watching = Watch({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
     patches = Patches(watching)
     try:
@@ -311,7 +322,9 @@ def test_an_error_in_the_lane_goes_no_further(broken, tmp_path, monkeypatch):
     assert "probe.failed" in told
 
 
-def test_the_lane_keeps_no_graph_and_no_batch(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_lane_keeps_no_graph(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(lane, "Fastest", KINDS[kind])
     monkeypatch.setattr(closing, "LONG", 1e9)
     watching = Watch({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
     patches = Patches(watching)
@@ -324,6 +337,48 @@ def test_the_lane_keeps_no_graph_and_no_batch(tmp_path, monkeypatch):
         loss = F.cross_entropy(output, t.y)
         assert watching.lane.stage == lane.BACKWARD
         loss.backward()
-        assert watching.lane._call is watching.lane._node is None
+        kept = weakref.ref(output), weakref.ref(loss)
+        del output, loss
+        assert [ref() for ref in kept] == [None, None]
+    finally:
+        patches.remove()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_ring_wraps_and_overflows_in_the_lane(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(lane, "Fastest", KINDS[kind])
+    monkeypatch.setattr(closing, "LONG", 1e9)
+    watching = Watch({"rings": [str(tmp_path)], "ring_bytes": 64 << 10, "budget": 0.01})
+    patches = Patches(watching)
+    try:
+        t = Training()
+        t.step()
+        (path,) = tmp_path.iterdir()
+        reader = Reader(str(path))
+        seen = []
+
+        def train(steps: int) -> None:
+            for _ in range(steps):
+                t.step()
+
+        def read_steps() -> None:
+            schemas = {e["id"]: e["name"] for e in Reader(str(path)).catalogue() if e["kind"] == "schema"}
+            for record in reader.records():
+                if schemas.get(record.schema) == "step":
+                    seen.append(struct.unpack_from("<q", record.payload, 8)[0])
+            reader.release()
+
+        for _ in range(14):  # three times round
+            train(100)
+            read_steps()
+        assert seen == list(range(1, 1402))
+        assert reader.dropped == 0
+        train(800)
+        assert 0 < reader.dropped < 800
+        read_steps()
+        train(10)
+        read_steps()
+        assert seen[-10:] == list(range(2202, 2212))
+        assert len(set(seen)) == len(seen) < 2211
     finally:
         patches.remove()

@@ -1,0 +1,510 @@
+/* Lane of lane.py, method for method; lane.py says what each does and why, and the tests that both write the same
+   bytes. What is here stays off the caches: no Python frame, and the record goes straight into the ring. */
+
+#include "kernel.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <string.h>
+#include <structmember.h>
+#include <time.h>
+
+enum { CLOSED, LOSS, BACKWARD, INSIDE, STEP, STEPPING };
+
+#define FIELDS 60        /* float32 numbers in a record, at most; a step with more goes the long way */
+#define HEAD 16          /* bytes of a record before its payload: length, schema, sequence; see ring.py */
+#define STEP_HEAD 24     /* segment, step, time; see emit.py */
+#define PAD 0xFFFFFFFFu
+#define TAIL 80          /* places in the header of the ring */
+#define DROPPED 64
+#define PLACE 96
+
+typedef struct {
+    PyObject_HEAD
+    /* public, as in lane.py */
+    PyObject *iterator, *loader, *batch, *target, *trained_on;
+    long long step, backwards, batches, rows;
+    double wait, ended;
+    int stage;
+    char inside_backward, fresh;
+    /* of the step */
+    PyObject *name, *function, *args, *kwargs, *value, *node;
+    double number;
+    /* of the training */
+    PyObject *left, *due, *canary, *looks, *optimizer, *numbered;
+    Py_ssize_t groups;
+    long long until, segment;
+    uint32_t schema;
+    double epoch;
+    unsigned char *map;
+    uint64_t ring, length;
+    pthread_t thread;
+} Lane;
+
+static struct {
+    PyObject *item, *grad_fn, *requires_grad, *version, *next_functions, *param_groups, *lr, *target, *call, *number;
+    PyObject *is_cpu, *rows, *Left;
+} names;
+
+static void put(PyObject **field, PyObject *value) /* a new reference to `value`, which may be NULL */
+{
+    PyObject *old = *field;
+    Py_XINCREF(value);
+    *field = value;
+    Py_XDECREF(old);
+}
+
+static void forget_call(Lane *self)
+{
+    put(&self->args, NULL);
+    put(&self->kwargs, NULL);
+    put(&self->value, NULL);
+    put(&self->node, NULL);
+}
+
+/* CRC-32 of zlib with tables of 16: half a kilobyte to load where the usual tables take eight. */
+static uint32_t crcs[8][16];
+
+static void make_crcs(void)
+{
+    for (uint32_t n = 0; n < 16; n++) {
+        uint32_t crc = n;
+        for (int bit = 0; bit < 4; bit++)
+            crc = crc & 1 ? 0xEDB88320u ^ (crc >> 1) : crc >> 1;
+        crcs[0][n] = crc;
+    }
+    for (int table = 1; table < 8; table++)
+        for (int n = 0; n < 16; n++)
+            crcs[table][n] = crcs[0][crcs[table - 1][n] & 15] ^ (crcs[table - 1][n] >> 4);
+}
+
+/* `size` is a multiple of 4, as that of every record here is. */
+static uint32_t crc32(const unsigned char *at, size_t size)
+{
+    uint32_t crc = 0xFFFFFFFFu, word;
+    for (; size; at += 4, size -= 4) {
+        memcpy(&word, at, 4);
+        word ^= crc;
+        crc = 0;
+        for (int table = 0; table < 8; table++)
+            crc ^= crcs[7 - table][(word >> 4 * table) & 15];
+    }
+    return ~crc;
+}
+
+/* ring.Writer.write */
+static void write_record(Lane *self, unsigned char *record, uint32_t payload)
+{
+    uint64_t place[2], tail, dropped;
+    memcpy(place, self->map + PLACE, sizeof place);
+    memcpy(&tail, self->map + TAIL, sizeof tail);
+    uint64_t size = (HEAD + payload + 4 + 7) & ~7ull, at = place[0] % self->length, room = self->length - at;
+    if (place[0] + (room >= size ? size : room + size) > tail + self->length) {
+        memcpy(&dropped, self->map + DROPPED, sizeof dropped);
+        dropped++;
+        memcpy(self->map + DROPPED, &dropped, sizeof dropped);
+        return;
+    }
+    uint32_t crc;
+    if (room < size) {
+        if (room >= HEAD + 4) {
+            uint32_t pad[5] = {0, PAD};
+            memcpy(pad + 2, &place[1], sizeof place[1]);
+            pad[4] = crc32((unsigned char *)pad, HEAD);
+            memcpy(self->map + self->ring + at, pad, sizeof pad);
+        }
+        place[0] += room;
+        at = 0;
+    }
+    uint32_t head[2] = {payload, self->schema};
+    memcpy(record, head, sizeof head);
+    memcpy(record + sizeof head, &place[1], sizeof place[1]);
+    crc = crc32(record, HEAD + payload);
+    memcpy(record + HEAD + payload, &crc, sizeof crc);
+    memcpy(self->map + self->ring + at, record, HEAD + payload + sizeof crc);
+    place[0] += size;
+    place[1]++;
+    memcpy(self->map + PLACE, place, sizeof place);
+}
+
+static double now(clockid_t clock)
+{
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* inputs.rows; -1 with an error set */
+static long long rows_of(PyObject *batch)
+{
+    PyObject *found, *sizes;
+    long long rows = 0;
+    while (batch && (PyList_CheckExact(batch) || PyTuple_CheckExact(batch))) {
+        int list = PyList_CheckExact(batch);
+        if (!(list ? PyList_Size(batch) : PyTuple_Size(batch)))
+            return 0;
+        batch = list ? PyList_GetItem(batch, 0) : PyTuple_GetItem(batch, 0);
+    }
+    if (!batch)
+        return 0;
+    if ((PyObject *)Py_TYPE(batch) == torch_.tensor) {
+        if (!(sizes = PyObject_GetAttr(batch, torch_.shape)))
+            return -1;
+        rows = PyTuple_Size(sizes) > 0 ? PyLong_AsLongLong(PyTuple_GetItem(sizes, 0)) : 0;
+        Py_DECREF(sizes);
+        return rows;
+    }
+    if (!(found = PyObject_CallFunctionObjArgs(names.rows, batch, NULL)))
+        return -1;
+    rows = PyLong_AsLongLong(found);
+    Py_DECREF(found);
+    return rows;
+}
+
+static int is_true(PyObject *object, PyObject *name)
+{
+    PyObject *found = PyObject_GetAttr(object, name);
+    if (!found)
+        PyErr_Clear();
+    Py_XDECREF(found);
+    return found == Py_True;
+}
+
+/* methods */
+
+static PyObject *begin(Lane *self, PyObject *unused)
+{
+    self->stage = CLOSED;
+    self->step = self->backwards = self->batches = self->rows = 0;
+    self->wait = 0;
+    self->ended = NAN;
+    self->number = NAN;
+    put(&self->target, NULL);
+    put(&self->trained_on, NULL);
+    put(&self->looks, NULL);
+    put(&self->optimizer, NULL);
+    forget_call(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *reset(Lane *self, PyObject *unused)
+{
+    self->inside_backward = self->fresh = 0;
+    put(&self->iterator, NULL);
+    put(&self->loader, NULL);
+    put(&self->batch, NULL);
+    return begin(self, unused);
+}
+
+static int init(Lane *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *left, *due, *canary;
+    if (!PyArg_ParseTuple(args, "OOO", &left, &due, &canary))
+        return -1;
+    put(&self->left, left);
+    put(&self->due, due);
+    put(&self->canary, canary);
+    Py_DECREF(reset(self, NULL));
+    return 0;
+}
+
+/* open(place of the ring, id of the schema, learning rates in it, optimizer, until, looks) */
+static PyObject *open_lane(Lane *self, PyObject *args)
+{
+    PyObject *optimizer, *looks;
+    unsigned long long map, ring, length, thread;
+    unsigned int schema;
+    if (!PyArg_ParseTuple(args, "(KKKKL)InOLO", &map, &ring, &length, &thread, &self->segment, &schema, &self->groups,
+                          &optimizer, &self->until, &looks))
+        return NULL;
+    self->map = (unsigned char *)(uintptr_t)map;
+    self->ring = ring;
+    self->length = length;
+    self->thread = (pthread_t)thread;
+    self->schema = schema;
+    put(&self->optimizer, optimizer);
+    put(&self->looks, looks == Py_None ? NULL : looks);
+    self->stage = self->groups + 6 <= FIELDS ? LOSS : CLOSED;
+    Py_RETURN_NONE;
+}
+
+/* The node that made the value of the loss call: where that was changed in place since, the one before. */
+static PyObject *node_of(PyObject *value)
+{
+    PyObject *node = PyObject_GetAttr(value, names.grad_fn), *version, *next = NULL;
+    if (!node || !(version = PyObject_GetAttr(value, names.version)))
+        return node;
+    long changed = PyLong_AsLong(version);
+    Py_DECREF(version);
+    if (changed && node != Py_None && (next = PyObject_GetAttr(node, names.next_functions)) && PyTuple_Size(next) > 0) {
+        PyObject *before = PyTuple_GetItem(PyTuple_GetItem(next, 0), 0);
+        if (before && before != Py_None)
+            put(&node, before);
+    }
+    Py_XDECREF(next);
+    PyErr_Clear();
+    return node;
+}
+
+static PyObject *leave(Lane *self, PyObject *unused)
+{
+    int stage = self->stage;
+    PyObject *node = NULL, *call = NULL, *left = NULL, *done = NULL;
+    self->stage = CLOSED;
+    if (stage <= LOSS)
+        Py_RETURN_NONE;
+    if (self->args) {
+        node = self->node ? (Py_INCREF(self->node), self->node) : node_of(self->value);
+        if (node && node != Py_None)
+            call = Py_BuildValue("OOOO", self->name, self->function, self->args, self->kwargs);
+    }
+    forget_call(self);
+    left = PyObject_CallFunction(names.Left, "iOOd", stage, call ? call : Py_None, node ? node : Py_None, self->number);
+    if (left)
+        done = PyObject_CallFunctionObjArgs(self->left, left, NULL);
+    Py_XDECREF(node);
+    Py_XDECREF(call);
+    Py_XDECREF(left);
+    return done;
+}
+
+static PyObject *loss(Lane *self, PyObject *const *args, Py_ssize_t count)
+{
+    if (self->stage != LOSS || count != 5)
+        Py_RETURN_FALSE;
+    PyObject *value = args[4], *number;
+    if ((PyObject *)Py_TYPE(value) != torch_.tensor || !is_true(value, names.requires_grad) ||
+        !is_true(value, names.is_cpu))
+        Py_RETURN_FALSE;
+    if (!(number = PyObject_CallMethodObjArgs(value, names.item, NULL))) {
+        PyErr_Clear(); /* not one number */
+        Py_RETURN_FALSE;
+    }
+    self->number = PyFloat_AsDouble(number);
+    Py_DECREF(number);
+    if (PyErr_Occurred())
+        return NULL;
+    if (!isfinite(self->number))
+        Py_RETURN_FALSE;
+    put(&self->name, args[0]);
+    put(&self->function, args[1]);
+    put(&self->args, args[2]);
+    put(&self->kwargs, args[3]);
+    put(&self->value, value);
+    self->stage = BACKWARD;
+    Py_RETURN_TRUE;
+}
+
+static PyObject *backward(Lane *self, PyObject *tensors)
+{
+    PyObject *version, *target;
+    if (self->stage != BACKWARD || tensors != self->value || !(version = PyObject_GetAttr(tensors, names.version)))
+        return PyErr_Occurred() ? NULL : PyBool_FromLong(0);
+    long changed = PyLong_AsLong(version);
+    Py_DECREF(version);
+    if (changed)
+        Py_RETURN_FALSE;
+    if (PyTuple_Size(self->args) > 1)
+        target = PyTuple_GetItem(self->args, 1);
+    else
+        target = PyDict_GetItem(self->kwargs, names.target);
+    put(&self->target, target);
+    self->backwards++;
+    if (self->fresh) {
+        self->fresh = 0;
+        self->batches++;
+        put(&self->trained_on, self->loader);
+        self->rows = rows_of(self->batch);
+    } else if (!self->loader || self->loader == Py_None)
+        self->rows = rows_of(target);
+    if (self->rows < 0)
+        return NULL;
+    if (!self->looks)
+        forget_call(self);
+    else {
+        PyObject *node = PyObject_GetAttr(tensors, names.grad_fn);
+        put(&self->node, node);
+        Py_XDECREF(node);
+        put(&self->value, NULL);
+    }
+    self->stage = INSIDE;
+    Py_RETURN_TRUE;
+}
+
+static PyObject *steps(Lane *self, PyObject *optimizer)
+{
+    if (self->stage != STEP || PyWeakref_GetObject(self->optimizer) != optimizer)
+        Py_RETURN_FALSE;
+    self->stage = STEPPING;
+    if (self->looks) {
+        PyObject *done = PyObject_CallFunctionObjArgs(self->canary, NULL);
+        if (!done)
+            return NULL;
+        Py_DECREF(done);
+    }
+    Py_RETURN_TRUE;
+}
+
+/* The learning rates of an optimizer into `at`: 1, or 0 where they are not as the schema says or not plain numbers. */
+static int rates(PyObject *optimizer, float *at, Py_ssize_t groups)
+{
+    PyObject *found = PyObject_GetAttr(optimizer, names.param_groups);
+    int plain = found && PyList_CheckExact(found) && PyList_Size(found) == groups;
+    for (Py_ssize_t i = 0; plain && i < groups; i++) {
+        PyObject *group = PyList_GetItem(found, i), *rate = PyDict_Check(group) ? PyDict_GetItem(group, names.lr) : NULL;
+        plain = rate && (PyFloat_CheckExact(rate) || PyLong_CheckExact(rate));
+        at[i] = plain ? (float)PyFloat_AsDouble(rate) : 0;
+    }
+    Py_XDECREF(found);
+    if (PyErr_Occurred())
+        PyErr_Clear(), plain = 0;
+    return plain;
+}
+
+/* loader.number, asked once per pass */
+static int number_of_pass(Lane *self)
+{
+    if (self->numbered == self->loader)
+        return 1;
+    PyObject *number = PyObject_GetAttr(self->loader, names.number);
+    self->epoch = number ? PyFloat_AsDouble(number) : 0;
+    Py_XDECREF(number);
+    put(&self->numbered, self->loader);
+    return !PyErr_Occurred();
+}
+
+static PyObject *stepped(Lane *self, PyObject *optimizer)
+{
+    unsigned char record[HEAD + STEP_HEAD + 4 * FIELDS + 4];
+    float values[FIELDS], *at = values + 2;
+    if (self->stage != STEPPING || !rates(optimizer, at, self->groups))
+        Py_RETURN_FALSE;
+    double ended = now(CLOCK_MONOTONIC), when = now(CLOCK_REALTIME), seconds = ended - self->ended;
+    at += self->groups;
+    values[0] = values[1] = (float)self->number;
+    *at++ = self->rows ? (float)self->rows : NAN;
+    *at++ = (float)seconds;
+    if (self->loader && self->loader != Py_None) {
+        if (!number_of_pass(self))
+            return NULL;
+        *at++ = (float)self->epoch;
+        *at++ = (float)self->wait;
+        self->wait = 0;
+    }
+    self->step++;
+    self->ended = ended;
+    self->stage = LOSS;
+    self->rows = 0;
+    if (self->looks) {
+        PyObject_SetAttr(self->looks, names.call, Py_None);
+        forget_call(self);
+    }
+    uint32_t size = (uint32_t)((char *)at - (char *)values);
+    memcpy(record + HEAD, &self->segment, 8);
+    memcpy(record + HEAD + 8, &self->step, 8);
+    memcpy(record + HEAD + 16, &when, 8);
+    memcpy(record + HEAD + STEP_HEAD, values, size);
+    if (pthread_equal(pthread_self(), self->thread))
+        write_record(self, record, STEP_HEAD + size);
+    if (self->step >= self->until) {
+        PyObject *done = PyObject_CallFunction(self->due, "Ld", self->step, seconds);
+        if (!done)
+            return NULL;
+        Py_DECREF(done);
+    }
+    Py_RETURN_TRUE;
+}
+
+/* the type */
+
+#define REFERENCES(each)                                                                                             \
+    each(iterator) each(loader) each(batch) each(target) each(trained_on) each(name) each(function) each(args)       \
+        each(kwargs) each(value) each(node) each(left) each(due) each(canary) each(looks) each(optimizer)            \
+            each(numbered)
+
+static int traverse(Lane *self, visitproc visit, void *arg)
+{
+#define VISIT(field) Py_VISIT(self->field);
+    REFERENCES(VISIT)
+    Py_VISIT(Py_TYPE(self));
+    return 0;
+}
+
+static int clear(Lane *self)
+{
+#define CLEAR(field) Py_CLEAR(self->field);
+    REFERENCES(CLEAR)
+    return 0;
+}
+
+static void dealloc(Lane *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    clear(self);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef methods[] = {
+    {"begin", (PyCFunction)begin, METH_NOARGS, NULL},
+    {"reset", (PyCFunction)reset, METH_NOARGS, NULL},
+    {"open", (PyCFunction)open_lane, METH_VARARGS, NULL},
+    {"leave", (PyCFunction)leave, METH_NOARGS, NULL},
+    {"loss", (PyCFunction)(void (*)(void))loss, METH_FASTCALL, NULL},
+    {"backward", (PyCFunction)backward, METH_O, NULL},
+    {"steps", (PyCFunction)steps, METH_O, NULL},
+    {"stepped", (PyCFunction)stepped, METH_O, NULL},
+    {NULL},
+};
+
+static PyMemberDef members[] = {
+    {"iterator", T_OBJECT, offsetof(Lane, iterator), 0, NULL},
+    {"loader", T_OBJECT, offsetof(Lane, loader), 0, NULL},
+    {"batch", T_OBJECT, offsetof(Lane, batch), 0, NULL},
+    {"target", T_OBJECT, offsetof(Lane, target), 0, NULL},
+    {"trained_on", T_OBJECT, offsetof(Lane, trained_on), 0, NULL},
+    {"step", T_LONGLONG, offsetof(Lane, step), 0, NULL},
+    {"backwards", T_LONGLONG, offsetof(Lane, backwards), 0, NULL},
+    {"batches", T_LONGLONG, offsetof(Lane, batches), 0, NULL},
+    {"rows", T_LONGLONG, offsetof(Lane, rows), 0, NULL},
+    {"wait", T_DOUBLE, offsetof(Lane, wait), 0, NULL},
+    {"ended", T_DOUBLE, offsetof(Lane, ended), 0, NULL},
+    {"stage", T_INT, offsetof(Lane, stage), 0, NULL},
+    {"inside_backward", T_BOOL, offsetof(Lane, inside_backward), 0, NULL},
+    {"fresh", T_BOOL, offsetof(Lane, fresh), 0, NULL},
+    {NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_init, init},       {Py_tp_dealloc, dealloc}, {Py_tp_traverse, traverse}, {Py_tp_clear, clear},
+    {Py_tp_methods, methods}, {Py_tp_members, members}, {0, NULL},
+};
+
+static PyType_Spec spec = {
+    "nnwatch.probes._kernel.Lane", sizeof(Lane), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots,
+};
+
+/* lane_type(inputs.rows, lane.Left) */
+PyObject *lane_type(PyObject *module, PyObject *args)
+{
+    PyObject *rows, *Left;
+    if (!PyArg_ParseTuple(args, "OO", &rows, &Left))
+        return NULL;
+    make_crcs();
+    put(&names.rows, rows);
+    put(&names.Left, Left);
+    names.item = PyUnicode_InternFromString("item");
+    names.grad_fn = PyUnicode_InternFromString("grad_fn");
+    names.requires_grad = PyUnicode_InternFromString("requires_grad");
+    names.version = PyUnicode_InternFromString("_version");
+    names.next_functions = PyUnicode_InternFromString("next_functions");
+    names.param_groups = PyUnicode_InternFromString("param_groups");
+    names.lr = PyUnicode_InternFromString("lr");
+    names.target = PyUnicode_InternFromString("target");
+    names.call = PyUnicode_InternFromString("call");
+    names.number = PyUnicode_InternFromString("number");
+    names.is_cpu = torch_.is_cpu;
+    return PyType_FromSpec(&spec);
+}
