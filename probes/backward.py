@@ -1,4 +1,4 @@
-"""Backward passes: what each was for, and what the batch looked like."""
+"""Backward passes: what each was for."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 from . import inputs
 from .clock import UNSTEPPED
 from .closing import Closing
+from .look import look
 from .loss import Term, scalar
 from .nonfinite import NonFinite
 from .pending import Pending
-from .sample import Sample
 from .segments import Segments
 from .training import Training
 
@@ -63,8 +63,8 @@ class Backward:
         self._count(term)
         if type(value) is float and value - value != 0.0 and self._nonfinite.alarm.armed:
             self._nonfinite.loss(term, node, value)
-        if training.sample is not None:
-            self._look(training.sample, term)
+        if training.sample is not None and not training.sample.looked:
+            look(training, training.sample, term)
 
     def _count(self, term: Term | None) -> None:
         """The batch and its samples, once however many passes it takes."""
@@ -78,17 +78,6 @@ class Backward:
             lane.rows += inputs.rows(lane.batch)
         elif lane.loader is None and term is not None:
             lane.rows += inputs.rows(term.target)
-
-    def _look(self, sample: Sample, term: Term | None) -> None:
-        """At what went in and what came out, on a sampled step."""
-        training = self._training
-        probes, script, call = training.probes, training.script, training.layers.call
-        if term is not None:
-            probes.run("confidence", lambda: sample.outputs(term))
-            if script.loss is None:
-                probes.run("facts", lambda: script.loss_called(term))
-        if call is not None:
-            probes.run("inputs", lambda: inputs.moments("input", call[1:3], training.fetch, sample.put))
 
     def ended(self) -> None:
         training = self._training

@@ -50,7 +50,7 @@ class Closing:
 
     def _finish(self, sample: Sample, step: int, when: float) -> None:
         training = self._training
-        training.layers.activations.put(sample, training.emit.labels)
+        training.layers.put(sample, training.emit.labels)
         sample.put("watch.every", training.sampler.every)
         if training.sampler.cost is not None:
             sample.put("watch.cost", training.sampler.cost)
@@ -63,13 +63,13 @@ class Closing:
         sampled, training.sample = training.sample is not None, None
         sampler = training.sampler
         if step >= sampler.due and sampler.ended(step, sampled, seconds, training.disturbed):
-            training.sample = Sample(training.fetch, training.emit)
-            training.sample.model = training.model
+            training.sample = training.new_sample()
+            training.layers.thorough = training.sample.thorough
         training.disturbed = False
         layers = training.layers
-        layers.call = training.term = training.node = None
+        layers.call = layers.other = training.term = training.node = None
         state = "all" if training.sample is not None else "call" if sampler.seconds >= LONG else "none"
-        if state != layers.state and not training.script.compiled:
+        if not training.script.compiled:
             layers.place(state)
         if step in NEWS:
             training.tell()

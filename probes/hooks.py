@@ -46,10 +46,11 @@ class Patches:
         self._put(torch.nn.Module, "__init__", _made(watch, torch.nn.Module.__init__, watch.module_made))
         self._put(torch.nn.Module, "__setstate__", _made(watch, torch.nn.Module.__setstate__, watch.module_made))
         self._put(torch.nn.Module, "__reduce_ex__", _reduce(watch))
-        made = watch.script.optimizer_made
-        self._put(torch.optim.Optimizer, "__init__", _made(watch, torch.optim.Optimizer.__init__, made))
+        self._put(torch.nn.Module, "eval", _noting(watch, torch.nn.Module.eval, watch.evaluation_begins))
+        made = _made(watch, torch.optim.Optimizer.__init__, watch.optimizer_made)
+        self._put(torch.optim.Optimizer, "__init__", made)
         self._put(torch.jit, "script", _scripting(watch, torch.jit.script))
-        self._put(torch.jit, "trace", _noting(watch, torch.jit.trace, watch.layers_off))
+        self._put(torch.jit, "trace", _noting(watch, torch.jit.trace, watch.exporting))
         scaler = getattr(torch.amp, "GradScaler", None)
         if scaler is not None:
             self._put(scaler, "scale", _scale(watch, scaler.scale))
@@ -66,6 +67,7 @@ class Patches:
 
     def remove(self) -> None:
         """Leave torch as it was found."""
+        self._watch.discovery.end()
         while self._undo:
             self._undo.pop()()
 
@@ -173,7 +175,7 @@ def _scripting(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]
 
     @functools.wraps(original)
     def script(obj: Any, optimize: Any = None, _frames_up: int = 0, *args: Any, **kwargs: Any) -> Any:
-        watch.layers_off()
+        watch.exporting()
         return original(obj, optimize, _frames_up + 1, *args, **kwargs)
 
     return script

@@ -35,7 +35,7 @@ def rows(batch: Any) -> int:
     return first.size(0) if first is not None and first.dim() else 0
 
 
-def moments(kind: str, values: Any, fetch: Fetch, put: Callable[[str, Any], None]) -> None:
+def moments(kind: str, values: Any, fetch: Fetch, put: Callable[[str, Any], None], most: int = SAMPLED) -> None:
     """``kind``.mean and .std of the first float tensor in ``values``; for the input also .min and .max."""
     first = next((tensor for tensor in tensors(values) if tensor.is_floating_point() and tensor.numel()), None)
     if first is None:
@@ -52,8 +52,8 @@ def moments(kind: str, values: Any, fetch: Fetch, put: Callable[[str, Any], None
         part = arrays[0]
         done(Moments(*mean_std(part), float(part.min()), float(part.max())))
 
-    native = kernel.moments(first, SAMPLED)
+    native = kernel.moments(first, most)
     if native is not None:
         done(native)
     else:
-        fetch([strided(first, SAMPLED)], reduce)
+        fetch([strided(first, most)], reduce)

@@ -93,13 +93,17 @@ class Lane:
     def reset(self) -> None:
         """Nothing of an earlier process."""
         self.inside_backward = False
+        self.forget_batch()
+        self.begin()
+
+    def forget_batch(self) -> None:
+        """The last batch is not for training, which may use no loader."""
         self.iterator: weakref.ref[Any] | None = None
         self.loader: Pass | None = None
         """The pass over a loader that the last batch came from."""
         self.batch: Any = None
         self.fresh = False
         """The batch has not been trained on yet."""
-        self.begin()
 
     def begin(self) -> None:
         """Nothing of an earlier segment."""

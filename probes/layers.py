@@ -13,59 +13,30 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import nn
-from torch.overrides import TorchFunctionMode, _get_current_function_mode
 
 from .activations import KINDS, Activations
+from .attention import Attention
+from .batchnorm import BatchNorm
 from .fetch import Fetch
+from .functions import ACTIVATIONS, Functions, Watcher
 from .model import Model, plain, prefixes
+from .modes import Modes
+from .sample import Sample
 from .undo import Begun
 
 KEY = "nnwatch"
 FUNCTIONAL = 32
 """Functional activations told apart in one pass."""
-FUNCTIONS: dict[Any, tuple[str, type[nn.Module]]] = {
-    F.relu: ("relu", nn.ReLU),
-    torch.relu: ("relu", nn.ReLU),
-    torch.relu_: ("relu", nn.ReLU),
-    torch.Tensor.relu: ("relu", nn.ReLU),
-    torch.Tensor.relu_: ("relu", nn.ReLU),
-    F.relu6: ("relu6", nn.ReLU6),
-    torch.tanh: ("tanh", nn.Tanh),
-    torch.Tensor.tanh: ("tanh", nn.Tanh),
-    F.tanh: ("tanh", nn.Tanh),
-    torch.sigmoid: ("sigmoid", nn.Sigmoid),
-    torch.Tensor.sigmoid: ("sigmoid", nn.Sigmoid),
-    F.sigmoid: ("sigmoid", nn.Sigmoid),
-    F.gelu: ("gelu", nn.GELU),
-    F.silu: ("silu", nn.SiLU),
-    F.leaky_relu: ("leaky_relu", nn.LeakyReLU),
-}
 
 
 class Call(NamedTuple):
-    """The last call of the outermost module in training; its arguments live until the step is over."""
+    """A call of the outermost module; its arguments live until the step, or the validation batch, is over."""
 
     module: nn.Module
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     begun: Begun | None
-
-
-class _Functional(TorchFunctionMode):
-    """Sees F.relu(x), torch.relu(x), x.relu() and their like, which no module hook does."""
-
-    def __init__(self, saw: Callable[[str, type[nn.Module], torch.Tensor], None]) -> None:
-        super().__init__()
-        self._saw = saw
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        output = func(*args, **(kwargs or {}))
-        known = FUNCTIONS.get(func)
-        if known is not None and isinstance(output, torch.Tensor):
-            self._saw(*known, output)
-        return output
 
 
 class Layers:
@@ -74,39 +45,72 @@ class Layers:
     def __init__(self, fetch: Fetch, failed: Callable[[Exception], None]) -> None:
         self._fetch = fetch
         self._failed = failed
-        self.activations = Activations()
         self.call: Call | None = None
+        """The last one in training."""
+        self.other: Call | None = None
+        """The last one that was not."""
         self._roots: list[weakref.ref[nn.Module]] = []
+        self._outermost: set[int] = set()
         self._leaves: list[tuple[weakref.ref[nn.Module], str]] = []
+        self._norms: list[tuple[weakref.ref[nn.Module], str]] = []
         self._widths: set[int] = set()
         self._placed: list[nn.Module] = []
         self._hooked: list[nn.Module] = []
         self._names: dict[int, str] = {}
         self._inside: nn.Module | None = None
-        self._mode: _Functional | None = None
+        self._mode: Functions | None = None
         self._leaf = False
         self._functions = 0
+        self._resting = False
+        self.thorough = False
+        """Are attention and BatchNorm looked at in the coming step?"""
+        self.evaluating = False
+        """Is functional dropout looked at in the coming pass that is not training?"""
         self.state = "none"
-        """"none", "call" (the outermost call is noted) or "all" (its activations are measured too)."""
+        """"none", "call" (the outermost call is noted), "modes" (its functional dropout too, in evaluation) or "all"
+        (its layers are measured)."""
+        self._forget()
+
+    def _forget(self) -> None:
+        """Nothing of another model."""
+        self.activations = Activations()
+        self.attention = Attention(self._fetch)
+        self.batchnorm = BatchNorm(self._fetch)
+        self.modes = Modes()
+        saw: dict[Any, Watcher] = dict.fromkeys(ACTIVATIONS, self._saw)
+        self._watchers = saw | self.modes.watchers
+        self._more_watchers = self._watchers | self.attention.watchers
 
     def adopt(self, model: Model) -> None:
-        """Find where a pass may begin and the activation layers."""
+        """Find where a pass may begin and the layers to look at."""
         self.remove()
+        self._forget()
+        self.modes.adopt(model)
         roots = model.roots
-        self.activations = Activations()
-        self._roots, self._leaves, self._widths = [], [], set()
+        self._roots, self._leaves, self._norms, self._widths = [], [], [], set()
+        self._outermost = {id(root) for root in roots}
         for root, prefix in zip(roots, prefixes(roots), strict=True):
             if isinstance(root, nn.DataParallel):  # its replicas run in threads
                 continue
             self._roots += [weakref.ref(module) for module in _entries(root)]
             for name, module in root.named_modules():
+                self.attention.names[id(module)] = prefix + plain(name)
                 if isinstance(module, KINDS):
                     self._leaves.append((weakref.ref(module), prefix + plain(name)))
+                elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    self._norms.append((weakref.ref(module), prefix + plain(name)))
                 elif isinstance(module, nn.Conv1d):
                     self._widths.add(module.out_channels)
 
+    def put(self, sample: Sample, labels: Callable[..., int]) -> None:
+        """Write what this step's forward passes showed."""
+        self.activations.put(sample, labels)
+        self.attention.put(sample, labels)
+        self.batchnorm.put(sample, labels)
+
     def place(self, state: str) -> None:
         """Put the hooks there that the coming step needs."""
+        self._resting = False
         if state == self.state:
             return
         if state == "none" or self.state == "none":
@@ -119,7 +123,7 @@ class Layers:
                     root._forward_pre_hooks_with_kwargs[KEY] = True  # type: ignore[index]
                     self._placed.append(root)
         for root in self._placed:
-            if state == "all":
+            if state != "call":
                 root._forward_hooks[KEY] = self._leave  # type: ignore[index]
                 root._forward_hooks_always_called[KEY] = True  # type: ignore[index]
             else:
@@ -144,16 +148,36 @@ class Layers:
 
     # a pass of a sampled step
 
+    def see_once(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        """Measure a pass that has just begun, and none after it before ``place``: it may be no training yet."""
+        self.place("all")
+        self._enter(module, args, {})
+        self._resting = True
+
     def _enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if torch.compiler.is_compiling():
             return
         try:
-            if self._inside is None and module.training and torch.is_grad_enabled():
-                self.call = Call(module, args, kwargs, Begun.now())
-                if self.state == "all":
-                    self._begin(module)
+            if self._inside is None and not self._resting:
+                training = module.training and torch.is_grad_enabled()
+                call = Call(module, args, kwargs, Begun.now() if training else None)
+                if training:
+                    self.call = self._outer(self.call, call)
+                    if self.state == "all":
+                        self._begin(module)
+                else:
+                    self.other = self._outer(self.other, call)
+                    if self.evaluating and self.modes.functional and self.state in ("all", "modes"):
+                        self._inside = module
+                        self._watch_functions(self.modes.watchers, evaluating=True)
+                    self.evaluating = False
         except Exception as error:
             self._failed(error)
+
+    def _outer(self, before: Call | None, call: Call) -> Call:
+        """Of two calls the later one, unless it is of a part of the model, called by the model."""
+        inner = before is not None and id(before.module) in self._outermost and id(call.module) not in self._outermost
+        return before if inner and before is not None else call
 
     def _begin(self, module: nn.Module) -> None:
         self._inside = module
@@ -166,8 +190,19 @@ class Layers:
                 leaf._forward_pre_hooks[KEY] = self._leaf_enters  # type: ignore[index]
                 leaf._forward_hooks[KEY] = self._leaf_leaves  # type: ignore[index]
                 self._hooked.append(leaf)
+        if self.thorough:
+            for ref, name in self._norms:
+                norm = ref()
+                if norm is not None:
+                    self._names[id(norm)] = name
+                    norm._forward_pre_hooks[KEY] = self._norm_enters  # type: ignore[index]
+                    self._hooked.append(norm)
+        self._watch_functions(self._more_watchers if self.thorough else self._watchers)
+
+    def _watch_functions(self, watchers: dict[Any, Watcher], evaluating: bool = False) -> None:
+        self.modes.begin(evaluating)
         if not torch.distributed.is_available() or not torch.distributed.is_initialized():
-            self._mode = _Functional(self._saw)
+            self._mode = Functions(watchers, self._failed)
             self._mode.__enter__()  # type: ignore[no-untyped-call]
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
@@ -183,8 +218,8 @@ class Layers:
         self._hooked.clear()
         self._names.clear()
         mode, self._mode = self._mode, None
-        if mode is not None and _get_current_function_mode() is mode:
-            mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        if mode is not None:
+            mode.leave()
 
     def _leaf_enters(self, module: nn.Module, args: Any) -> None:
         self._leaf = True
@@ -192,22 +227,30 @@ class Layers:
     def _leaf_leaves(self, module: nn.Module, args: Any, output: Any) -> None:
         self._leaf = False
         if isinstance(output, torch.Tensor):
-            self._see(self._names.get(id(module), ""), type(module), output)
+            try:
+                with torch._C.DisableTorchFunction():  # our own operations need not pass through our own mode
+                    self._see(self._names.get(id(module), ""), type(module), output)
+            except Exception as error:
+                self._failed(error)
 
-    def _saw(self, name: str, kind: type[nn.Module], output: torch.Tensor) -> None:
+    def _norm_enters(self, module: nn.Module, args: Any) -> None:
+        try:
+            with torch._C.DisableTorchFunction():
+                self.batchnorm.see(self._names.get(id(module), ""), module, args)
+        except Exception as error:
+            self._failed(error)
+
+    def _saw(self, func: Any, args: Any, kwargs: Any, output: Any) -> None:
         """A functional activation; one that a module of its own calls is that module's."""
-        if not self._leaf and self._functions < FUNCTIONAL:
+        if not self._leaf and self._functions < FUNCTIONAL and isinstance(output, torch.Tensor):
             self._functions += 1
+            name, kind = ACTIVATIONS[func]
             self._see(f"{name}() {self._functions}", kind, output)
 
     def _see(self, name: str, kind: type[nn.Module], output: torch.Tensor) -> None:
-        try:
-            with torch._C.DisableTorchFunction():  # our own operations need not pass through our own mode
-                dims = output.dim()
-                channels = dims > 3 or (dims == 3 and output.shape[1] in self._widths)
-                self.activations.see(name, kind, output, channels, self._fetch)
-        except Exception as error:
-            self._failed(error)
+        dims = output.dim()
+        channels = dims > 3 or (dims == 3 and output.shape[1] in self._widths)
+        self.activations.see(name, kind, output, channels, self._fetch)
 
 
 def _entries(root: nn.Module) -> Iterator[nn.Module]:

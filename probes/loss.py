@@ -46,7 +46,8 @@ Value = float | torch.Tensor
 
 class Term(NamedTuple):
     """One call of a loss function: ``name(*args, **kwargs)`` gave ``value``. ``loader`` is the pass that the
-    last batch before it came from, or None."""
+    last batch before it came from, or None; ``inputs`` what the model was called with before; ``mode`` the share of
+    its dropout and BatchNorm layers in training mode, where that is not as in training. None where not known."""
 
     name: str
     function: Callable[..., torch.Tensor]
@@ -55,6 +56,8 @@ class Term(NamedTuple):
     value: Value | None
     sequence: int
     loader: Pass | None
+    inputs: Any = None
+    mode: float | None = None
 
     @property
     def input(self) -> torch.Tensor | None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from .emit import Column
+from .evaluation import Evaluation
 from .lane import Call
 from .loaders import Pass
 from .loss import Term, Value, consumed
@@ -25,12 +26,16 @@ class Pending:
     def begin(self) -> None:
         """Nothing of an earlier segment."""
         self.terms: list[Term] = []
-        self._validation = Validation(self._training.fetch)
+        self._validation = Validation(self._training.fetch, self._training.probes)
+        self.evaluation = Evaluation(self._training)
         self._validated = False
 
     def add(self, call: Call, number: Value | None, node: Any) -> Term:
         """It is open whether training consumes it. ``node`` of the graph made its value, ``number``."""
-        term = Term(*call, number, node._sequence_nr(), self._training.lane.loader)
+        layers = self._training.layers
+        mode = layers.modes.share(evaluating=True) if layers.other is not None else None
+        inputs = layers.other or layers.call
+        term = Term(*call, number, node._sequence_nr(), self._training.lane.loader, inputs, mode)
         self.terms.append(term)
         if len(self.terms) > PENDING:
             self._unconsumed(self.terms.pop(0))
@@ -67,10 +72,10 @@ class Pending:
         """No backward pass came to it: a validation batch with gradients on, or a loss that is only looked at."""
         other = term.loader is not None and not self._learned_from(term.loader)
         if (other or not self.trains()) and term.value is not None:
-            self.validate(term, torch.as_tensor(term.value))
+            self.validate(term, torch.as_tensor(term.value), gradients=True)
 
-    def validate(self, term: Term, value: torch.Tensor) -> None:
-        """A call that no training came from, unless it is a metric of the training batch."""
+    def validate(self, term: Term, value: torch.Tensor, gradients: bool) -> None:
+        """A call that no training came from, unless it is a metric of the training batch. ``gradients`` were on."""
         training = self._training
         lane = training.lane
         seen, trained = term.target, lane.target
@@ -80,13 +85,23 @@ class Pending:
             return  # a pass over the training data, or a metric before the batch is trained on
         training.disturbed = True
         training.script.validated(lane.loader)
-        step = lane.step
-        training.probes.run(
-            "validation", lambda: self._validation.see(term, value, lambda columns: self._publish(step, columns))
-        )
+        if lane.loader is not None and not self._learned_from(lane.loader):
+            lane.forget_batch()
+        self._measure(term, value, gradients)
 
-    def _publish(self, step: int, columns: list[Column]) -> None:
-        self._training.emit.columns("val", step, time(), columns)
-        if self._training.awake and not self._validated:
+    def _measure(self, term: Term, value: torch.Tensor, gradients: bool) -> None:
+        training, step = self._training, self._training.lane.step
+        layers = training.layers
+        mode = term.mode if term.mode is not None else layers.modes.share(evaluating=not gradients)
+        known: list[Column] = [("grad.val", 0, float(gradients))]
+        if mode is not None:
+            known.append(("mode.val", 0, mode))
+        detailed = self.evaluation.batch()
+        layers.other = None
+        self._validation.see(term, value, detailed, known, lambda kind, columns: self._publish(kind, step, columns))
+
+    def _publish(self, kind: str, step: int, columns: list[Column]) -> None:
+        self._training.emit.columns(kind, step, time(), columns)
+        if not self._validated and self._training.awake:
             self._validated = True
             self._training.tell()

@@ -16,11 +16,18 @@ from .loss import Term
 from .model import Model
 from .weights import Snapshot
 
+THOROUGH = 4
+"""One sampled step in so many is looked at thoroughly: what costs more than its news is worth each time."""
+
 
 class Sample:
-    """The record of one sampled step. ``model`` is set as soon as an optimizer has shown what is being trained."""
+    """The records of one sampled step: ``sample`` and, where it is ``thorough``, ``detail``. ``model`` is set as soon
+    as an optimizer has shown what is being trained."""
 
-    def __init__(self, fetch: Fetch, emit: Emitter) -> None:
+    def __init__(self, fetch: Fetch, emit: Emitter, thorough: bool) -> None:
+        self.thorough = thorough
+        self.looked = False
+        """At a batch: the first one of several micro-batches stands for all."""
         self.model: Model | None = None
         self.gradient = 0.0
         """L2 norm of the gradients seen so far; NaN or infinite when one of them is. Late on a device."""
@@ -29,6 +36,7 @@ class Sample:
         self._fetch = fetch
         self._emit = emit
         self._columns: list[Column] = []
+        self._details: list[Column] = []
         self._wide: dict[str, NDArray[np.float64]] = {}
         self._asked = False
         self._snapshots: dict[int, tuple[Snapshot, list[int]]] = {}
@@ -39,6 +47,9 @@ class Sample:
 
     def put(self, metric: str, value: Any, labels: int = 0) -> None:
         self._columns.append((metric, labels, value))
+
+    def detail(self, metric: str, value: Any, labels: int = 0) -> None:
+        self._details.append((metric, labels, value))
 
     def _put_places(self, metric: str, places: Sequence[int], values: NDArray[np.float64]) -> None:
         """Values of some of the parameters; the others (of another optimizer, without a gradient) stay NaN."""
@@ -110,5 +121,6 @@ class Sample:
                 for metric, values in self._wide.items():
                     self.put(metric, values, labels)
             self._emit.columns("sample", step, when, self._columns)
+            self._emit.columns("detail", step, when, self._details)
 
         self._fetch([], done)

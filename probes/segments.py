@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import weakref
+from typing import Any
 
 import torch
 
 from .clock import Clock
+from .discovery import Discovery
 from .model import Model
 from .nonfinite import NonFinite
 from .pending import Pending
@@ -19,11 +21,17 @@ class Segments:
         self._training = training
         self._pending = pending
         self._nonfinite = nonfinite
+        self.discovery = Discovery(
+            training.script.optimizers, self._meet, lambda error: training.probes.failed("activations", error)
+        )
+        self._known: set[int] = set()
+        """Optimizers by id() that the model was found from."""
 
     def wake(self) -> None:
         """The first backward pass, or the first step, of this process."""
         training = self._training
         training.awake = True
+        self.discovery.end()
         training.clock = Clock(by_backward=not training.script.optimizers())
         if not training.emit.open_segment("start", _rank()):
             training.deaf = True
@@ -38,6 +46,23 @@ class Segments:
             if not any(ref() is optimizer for ref in training.optimizers):
                 self._adopt(optimizer)
 
+    def _meet(self, module: torch.nn.Module, args: Any) -> None:
+        """A model is called for the first time, by the looks of it to be trained."""
+        training = self._training
+        self._know(training.script.optimizers())
+        training.layers.thorough = True
+        training.layers.see_once(module, args)
+
+    def _know(self, optimizers: list[torch.optim.Optimizer]) -> None:
+        """Find out what these optimizers train."""
+        training = self._training
+        training.model = model = Model(list(training.modules.values()), optimizers)
+        self._known = {id(optimizer) for optimizer in optimizers}
+        training.layers.adopt(model)
+        self._nonfinite.adopt(model)
+        if training.sample is not None:
+            training.sample.model = model
+
     def _adopt(self, optimizer: torch.optim.Optimizer) -> None:
         """An optimizer steps for the first time: find out what it trains."""
         training = self._training
@@ -46,11 +71,8 @@ class Segments:
             self._begin()
         known = list({id(known): known for known in (*training.script.optimizers(), optimizer)}.values())
         training.optimizers = [weakref.ref(known) for known in known]
-        training.model = model = Model(list(training.modules.values()), known)
-        training.layers.adopt(model)
-        self._nonfinite.adopt(model)
-        if training.sample is not None:
-            training.sample.model = model
+        if training.model is None or self._known != {id(known) for known in known}:
+            self._know(known)
 
     def _begin(self) -> None:
         """Another model is trained, by another optimizer, and the old ones are gone: a fold, a trial of a sweep."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from math import gcd
+from math import ceil, gcd
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+LONG_AXIS = 8
+"""Axes shorter than this (channels) are thinned last."""
 
 
 def strided(tensor: torch.Tensor, most: int) -> torch.Tensor:
@@ -40,3 +43,20 @@ def mean_std(part: NDArray[np.floating]) -> tuple[float, float]:
         values -= mean
         values *= values
         return float(mean), float(np.sqrt(np.add.reduce(values, None) / values.size))
+
+
+def thinned(tensor: torch.Tensor, most: int) -> torch.Tensor:
+    """A view of ``tensor`` (rows, ...) with all rows and, of each, about ``most`` elements spread over its longer axes.
+
+    Which ones depends on the shape of a row alone: equal rows stay equal, whatever the batch or the layout in memory.
+    """
+    part = tensor.detach()
+    axes = sorted(range(1, part.dim()), key=lambda axis: -part.shape[axis])
+    spread = sum(part.shape[axis] >= LONG_AXIS for axis in axes)
+    for place, axis in enumerate(axes):
+        times = part[:1].numel() / most
+        if times <= 1:
+            break
+        step = min(part.shape[axis], ceil(times ** (1 / max(1, spread - place))))
+        part = part[(slice(None),) * axis + (slice(step // 2, None, step),)]
+    return part

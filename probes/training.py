@@ -17,7 +17,7 @@ from .layers import Layers
 from .loss import Term, Value
 from .model import Model
 from .probe import Probes
-from .sample import Sample
+from .sample import THOROUGH, Sample
 from .sampler import Sampler
 from .script import Script
 from .steps import NAN, Steps
@@ -62,7 +62,9 @@ class Training:
         self.last: weakref.ref[torch.optim.Optimizer] | None = None
         """The optimizer that stepped last."""
 
-        self.sample: Sample | None = Sample(self.fetch, self.emit)
+        self.samples = 0
+        """Steps looked at closely so far."""
+        self.sample: Sample | None = self.new_sample()
         """Of a step that is looked at closely."""
         self.term: Term | None = None
         """The loss call that the last backward pass was for, as long as it may be needed."""
@@ -88,6 +90,13 @@ class Training:
             yield
         finally:
             self.busy = False
+
+    def new_sample(self) -> Sample:
+        """The coming step is looked at closely."""
+        sample = Sample(self.fetch, self.emit, thorough=self.samples % THOROUGH == 0)
+        sample.model = self.model
+        self.samples += 1
+        return sample
 
     def tell(self) -> None:
         """Say what is news about the script."""

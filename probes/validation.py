@@ -1,78 +1,99 @@
-"""Records of validation batches: the loss, how right and how sure, and the losses of the first samples one by one."""
+"""Records of validation batches: the loss, how right and how sure, and the losses of the first samples one by one.
+
+``val`` holds what every batch has; ``val.detail`` what is looked at in some.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-from zlib import crc32
+from collections.abc import Callable
 
-import numpy as np
 import torch
 
-from . import confidence
+from . import confidence, each, inputs, outputs, persistence, rows
+from .confidence import Prediction
 from .emit import Column
 from .fetch import Arrays, Fetch
 from .loss import Term
+from .probe import Probes
+from .rows import checksum
 
 EACH = 256
 """Samples of a batch whose own losses are kept."""
-ELEMENTS = 1 << 18
-"""Elements of the model's output that their losses are computed from, at most."""
 CHECKED = 4096
 """Targets that the checksum covers."""
+CLASSES = 64
+"""Up to so many classes every batch has counts per class, above it the batches looked at in detail."""
+SAMPLED = 8192
+"""Values that moments are taken of, at most."""
+
+Publish = Callable[[str, list[Column]], None]
+"""Gets the kind of the record and its columns, at once or when the values have come from their device."""
 
 
 class Validation:
-    """Makes the columns of a record from a call of a loss function. One per segment: the width of
-    ``loss.val.each`` stays what the first batch made it."""
+    """One per segment: the width of ``loss.val.each`` stays what the first batch made it."""
 
-    def __init__(self, fetch: Fetch) -> None:
+    def __init__(self, fetch: Fetch, probes: Probes) -> None:
         self._fetch = fetch
+        self._probes = probes
         self._width: int | None = None
 
-    def see(self, term: Term, value: torch.Tensor, done: Callable[[list[Column]], None]) -> None:
-        """``done(columns)`` follows at once, or when the values have come from their device."""
+    def see(self, term: Term, value: torch.Tensor, detailed: bool, known: list[Column], publish: Publish) -> None:
+        """``known`` columns go into the record with what a call of a loss function shows."""
+        details: list[Column] = []
+        self._probes.run("validation", lambda: self._see(term, value, known, details if detailed else None, publish))
+        if detailed:
+            self._look(term, lambda metric, number: details.append((metric, 0, number)))
+            self._fetch([], lambda _: publish("val.detail", details))
+
+    def _see(
+        self, term: Term, value: torch.Tensor, known: list[Column], details: list[Column] | None, publish: Publish
+    ) -> None:
         target, output = term.target, term.input
         counted = target if target is not None and target.dim() else output
-        rows = counted.shape[0] if counted is not None and counted.dim() else 1
+        size = counted.shape[0] if counted is not None and counted.dim() else 1
         parts = [value.detach().mean(dtype=torch.float32)]
         parts.append(target.detach().reshape(-1)[:CHECKED] if target is not None else parts[0].new_empty(0))
-        parts.append(_each(term))
+        parts.append(each.losses(term, EACH))
         selected = confidence.select(term)
         if selected is not None:
             parts += selected[0]
-        self._fetch(parts, lambda arrays: done(self._columns(arrays, rows, selected)))
 
-    def _columns(self, arrays: Arrays, rows: int, selected: Any) -> list[Column]:
-        loss, target, each = arrays[:3]
-        columns: list[Column] = [("loss.val", 0, float(loss)), ("val.size", 0, float(rows))]
-        if len(target):
-            columns.append(("val.order", 0, float(crc32(np.ascontiguousarray(target).tobytes()) & 0xFFFFFF)))
-        if selected is not None:
-            columns += confidence.columns(selected[1](arrays[3:]), confidence.VAL)
-        if self._width is None:
-            self._width = min(rows, EACH)
-        if len(each):
-            wide = np.full(self._width, np.nan)
-            wide[: len(each)] = each[: self._width]
-            columns.append(("loss.val.each", 0, wide))
+        def arrived(arrays: Arrays) -> None:
+            loss, seen, losses = arrays[:3]
+            columns: list[Column] = [("loss.val", 0, float(loss)), ("val.size", 0, float(size)), *known]
+            if len(seen):
+                columns.append(("val.order", 0, checksum(seen)))
+            if selected is not None:
+                columns += self._predicted(selected[1](arrays[3:]), details)
+            if self._width is None:
+                self._width = min(size, EACH)
+            if len(losses):
+                columns.append(("loss.val.each", 0, losses[: self._width]))
+            publish("val", columns)
+
+        self._fetch(parts, arrived)
+
+    def _predicted(self, prediction: Prediction | None, details: list[Column] | None) -> list[Column]:
+        columns = confidence.columns(prediction, confidence.VAL)
+        counts = confidence.columns(prediction, confidence.VAL_COUNTS)
+        if counts and len(counts[0][2]) <= CLASSES:
+            columns += counts
+        elif details is not None:
+            details += counts
         return columns
 
-
-def _each(term: Term) -> torch.Tensor:
-    """The loss of each of the first samples, by the user's own loss function unreduced; empty if it has none."""
-    output, target = term.input, term.target
-    nothing = torch.empty(0, device=output.device if output is not None else "cpu")
-    if output is None or target is None or output.dim() == 0 or output.shape[:1] != target.shape[:1]:
-        return nothing
-    rows = max(1, min(EACH, len(output), ELEMENTS // max(1, output.numel() // len(output) if len(output) else 1)))
-    kept: Sequence[Any] = term.args[2:]
-    if len(kept) > 1 or any(isinstance(v, torch.Tensor) and v.dim() > 1 for v in (*kept, *term.kwargs.values())):
-        return nothing  # old positional reductions, weights per element
-    options = {key: value for key, value in term.kwargs.items() if key not in ("input", "target", "reduction")}
-    try:
-        with torch.no_grad():
-            losses = term.function(output.detach()[:rows], target.detach()[:rows], *kept, **options, reduction="none")
-    except (TypeError, RuntimeError, ValueError):  # no such option
-        return nothing
-    return losses.reshape(rows, -1).mean(1)
+    def _look(self, term: Term, put: outputs.Put) -> None:
+        run, fetch, target = self._probes.run, self._fetch, term.target
+        run("val.outputs", lambda: outputs.spread(term, fetch, put))
+        run("val.r2", lambda: outputs.r2(term, fetch, lambda number: put("r2.val", number)))
+        if target is not None:
+            run("val.target", lambda: inputs.moments("target.val", target, fetch, put, SAMPLED))
+        if term.inputs is not None:
+            entered = term.inputs[1:3]
+            run("val.inputs", lambda: inputs.moments("input.val", entered, fetch, put, SAMPLED))
+            run("val.rows", lambda: rows.of_input(entered, fetch, put, "input.val.rows", "input.val.order"))
+            run(
+                "val.persistence",
+                lambda: persistence.loss(term, entered, fetch, lambda number: put("loss.val.persistence", number)),
+            )

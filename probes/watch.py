@@ -48,6 +48,7 @@ class Watch:
         self._pending = Pending(training)
         self._nonfinite = NonFinite(training)
         self._segments = Segments(training, self._pending, self._nonfinite)
+        self.discovery = self._segments.discovery
         self._closing = Closing(training, self._pending, self._nonfinite)
         self.backward = Backward(training, self._pending, self._nonfinite, self._segments, self._closing)
         self.lane = training.lane = lane.Fastest(self._left, self._closing.due, self._nonfinite.look)
@@ -81,13 +82,24 @@ class Watch:
 
     # data
 
+    def optimizer_made(self, optimizer: torch.optim.Optimizer) -> None:
+        self.script.optimizer_made(optimizer)
+        if not (self._training.awake or self.script.compiled):
+            self.discovery.begin()
+
     def module_made(self, module: torch.nn.Module) -> None:
         self._training.modules[id(module)] = module
 
     def compiling(self) -> None:
         """torch.compile is used: from now on no hook on any module; it would be baked into a graph or break it."""
         self.script.compiled = True
+        self.discovery.end()
         self.layers.remove()
+
+    def exporting(self) -> None:
+        """A module is traced or scripted, hooks and all."""
+        self.discovery.end()
+        self.layers_off()
 
     def layers_off(self) -> None:
         """A module is being pickled, copied or exported: until the next step no hook is on it."""
@@ -102,7 +114,17 @@ class Watch:
         """A batch comes from another iterator than the last one did."""
         self.lane.leave()
         self.lane.iterator = weakref.ref(iterator)
-        self.lane.loader = self.loaders.of(iterator)
+        self.lane.loader = loader = self.loaders.of(iterator)
+        known = self.lane.trained_on
+        if loader is not None and self.lane.backwards and (known is None or loader.loader is not known.loader):
+            self.evaluation_begins()
+
+    def evaluation_begins(self) -> None:
+        """By the looks of it: the model goes to eval mode, or a batch comes from another loader than training's."""
+        try:
+            self._pending.evaluation.noticed()
+        except Exception as error:
+            self.probes.failed("validation", error)
 
     # losses
 
@@ -115,7 +137,9 @@ class Watch:
         node = value.grad_fn
         if node is None:
             if not torch.is_grad_enabled() or not pending.trains():
-                pending.validate(Term(name, function, args, kwargs, None, 0, None), value)
+                inputs = self.layers.other or self.layers.call
+                term = Term(name, function, args, kwargs, None, 0, None, inputs)
+                pending.validate(term, value, gradients=torch.is_grad_enabled())
             return
         number = scalar(value)
         term = pending.add((name, function, args, kwargs), number, node)
@@ -217,7 +241,7 @@ class Watch:
 
     def _forked(self) -> None:
         """In the child: what the parent put on its modules is taken off, and its ring is not ours."""
-        self.layers_off()
+        self.exporting()
         self._training.emit.forget()
         self._reset()
 

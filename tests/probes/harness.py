@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from typing import Any
 import numpy as np
 
 import nnwatch
+from nnwatch.probes.hooks import Patches
+from nnwatch.probes.watch import Watch
 from nnwatch.ring import EVENT, Reader
 
 PACKAGE = Path(nnwatch.__file__).parent
@@ -111,6 +114,23 @@ def read(recorded: Recorded, path: Path) -> None:
             at += width
         assert at == len(values)
     reader.close()
+
+
+def watched(folder: Path, train: Callable[[], None], budget: float = 0.01) -> Recorded:
+    """Run ``train`` in this process under the probes; an error of a probe is an error here."""
+    rings = folder / "rings"
+    rings.mkdir()
+    watching = Watch({"rings": [str(rings)], "ring_bytes": 4 << 20, "budget": budget})
+    patches = Patches(watching)
+    try:
+        train()
+    finally:
+        patches.remove()
+    assert not watching.probes._failures
+    recorded = Recorded(0, "", "", folder)
+    for path in rings.iterdir():
+        read(recorded, path)
+    return recorded
 
 
 def run(

@@ -234,13 +234,19 @@ FAULTY = """
         setattr(owner, last, kept)
     print(json.dumps(out))
 """
+ALSO = ("val.inputs", "val.target", "val.outputs", "val.rows")
+"""Probes that a plant breaks with the one it is meant for."""
 PLANTS = {
     "loss": "pending.Term",
     "validation": "validation.confidence.select",
     "confidence": "confidence.kernel.classes",
     "gradients": "sample.gradients.norms",
     "weights": "sample.Snapshot",
-    "inputs": "backward.inputs.moments",
+    "inputs": "look.inputs.moments",
+    "outputs": "outputs._look",
+    "labels": "batch.checksum",
+    "rows": "rows.fingerprints",
+    "losses": "each.first",
     "activations": "activations.kernel.activation",
     "loader": "watch.Watch.pass_begins",
     "clip": "watch.Watch.before_clip",
@@ -258,7 +264,7 @@ def test_a_failing_probe_is_switched_off_and_training_goes_on():
     first, *others = done.printed()
     assert others == [first] * len(PLANTS)
     failed = {e["data"]["probe"]: e["data"]["error"] for e in done.events if e["name"] == "probe.failed"}
-    assert failed == dict.fromkeys(PLANTS, "ValueError: planted")
+    assert failed == dict.fromkeys((*PLANTS, *ALSO), "ValueError: planted")
 
 
 def test_the_boot_file_is_out_of_the_way(tmp_path):

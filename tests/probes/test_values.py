@@ -120,7 +120,8 @@ def test_activations(classifier):
     done, _ = classifier
     assert done.names["act.mean"] == ["1", "3"]
     dead = done.values("act.dead")
-    assert done.steps("act.dead")[0] == 9  # 8 batches of 64, and no hook in the first pass
+    assert done.steps("act.mean")[0] == done.steps("input.mean")[0] == 1
+    assert done.steps("act.dead")[0] == 8  # 8 batches of 64
     assert dead[0, 0] == pytest.approx(0.4)
     assert np.isnan(dead[:, 1]).all()
     saturated = done.values("act.saturated")

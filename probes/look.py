@@ -1,0 +1,40 @@
+"""A look at the batch of a sampled step: what went into the model, what came out, what it was to be."""
+
+from __future__ import annotations
+
+from . import batch, each, inputs, outputs, persistence, rows
+from .loss import Term
+from .sample import Sample
+from .training import Training
+
+
+def look(training: Training, sample: Sample, term: Term | None) -> None:
+    """Before the backward pass. ``term`` is the loss call that the pass is for, where there is one."""
+    sample.looked = True
+    run, fetch, layers = training.probes.run, training.fetch, training.layers
+    share = layers.modes.share(evaluating=False)
+    if share is not None:
+        sample.put("mode.train", share)
+    entered = layers.call[1:3] if layers.call is not None else None
+    if entered is not None:
+        run("inputs", lambda: inputs.moments("input", entered, fetch, sample.put))
+    if term is None:
+        return
+    run("confidence", lambda: sample.outputs(term))
+    run("outputs", lambda: outputs.moments(term, fetch, sample.put))
+    run("r2", lambda: outputs.r2(term, fetch, lambda value: sample.put("r2.train", value)))
+    if training.script.loss is None:
+        run("facts", lambda: training.script.loss_called(term))
+    if sample.thorough:
+        _look_thoroughly(training, sample, term, entered)
+
+
+def _look_thoroughly(training: Training, sample: Sample, term: Term, entered: object) -> None:
+    run, fetch, put, model = training.probes.run, training.fetch, sample.detail, training.model
+    run("labels", lambda: batch.order(term, fetch, put))
+    run("losses", lambda: each.first(term, batch.EACH, fetch, lambda losses: put("loss.train.each", losses)))
+    if model is not None:
+        run("padding", lambda: batch.padding(term, batch.padding_indices(model), fetch, put))
+    if entered is not None:
+        run("rows", lambda: rows.of_input(entered, fetch, put, "input.rows"))
+        run("persistence", lambda: persistence.loss(term, entered, fetch, lambda loss: put("loss.persistence", loss)))

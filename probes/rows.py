@@ -1,0 +1,69 @@
+"""Fingerprints of samples: equal for equal samples in training and validation, whatever the batch.
+
+Of a sample with more than ``POSITIONS`` elements some stand for all. Taken of the float32 values, so that a CPU and a
+GPU agree. 24 bits, as a float32 holds them exactly: two different samples agree once in 16 million times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .fetch import Fetch
+from .inputs import tensors
+from .subsample import thinned
+
+ROWS = 256
+"""Samples of a batch that get a fingerprint, at most."""
+POSITIONS = 128
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_WEIGHTS = np.random.default_rng(24).integers(1 << 63, size=4 * POSITIONS, dtype=np.uint64) | np.uint64(1)
+
+
+def first(values: Any) -> torch.Tensor | None:
+    """What enters the model: the first tensor with samples in it."""
+    return next((tensor for tensor in tensors(values) if tensor.dim() and tensor.numel()), None)
+
+
+def select(tensor: torch.Tensor) -> torch.Tensor:
+    """The elements of its first samples that ``fingerprints`` needs, (n, k)."""
+    rows = tensor[:ROWS]
+    # of tokens the first ones: texts of a batch are padded with zeros behind, as far as the longest needs
+    rows = thinned(rows, POSITIONS) if rows.is_floating_point() else rows[:, :POSITIONS] if rows.dim() > 1 else rows
+    return rows.detach().reshape(len(rows), -1)
+
+
+def fingerprints(selected: NDArray[Any]) -> NDArray[np.int64]:
+    """(n,) integers below 2**24 of (n, k) values. A zero adds nothing, so zeros behind do not matter."""
+    bits = np.ascontiguousarray(selected[:, : len(_WEIGHTS)], np.float32).view(np.uint32).astype(np.uint64)
+    bits ^= bits >> np.uint64(15)
+    sums: NDArray[np.uint64] = np.add.reduce(bits * _WEIGHTS[: bits.shape[1]], 1)
+    sums ^= sums >> np.uint64(29)
+    sums *= _MIX
+    return (sums >> np.uint64(40)).astype(np.int64)
+
+
+def checksum(values: NDArray[Any]) -> int:
+    """24 bits."""
+    return crc32(np.ascontiguousarray(values).tobytes()) & 0xFFFFFF
+
+
+def of_input(values: Any, fetch: Fetch, put: Callable[[str, Any], None], metric: str, order: str | None = None) -> None:
+    """Fingerprints of the samples that enter the model, and a checksum of all of them as ``order``."""
+    tensor = first(values)
+    if tensor is None:
+        return
+    selected = select(tensor)
+
+    def reduce(arrays: list[NDArray[Any]]) -> None:
+        found = fingerprints(arrays[0])
+        put(metric, found)
+        if order is not None:
+            put(order, checksum(found))
+
+    fetch([selected], reduce)

@@ -1,0 +1,310 @@
+"""What is said of the training batch and of validation batches, against what torch says of them."""
+
+from __future__ import annotations
+
+import math
+from zlib import crc32
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from nnwatch.probes import closing, rows, sampler
+
+from .harness import watched
+
+STEPS = 10
+THOROUGH = [1, 5, 9]
+
+
+def train(make, data, loss, steps=STEPS, after=None):
+    """``after(step, model)`` follows each step."""
+    model = make()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    seen = []  # what went into the loss, and its value
+    for step in range(steps):
+        x, y = data[step % len(data)]
+        optimizer.zero_grad()
+        output = model(x)
+        value = loss(output, y)
+        value.backward()
+        optimizer.step()
+        seen.append((output.detach().clone(), y, value.item()))
+        if after is not None:
+            after(step, model)
+    return seen
+
+
+def approx(found, wanted, tolerance=2e-5):
+    np.testing.assert_allclose(found, np.array(wanted, float), rtol=tolerance, atol=1e-6)
+
+
+def test_classification(tmp_path):
+    torch.manual_seed(0)
+    make = lambda: nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.1), nn.Linear(8, 3))  # noqa: E731
+    data = [(torch.randn(80, 6), torch.randint(0, 3, (80,))) for _ in range(3)]
+    seen = []
+    done = watched(tmp_path, lambda: seen.extend(train(make, data, nn.CrossEntropyLoss())))
+    for metric, of in {
+        "output.mean": lambda o, y: o.mean(),
+        "output.std": lambda o, y: o.std(correction=0),
+        "output.spread": lambda o, y: o.var(0, correction=0).mean().sqrt(),
+        "output.logz": lambda o, y: o.logsumexp(1).mean(),
+        "confidence.target": lambda o, y: o.softmax(1)[range(80), y].mean(),
+        "target.ignored": lambda o, y: torch.tensor(0.0),
+    }.items():
+        approx(done.scalars(metric), [of(o, y).item() for o, y, _ in seen])
+    right = [torch.bincount(y[o.argmax(1) == y], minlength=3).tolist() for o, y, _ in seen]
+    np.testing.assert_array_equal(done.values("right.count"), right)
+    assert done.steps("target.each") == THOROUGH
+    np.testing.assert_array_equal(done.values("target.each"), [seen[n - 1][1][:64] for n in THOROUGH])
+    orders = [crc32(seen[n - 1][1].numpy().tobytes()) & 0xFFFFFF for n in THOROUGH]
+    np.testing.assert_array_equal(done.scalars("target.order"), orders)
+    each = [F.cross_entropy(o, y, reduction="none")[:64].tolist() for o, y, _ in (seen[n - 1] for n in THOROUGH)]
+    approx(done.values("loss.train.each"), each)
+    assert set(done.scalars("mode.train")) == {1.0}
+    assert "r2.train" not in done.series
+
+
+def test_training_with_dropout_and_batch_norm_asleep(tmp_path):
+    torch.manual_seed(0)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.linear = nn.BatchNorm1d(6), nn.Linear(6, 3)
+            self.drop = nn.Dropout(0.2)
+
+        def forward(self, x):
+            return self.linear(F.dropout(self.drop(self.norm(x)), 0.1, training=True))
+
+    def make():
+        model = Net()
+        model.norm.eval()
+        return model
+
+    data = [(torch.randn(20, 6), torch.randint(0, 3, (20,)))]
+    val = torch.randn(9, 6), torch.randint(0, 3, (9,))
+
+    def after(step, model):
+        model.eval()
+        with torch.no_grad():
+            F.cross_entropy(model(val[0]), val[1])
+        model.train()
+        model.norm.eval()
+
+    done = watched(tmp_path, lambda: train(make, data, F.cross_entropy, after=after))
+    # a module's own call of F.dropout is that module's; the functional one is one more
+    approx(done.scalars("mode.train"), [2 / 3] * STEPS)
+    approx(done.scalars("mode.val"), [1 / 3] * STEPS)
+    assert set(done.scalars("grad.val")) == {0.0}
+
+
+def test_regression_and_validation(tmp_path):
+    torch.manual_seed(0)
+    make = lambda: nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))  # noqa: E731
+    data = [(torch.randn(30, 4), torch.randn(30, 2) + torch.tensor([0.0, 5.0]))]
+    x, y = torch.randn(70, 4) + 2, torch.randn(70, 2) * 3
+    val, out = DataLoader(TensorDataset(x, y), batch_size=20), []
+
+    def after(step, model):
+        model.eval()
+        for a, b in val:
+            with torch.set_grad_enabled(step == 1):
+                output = model(a)
+                F.smooth_l1_loss(output, b)
+            out.append((output.detach(), a, b))
+        model.train()
+
+    seen = []
+    done = watched(tmp_path, lambda: seen.extend(train(make, data, F.mse_loss, 4, after)))
+
+    def r2(output, target):
+        return 1 - (F.mse_loss(output, target) / target.var(0, correction=0).mean()).item()
+
+    approx(done.scalars("r2.train"), [r2(o, y) for o, y, _ in seen])
+    assert done.steps("input.val.mean") == [n for n in (1, 2, 3, 4) for _ in range(4)]
+    for metric, of in {
+        "input.val.mean": lambda o, a, b: a.mean(),
+        "input.val.std": lambda o, a, b: a.std(correction=0),
+        "target.val.mean": lambda o, a, b: b.mean(),
+        "target.val.std": lambda o, a, b: b.std(correction=0),
+        "output.val.spread": lambda o, a, b: o.var(0, correction=0).mean().sqrt(),
+    }.items():
+        approx(done.scalars(metric), [of(*batch).item() for batch in out])
+    approx(done.scalars("r2.val"), [r2(o, b) for o, _, b in out])
+    assert done.scalars("grad.val").tolist() == [0] * 4 + [1] * 4 + [0] * 8
+    order = done.scalars("input.val.order").reshape(4, 4)
+    assert (order == order[0]).all()
+    assert len(set(order[0])) == 4
+
+
+def test_the_batches_of_an_evaluation_that_are_looked_at(tmp_path):
+    """All of them cost; the first four, then one in eight, of an evaluation a fair number of steps after the last."""
+    torch.manual_seed(0)
+    make = lambda: nn.Linear(4, 2)  # noqa: E731
+    data = [(torch.randn(8, 4), torch.randint(0, 2, (8,)))]
+    val = torch.randn(13, 5, 4), torch.randint(0, 2, (13, 5))
+
+    def after(step, model):
+        with torch.no_grad():
+            for a, b in zip(*val, strict=True):
+                F.cross_entropy(model(a), b)
+
+    done = watched(tmp_path, lambda: train(make, data, F.cross_entropy, 26, after))
+    assert done.steps("loss.val") == [n for n in range(1, 27) for _ in range(13)]
+    assert done.steps("output.val.spread") == [n for n in (1, 2, 3, 4, 20) for _ in range(5)]
+    assert len(done.series["predicted.val.count"]) == 26 * 13
+
+
+def test_a_model_of_short_steps_is_watched_as_soon_as_an_evaluation_is_noticed(tmp_path, monkeypatch):
+    """By eval(), and by a loader that is not training's; without either the first batch has come and gone."""
+    monkeypatch.setattr(sampler, "DENSE", 2)
+    monkeypatch.setattr(sampler.Sampler, "_choose", lambda self: setattr(self, "every", 100))
+    monkeypatch.setattr(closing, "LONG", 1e9)
+    torch.manual_seed(0)
+    make = lambda: nn.Linear(4, 2)  # noqa: E731
+    val = torch.randn(2, 5, 4), torch.randint(0, 2, (2, 5))
+    ways = ("eval", "loader", "neither")
+    hooks = []
+
+    def after(step, model):
+        if step < 20 or step % 20:
+            hooks.append(len(model._forward_pre_hooks))
+            return
+        way = ways[step // 20 - 1]
+        if way == "eval":
+            model.eval()
+        batches = list(zip(*val, strict=True))
+        with torch.no_grad():
+            for a, b in DataLoader(TensorDataset(*val), batch_size=None) if way == "loader" else batches:
+                F.cross_entropy(model(a), b)
+        model.train()
+
+    data = [(torch.randn(8, 4), torch.randint(0, 2, (8,)))]
+    done = watched(tmp_path, lambda: train(make, data, F.cross_entropy, 70, after))
+    assert done.steps("loss.val") == [21, 21, 41, 41, 61, 61]
+    assert done.steps("input.val.mean") == [21, 21, 41, 41, 61, 61]
+    known = ~np.isnan(done.scalars("input.val.mean"))
+    assert known.tolist() == [True, True, True, True, False, True]
+    assert not any(hooks[10:])
+
+
+def test_segmentation_with_ignored_pixels(tmp_path):
+    torch.manual_seed(0)
+    make = lambda: nn.Conv2d(3, 4, 3, padding=1)  # noqa: E731
+    target = torch.randint(0, 4, (5, 9, 9))
+    target[:, :3] = 255
+    seen = []
+    loss = nn.CrossEntropyLoss(ignore_index=255)
+    done = watched(tmp_path, lambda: seen.extend(train(make, [(torch.randn(5, 3, 9, 9), target)], loss)))
+    approx(done.scalars("target.ignored"), [1 / 3] * STEPS)
+    approx(done.scalars("output.spread"), [o.var(0, correction=0).mean().sqrt().item() for o, _, _ in seen])
+    kept = target != 255
+    logz = [o.movedim(1, -1)[kept].logsumexp(1).mean().item() for o, _, _ in seen]
+    approx(done.scalars("output.logz"), logz)
+    assert done.values("loss.train.each").shape == (3, 5)
+    assert "target.each" not in done.series
+
+
+def test_a_language_model_that_counts_padding(tmp_path):
+    torch.manual_seed(0)
+
+    class Lm(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.out = nn.Embedding(11, 6, padding_idx=0), nn.Linear(6, 11)
+
+        def forward(self, x):
+            return self.out(self.embed(x)).reshape(-1, 11)
+
+    tokens = torch.randint(1, 11, (6, 8))
+    tokens[:, 6:] = 0
+    data = [(tokens, tokens.reshape(-1))]
+    done = watched(tmp_path, lambda: train(Lm, data, F.cross_entropy))
+    approx(done.scalars("target.padding"), [0.25] * 3)
+    np.testing.assert_array_equal(
+        done.values("input.rows")[0], rows.fingerprints(tokens[:, :6].numpy())
+    )  # padding does not matter
+
+
+@pytest.mark.parametrize("shape", ["(N, T)", "(N, T, F)", "(T, N, F)", "(N, F, T)", "table"])
+def test_persistence(tmp_path, shape):
+    torch.manual_seed(0)
+    walk = torch.randn(40, 12, 2).cumsum(1)
+    x, y = walk[:, :-1], walk[:, -1]
+    match shape:
+        case "(N, T)":
+            x, y = x[..., 0], y[:, :1]
+        case "(T, N, F)":
+            x = x.transpose(0, 1)
+        case "(N, F, T)":
+            x = x.transpose(1, 2)
+        case "table":
+            x, y = torch.randn(40, 11), y[:, :1]
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(x.numel() // 40, y.shape[1])
+
+        def forward(self, x):
+            return self.linear(x.transpose(0, 1).reshape(40, -1) if len(x) != 40 else x.flatten(1))
+
+    done = watched(tmp_path, lambda: train(Net, [(x, y)], nn.HuberLoss(delta=0.5)))
+    if shape == "table":
+        assert "loss.persistence" not in done.series
+        return
+    before = walk[:, -2, : y.shape[1]]
+    approx(done.scalars("loss.persistence"), [F.huber_loss(before, y, delta=0.5).item()] * 3)
+
+
+def test_rows_are_the_same_in_training_and_validation(tmp_path):
+    torch.manual_seed(0)
+    make = lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 40 * 40, 2))  # noqa: E731
+    images, labels = torch.randn(24, 3, 40, 40), torch.randint(0, 2, (24,))
+    mixed = torch.cat([torch.randn(6, 3, 40, 40), images[[3, 8]]]).contiguous(memory_format=torch.channels_last)
+
+    def after(step, model):
+        model.eval()
+        with torch.no_grad():
+            F.cross_entropy(model(mixed), labels[:8].clone())
+        model.train()
+
+    done = watched(tmp_path, lambda: train(make, [(images, labels)], F.cross_entropy, after=after))
+    trained, seen = done.values("input.rows")[0], done.values("input.val.rows")[0]
+    assert len(set(trained)) == 24
+    np.testing.assert_array_equal(seen[6:], trained[[3, 8]])
+    assert not set(seen[:6]) & set(trained)
+
+
+def test_numbers_that_are_not_finite_are_no_error(tmp_path):
+    torch.manual_seed(0)
+    x = torch.full((8, 5, 1), math.nan)
+    make = lambda: nn.Sequential(nn.Flatten(), nn.Linear(5, 1))  # noqa: E731
+    done = watched(tmp_path, lambda: train(make, [(x, torch.full((8, 1), math.inf))], F.mse_loss))
+    assert np.isnan(done.scalars("output.std")).all()
+    assert "loss.persistence" not in done.series
+
+
+def test_accumulation_looks_at_the_first_micro_batch(tmp_path):
+    torch.manual_seed(0)
+    make = lambda: nn.Linear(4, 3)  # noqa: E731
+    x, y, out = torch.randn(4, 10, 4), torch.randint(0, 3, (4, 10)), []
+
+    def loop():
+        model = make()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            for a, b in zip(x, y, strict=True):
+                output = model(a)
+                (F.cross_entropy(output, b) / 4).backward()
+                out.append(output.detach())
+            optimizer.step()
+            optimizer.zero_grad()
+
+    done = watched(tmp_path, loop)
+    approx(done.scalars("output.logz"), [output.logsumexp(1).mean().item() for output in out[::4]])
