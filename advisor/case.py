@@ -28,7 +28,7 @@ import numpy as np
 
 from nnwatch.frame import SEVERITIES, Block, End, Event, FieldSpec, Frame, Labels, Schema, Segment
 from nnwatch.history import Doubles, History
-from nnwatch.metric import CONFIDENCE_BINS, METRICS
+from nnwatch.metric import CONFIDENCE_BINS, describe
 
 from .engine import Advisor
 
@@ -100,9 +100,11 @@ def frames(case: dict[str, Any]) -> list[Frame]:
 
 def _metric(number: int, rank: int, name: str, value: str | dict[str, str], case: dict[str, Any]) -> Iterator[Frame]:
     """All records of one metric, and of those that go with a validation loss."""
-    if name not in METRICS:
-        raise CaseError(f"{name} is no metric; see nnwatch/metric.py")
-    axis, rows = METRICS[name].axis, int(case.get("val_rows", 500))
+    try:
+        axis = describe(name).axis
+    except KeyError:
+        raise CaseError(f"{name} is no metric; see nnwatch/metric.py") from None
+    rows = int(case.get("val_rows", 500))
     if axis == "row" and isinstance(value, str):
         matrix, labels = numbers(value).reshape(-1, int(case["rows"])), []
         kept = np.ones(len(matrix), bool)

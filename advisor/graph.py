@@ -227,6 +227,7 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "lr-needs-decay": {"plateau": _always, "oscillation": _always},
     "oscillation": {"plateau": _always, "val-noise": _always},
     "plateau": {"underfitting": _always},
+    "trivial-noise-prediction": {"not-learning": _always, "plateau": _always, "underfitting": _always},
     "dropout-too-high": {"underfitting": _always, "plateau": _always},
     "not-learning": {"below-baseline": _always, "underfitting": _always, "plateau": _always},
     # generalisation

@@ -1,0 +1,33 @@
+"""The training batch in both modes: as it is trained on, and in evaluation mode."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .context import Context
+from .finding import Abstain
+from .window import finite, median
+
+
+class Modes(NamedTuple):
+    """Median loss of the same training batches in training and in evaluation mode, and how many batches."""
+
+    train: float
+    eval: float
+    batches: int
+
+    def worse(self, factor: float, floor: float) -> bool:
+        """Evaluation mode is worse by this factor, and by more than ``floor``: near a loss of 0 any factor is noise."""
+        return self.eval > factor * self.train and self.eval - self.train > floor
+
+
+def modes(at: Context) -> Modes:
+    """Both losses over the newest window. Raises Abstain for fewer than five batches."""
+    train, evaluated = at.window(at.loss), at.window(at.view("loss.train.eval"))
+    shared = np.intersect1d(train.steps, evaluated.steps)
+    a, b = (view.scalar[np.searchsorted(view.steps, shared)] for view in (train, evaluated))
+    if len(finite(b)) < 5:
+        raise Abstain("too few batches were tried in evaluation mode")
+    return Modes(median(a), median(b), len(shared))

@@ -1,0 +1,91 @@
+"""data-bottleneck."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nnwatch.frame import Evidence
+
+from ..context import Context
+from ..finding import Abstain, Found, number, percent
+from ..fixes import DATA_STALL, remedies, titles
+from ..machine import samples
+from ..rule import Rule
+from ..window import median
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Training waits for its data.
+
+    Why it matters
+        The part of each step that is spent waiting for the next batch is paid for and gives nothing.
+
+    How it is decided
+        Mechanism: over the newest window, after the first 50 steps, more than 30 % of the time of a step goes into
+        waiting for the loader (50 % where training runs on the CPU), and at least one millisecond (five). Outcome: the
+        GPU is busy for less than 70 % of the time; on a CPU, cores are idle. The first alone is *watch*.
+
+    When it is a false alarm
+        The first epoch, while files come into the cache, is slower than the rest: the finding then closes by itself.
+        Steps of a millisecond spend half their time in any loader, and nobody waits for them.
+
+    What to do
+        More worker processes first; pinned memory and prefetching for a GPU; then decode and resize once instead of in
+        every epoch.
+    """
+    if at.step < at.track.segment.first_step + limit["after"]:
+        raise Abstain("the first steps fill caches")
+    on_gpu = str(at.facts.get("device") or "cpu").startswith("cuda")
+    since = at.track.segment.first_step + int(limit["after"]) // 2
+    wait, step = at.window(at.view("data.wait").since(since)), at.window(at.view("step.seconds").since(since))
+    waited, took = _usual(wait.scalar), _usual(step.scalar)
+    share = waited / took if took > 0 else 0.0
+    if not at.exceeds(share, limit["gpu"] if on_gpu else limit["cpu"]):
+        return None
+    if waited < (1e-3 if on_gpu else 5e-3):
+        return None
+    keys = [f"{number(1e3 * waited)} of {number(1e3 * took)} ms of a step go into waiting for the next batch"]
+    busy = _busy(at, on_gpu)
+    if busy:
+        keys.append(busy)
+    return Found(
+        "warn",
+        f"{percent(share)} of the time goes into waiting for data ({number(1e3 * waited)} ms a step)",
+        tuple(keys),
+        int(step.steps[0]),
+        (Evidence("data.wait", waited, took, "seconds a step waits, against the step", int(step.steps[0]), at.step),),
+        remedies(at, DATA_STALL, f"a step takes {number(1e3 * (took - waited))} ms, {number(1e3 * took)} now"),
+        "If workers do not help, time __getitem__ alone: a single slow call, a lock or a network file system.",
+    )
+
+
+def _usual(seconds: np.ndarray) -> float:
+    """Mean without the longest twentieth: evaluations and checkpoints are no part of a step."""
+    known = np.sort(seconds[np.isfinite(seconds)])
+    return float(np.mean(known[: max(1, int(0.95 * len(known)))])) if len(known) else 0.0
+
+
+def _busy(at: Context, on_gpu: bool) -> str | None:
+    """What else shows that the machine could do more."""
+    try:
+        if on_gpu:
+            busy = float(np.nanmax(np.nanmean(samples(at, "gpu.percent").last(60).values, axis=0)))
+            return f"the GPU is busy for {busy:.0f} % of the time" if busy < 70 else None
+        busy = median(samples(at, "host.cpu.percent").last(60).scalar)
+        return f"{100 - busy:.0f} % of the machine's cores are idle" if busy < 80 else None
+    except Abstain:
+        return None
+
+
+RULE = Rule(
+    "data-bottleneck",
+    "training waits for data",
+    "statistical",
+    ("data.wait", "step.seconds", "gpu.percent", "host.cpu.percent"),
+    titles(DATA_STALL),
+    "Note C119; a training on the CPU shares its cores with the loader, so up to 50 % is usual there.",
+    check,
+    {"gpu": 0.3, "cpu": 0.5, "after": 50},
+)

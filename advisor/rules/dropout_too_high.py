@@ -1,0 +1,80 @@
+"""dropout-too-high."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy
+
+from ..baseline import trivial_loss
+from ..context import Context
+from ..finding import Abstain, Found, number, percent
+from ..modes import modes
+from ..place import of_layer
+from ..rule import Rule
+
+LESS = "Less dropout"
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """So much is dropped that the net cannot learn what it is shown.
+
+    Why it matters
+        Dropout is a cure for overfitting. Without overfitting it only takes away capacity, and a p that was meant as
+        the share to keep takes most of it.
+
+    How it is decided
+        Mechanism: a dropout layer with p over 0.5. Outcome, after half of the run: the training loss in evaluation
+        mode is still over half that of a guess, in training mode it is higher by a fifth, and validation is no worse
+        than training in evaluation mode: nothing is overfitted.
+
+    When it is a false alarm
+        p = 0.5, and a training loss over the validation loss, are what dropout looks like when it works: both alone
+        are silent.
+
+    What to do
+        Drop 0.1 to 0.3, or nothing until the net overfits. In PyTorch p is the share that is dropped.
+    """
+    rates = [(str(row[0]), float(row[1])) for row in at.facts.get("dropout") or ()]
+    if not rates:
+        raise Abstain("no dropout layer is known")
+    name, p = max(rates, key=lambda rate: rate[1])
+    if not p > limit["p"]:
+        return None
+    if at.step < at.track.segment.first_step + max(at.warmup, limit["part"] * at.horizon):
+        raise Abstain("too early: half of the run is allowed for it")
+    both, guess = modes(at), trivial_loss(at)[0]
+    if both.eval < limit["far"] * guess or both.train < 1.2 * both.eval:
+        return None
+    val = float(np.nanmedian(at.evaluations.loss[-3:])) if len(at.evaluations.loss) else both.eval
+    if val > 1.1 * both.eval:
+        return None
+    return Found(
+        "warn",
+        f"{name} drops {percent(p)}, and the training loss is {number(both.train)} (a guess has {number(guess)})",
+        (
+            f"p = {number(p)}, over {number(limit['p'])}",
+            f"without dropout the same batches cost {number(both.eval)}, validation {number(val)}: it does not overfit",
+        ),
+        at.track.segment.first_step + 1,
+        (Evidence("loss.train.eval", both.eval, limit["far"] * guess, "training loss without dropout", 0, at.step),),
+        (Remedy(LESS, f"{name}: p {number(p)} → 0.2{of_layer(at, name)}",
+                f"the training loss falls under {number(0.5 * both.train)}"),),
+        "If it stays high without dropout, the net is too small or its rate too low.",
+        layer=name,
+    )  # fmt: skip
+
+
+RULE = Rule(
+    "dropout-too-high",
+    "too much dropout",
+    "statistical",
+    ("loss.train.eval", "loss.train", "loss.val", "target.count", "target.mean", "target.std"),
+    (LESS,),
+    "Notes C100, C263, C290; p over 0.5 alone is UMLAUT's rule (CHI 2021).",
+    check,
+    {"p": 0.5, "part": 0.5, "far": 0.5},
+    slow=True,
+)

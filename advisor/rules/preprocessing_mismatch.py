@@ -1,0 +1,127 @@
+"""preprocessing-mismatch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy, Severity
+
+from ..context import Context
+from ..finding import Abstain, Found, number, percent
+from ..passes import newest
+from ..rule import Rule
+from ..window import View, finite, median
+
+SAME = "One preprocessing for both"
+
+
+class Moments(NamedTuple):
+    """Mean and standard deviation over the batches, and the scatter of the mean from batch to batch."""
+
+    mean: float
+    std: float
+    scatter: float
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Validation inputs are scaled differently from training inputs.
+
+    Why it matters
+        The net is asked about numbers it has never seen: it is judged far worse than it is, and the same will happen
+        where it is used.
+
+    How it is decided
+        Mechanism: the mean of the validation inputs is off by over half a training standard deviation, or the standard
+        deviations differ by a factor of over 1.5; both beyond six times the scatter from batch to batch. Outcome: the
+        validation loss is over 1.5 times the training loss, or the accuracy lower by three standard errors. Alone it is
+        *watch*.
+
+    When it is a false alarm
+        Strong augmentation of the training data changes their deviation (noise, cut-outs), at most by such factors.
+        A series that drifts differs between its parts by itself: where training batches drift, it is *watch*.
+
+    What to do
+        Compute mean and deviation on the training data once, and use these same numbers for both sets.
+    """
+    train, val = _moments(at.view("input.mean").last(200), at.view("input.std").last(200)), _validation(at)
+    if not train.std > 0:
+        raise Abstain("the training inputs are constant")
+    shift = abs(val.mean - train.mean) / train.std
+    factor = max(val.std, 1e-9) / train.std
+    noise = max(train.scatter, val.scatter) / train.std
+    moved = at.exceeds(shift, max(limit["shift"], 6 * noise))
+    scaled = at.exceeds(abs(math.log(factor)), math.log(limit["factor"]) + 3 * noise)
+    if not (moved or scaled):
+        return None
+    keys = [
+        f"training inputs have mean {number(train.mean)} and deviation {number(train.std)}, validation inputs "
+        f"{number(val.mean)} and {number(val.std)}"
+    ]
+    outcome = _outcome(at)
+    severity: Severity = "warn" if outcome and noise < limit["drift"] else "watch"
+    if outcome:
+        keys.append(outcome)
+    begin = int(at.view("input.val.mean").steps[0])
+    return Found(
+        severity,
+        f"validation inputs: mean {number(val.mean)}, deviation {number(val.std)}; training inputs: "
+        f"{number(train.mean)}, {number(train.std)}",
+        tuple(keys),
+        begin,
+        (
+            Evidence("input.val.mean", val.mean, train.mean, "mean, against that of training", begin, at.step),
+            Evidence("input.val.std", val.std, train.std, "deviation, against that of training", begin, at.step),
+        ),
+        (
+            Remedy(
+                SAME,
+                f"two scalings → (x - {number(train.mean)}) / {number(train.std)} of the training data for both",
+                f"input.val.mean is {number(train.mean)} and input.val.std {number(train.std)}",
+            ),
+        ),
+        "If the code is the same, the sets come of different sources: compare where they were recorded.",
+    )
+
+
+def _moments(mean: View, std: View) -> Moments:
+    means, stds = finite(mean.scalar), finite(std.scalar)
+    if len(means) < 2 or not len(stds):
+        raise Abstain("too few batches were measured")
+    return Moments(median(means), median(stds), float(np.std(means)))
+
+
+def _validation(at: Context) -> Moments:
+    mean, std = newest(at, "input.val.mean", 3), newest(at, "input.val.std", 3)
+    return Moments(median(mean.scalar), median(std.scalar), float(np.std(finite(mean.scalar))))
+
+
+def _outcome(at: Context) -> str | None:
+    ev = at.evaluations
+    if not len(ev.loss):
+        return None
+    val, train = float(ev.loss[-1]), at.recent_loss()
+    if at.has("accuracy.train") and math.isfinite(accuracy := float(ev.accuracy[-1])):
+        now = median(at.view("accuracy.train").last(20).scalar)
+        if now - accuracy > 3 * math.sqrt(max(accuracy * (1 - accuracy), 1e-3) / float(ev.size[-1])):
+            return f"{percent(now)} are right in training, {percent(accuracy)} in validation"
+        return None
+    if val > 1.5 * train and val - train > 0.02 * at.initial_loss:
+        return f"the validation loss is {number(val)}, the training loss {number(train)}"
+    return None
+
+
+RULE = Rule(
+    "preprocessing-mismatch",
+    "validation inputs are scaled differently",
+    "statistical",
+    ("input.mean", "input.std", "input.val.mean", "input.val.std", "loss.val", "loss.train", "accuracy.train",
+     "accuracy.val"),
+    (SAME,),
+    "Moments of the inputs of both sets, against their scatter from batch to batch.",
+    check,
+    {"shift": 0.5, "factor": 1.5, "drift": 0.3},
+)  # fmt: skip
