@@ -42,8 +42,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     accuracy, n = ev.accuracy[known], float(ev.size[known[-1]])
     p = float(np.mean(accuracy))
     error = math.sqrt(max(p * (1 - p), 0.0) / n)
-    change = float(np.max(np.abs(np.diff(accuracy))))
-    if not at.exceeds(error, limit["error"]) or change > 2 * error:
+    changes = np.diff(accuracy)
+    change, turns = float(np.max(np.abs(changes))), int(np.sum(changes[1:] * changes[:-1] < 0))
+    if not at.exceeds(error, limit["error"]) or change > 2 * error or turns < 2:
         return None
     needed = math.ceil(p * (1 - p) / (0.5 * limit["error"]) ** 2 / 100) * 100
     return Found(
