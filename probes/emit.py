@@ -171,20 +171,22 @@ class Emitter:
         if get_ident() != self._thread or not columns:
             return
         known = self._kinds.setdefault(name, {})
-        parts: dict[str, np.ndarray] = {}
+        parts: dict[str, Any] = {}
         with np.errstate(over="ignore"):
             for metric, labels, values in columns:
-                parts[metric] = part = np.asarray(values, np.float32).reshape(-1)
+                one = type(values) is float  # most are, and an array of each would cost ten times as much
+                parts[metric] = part = values if one else np.asarray(values, np.float32).reshape(-1)
+                width = 1 if one else len(part)
                 field = known.get(metric)
-                if field is None or field.labels != labels or field.width < len(part):
-                    known[metric] = Field(metric, max(len(part), field.width if field else 0), labels)
-        schema = self.schema(name, tuple(known.values()))
-        payload = np.full(sum(field.width for field in schema.fields), np.nan, np.float32)
-        at = 0
-        for field in schema.fields:
-            part = parts.get(field.metric, _NOTHING)
-            payload[at : at + len(part)] = part
-            at += field.width
+                if field is None or field.labels != labels or field.width < width:
+                    known[metric] = Field(metric, max(width, field.width if field else 0), labels)
+            schema = self.schema(name, tuple(known.values()))
+            payload = np.full(sum(field.width for field in schema.fields), np.nan, np.float32)
+            at = 0
+            for metric, width, _ in schema.fields:
+                found = parts.get(metric, _NOTHING)
+                payload[at : at + (1 if type(found) is float else len(found))] = found
+                at += width
         self._ring.write(schema.id, _HEAD.pack(self.segment, step, when) + payload.tobytes())
         if self._ring.dropped > self._told and self._event("overflow", step, when, {"dropped": self._ring.dropped}):
             self._told = self._ring.dropped

@@ -188,12 +188,19 @@ static PyObject *begin(Lane *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *reset(Lane *self, PyObject *unused)
+static PyObject *forget_batch(Lane *self, PyObject *unused)
 {
-    self->inside_backward = self->fresh = 0;
+    self->fresh = 0;
     put(&self->iterator, NULL);
     put(&self->loader, NULL);
     put(&self->batch, NULL);
+    Py_RETURN_NONE;
+}
+
+static PyObject *reset(Lane *self, PyObject *unused)
+{
+    self->inside_backward = 0;
+    Py_DECREF(forget_batch(self, unused));
     return begin(self, unused);
 }
 
@@ -449,6 +456,7 @@ static void dealloc(Lane *self)
 
 static PyMethodDef methods[] = {
     {"begin", (PyCFunction)begin, METH_NOARGS, NULL},
+    {"forget_batch", (PyCFunction)forget_batch, METH_NOARGS, NULL},
     {"reset", (PyCFunction)reset, METH_NOARGS, NULL},
     {"open", (PyCFunction)open_lane, METH_VARARGS, NULL},
     {"leave", (PyCFunction)leave, METH_NOARGS, NULL},

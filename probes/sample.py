@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ class Sample:
         self._wide: dict[str, NDArray[np.float64]] = {}
         self._asked = False
         self._snapshots: dict[int, tuple[Snapshot, list[int]]] = {}
+        self._held: dict[int, tuple[list[torch.Tensor], list[int]]] = {}
 
     @property
     def has_gradients(self) -> bool:
@@ -51,12 +52,12 @@ class Sample:
     def detail(self, metric: str, value: Any, labels: int = 0) -> None:
         self._details.append((metric, labels, value))
 
-    def _put_places(self, metric: str, places: Sequence[int], values: NDArray[np.float64]) -> None:
+    def _put_places(self, metric: str, places: list[int], values: NDArray[np.float64]) -> None:
         """Values of some of the parameters; the others (of another optimizer, without a gradient) stay NaN."""
         assert self.model is not None
         if metric not in self._wide:
             self._wide[metric] = np.full(len(self.model.names), np.nan)
-        self._wide[metric][list(places)] = values
+        self._wide[metric][places] = values
 
     def outputs(self, term: Term) -> None:
         """How right and how sure the model is on the training batch, and the targets."""
@@ -82,8 +83,7 @@ class Sample:
 
         def done(each: NDArray[np.float64], whole: float) -> None:
             self._put_places("grad.norm.layer", places, each)
-            with np.errstate(over="ignore"):
-                self.gradient = float(np.hypot(self.gradient, whole))
+            self.gradient = math.hypot(self.gradient, whole)
 
         gradients.norms(parameters, self._fetch, done)
 
@@ -105,10 +105,13 @@ class Sample:
 
     def _of(self, optimizer: torch.optim.Optimizer) -> tuple[list[torch.Tensor], list[int]]:
         """The optimizer's parameters and their places among the model's names."""
-        assert self.model is not None
-        index = self.model.index
-        held = [p for group in optimizer.param_groups for p in group["params"] if id(p) in index]
-        return held, [index[id(p)] for p in held]
+        held = self._held.get(id(optimizer))
+        if held is None:
+            assert self.model is not None
+            index = self.model.index
+            parameters = [p for group in optimizer.param_groups for p in group["params"] if id(p) in index]
+            held = self._held[id(optimizer)] = parameters, [index[id(p)] for p in parameters]
+        return held
 
     def write(self, step: int, when: float) -> None:
         """Publish the record once everything that was asked for has arrived."""
