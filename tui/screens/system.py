@@ -1,4 +1,4 @@
-"""Screen 5: the machine, and where a step's time goes."""
+"""Screen 5: the machine, the ranks, and where a step's time goes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ..curves import Curve
 from ..view import View
 from ..widgets.chart import Chart
 from ..widgets.gauges import Gauges
+from ..widgets.ranks import Ranks
 from .room import Room
 
 
@@ -19,6 +20,7 @@ class SystemScreen(Room):
 
     def body(self) -> ComposeResult:
         yield Gauges()
+        yield Ranks()
         yield Chart(
             "seconds a step",
             [Curve("step.seconds", "whole"), Curve("data.wait", "waiting for data", 1, "o", dashed=True)],
@@ -26,7 +28,9 @@ class SystemScreen(Room):
         )
 
     def look(self, view: View) -> None:
-        gauges = self.query_one(Gauges)
-        height = len(gauges.lines(view))
-        if gauges.styles.height is None or gauges.styles.height.value != height:
-            gauges.styles.height = height
+        gauges, ranks = self.query_one(Gauges), self.query_one(Ranks)
+        for widget, height in ((gauges, len(gauges.lines(view))), (ranks, ranks.rows(view))):
+            if widget.styles.height is None or widget.styles.height.value != height:
+                widget.styles.height = height
+        if ranks.display != (rows := bool(ranks.rows(view))):
+            ranks.display = rows
