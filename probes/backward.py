@@ -38,6 +38,10 @@ class Backward:
         clock = training.clock
         if clock.waiting and clock.backward_begins():
             self._closing.close()
+        sample = training.sample
+        if sample is not None and training.model is not None and not (training.micro or clock.backwards):
+            model = training.model
+            training.probes.run("stale", lambda: sample.stale(model))
         root = tensors if isinstance(tensors, torch.Tensor) else tensors[0]
         node, pending = root.grad_fn, self._pending.terms
         if len(pending) == 1 and node is not None and pending[0].sequence == node._sequence_nr():
@@ -83,5 +87,8 @@ class Backward:
         training = self._training
         clock = training.clock
         clock.backwards += 1
+        sample = training.sample
+        if sample is not None and training.accumulates and training.micro == 1 and training.skipped is None:
+            training.probes.run("noise", lambda: sample.first_pass(training.lane.rows))
         if (clock.by_backward or (clock.backwards >= UNSTEPPED and clock.never_stepped())) and not training.deaf:
             self._closing.close()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from time import perf_counter, time
 
+import torch
+
 from .nonfinite import NonFinite
 from .pending import Pending
 from .sample import Sample
 from .sampler import LONG
-from .steps import NAN
+from .steps import NAN, momenta
 from .training import Training
 
 NEWS = (1, 2, 10, 100)
@@ -32,9 +34,10 @@ class Closing:
         if micro != 1:
             loss, root = (loss / micro, root / micro) if micro else (NAN, NAN)
         waited = (lane.loader, lane.wait) if lane.loader is not None else None
-        optimizers, skipped, late = training.optimizers, training.skipped, self._nonfinite.late_loss
-        training.steps.publish(step, when, (loss, root), optimizers, lane.rows, seconds, waited, skipped, late)
-        if skipped is not None:
+        scaler = (training.skipped, training.scale()) if training.skipped is not None else None
+        optimizers, late = training.optimizers, self._nonfinite.late_loss
+        training.steps.publish(step, when, (loss, root), optimizers, lane.rows, seconds, waited, scaler, late)
+        if scaler is not None:
             training.skipped = 0
         alarm = self._nonfinite.alarm
         if not alarm.armed and type(loss) is float:
@@ -44,6 +47,7 @@ class Closing:
         sample = training.sample
         if sample is not None:
             training.probes.run("sample", lambda: self._finish(sample, step, when))
+        training.accumulates = micro > 1
         training.micro = lane.rows = 0
         lane.wait = 0.0
         self.due(step, seconds)
@@ -54,7 +58,22 @@ class Closing:
         sample.put("watch.every", training.sampler.every)
         if training.sampler.cost is not None:
             sample.put("watch.cost", training.sampler.cost)
-        sample.write(step, when)
+        optimizers = [optimizer for ref in training.optimizers if (optimizer := ref()) is not None]
+        if optimizers:
+            sample.put("momentum", [value for optimizer in optimizers for value in momenta(optimizer)])
+        if sample.thorough:
+            training.probes.run("averaged", lambda: self._average(sample))
+            if torch.cuda.is_initialized():
+                sample.detail("memory.allocated", float(torch.cuda.memory_allocated()))
+        noise = training.noise if training.skipped is None else None
+        sample.write(step, when, training.micro, noise)
+
+    def _average(self, sample: Sample) -> None:
+        training = self._training
+        roots = training.model.roots if training.model is not None else []
+        if len(roots) == 1:
+            modules, put = list(training.modules.values()), sample.detail
+            training.averaged.distance(roots[0], modules, training.fetch, lambda value: put("ema.distance", value))
 
     def due(self, step: int, seconds: float) -> None:
         """Decide how closely the step after ``step`` is looked at, and whether it may take the lane."""

@@ -249,7 +249,7 @@ def _scale(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def scale(self: Any, outputs: Any) -> Any:
         try:
-            watch.scaled(outputs)
+            watch.scaled(self, outputs)
         except Exception as error:
             watch.probes.failed("amp", error)
         return original(self, outputs)

@@ -10,14 +10,18 @@ import torch
 from numpy.typing import NDArray
 
 from . import confidence, gradients, inputs
+from .elements import Elements, chained
 from .emit import Column, Emitter
 from .fetch import Fetch
 from .loss import Term
 from .model import Model
+from .noise import Noise
 from .weights import Snapshot
 
 THOROUGH = 4
 """One sampled step in so many is looked at thoroughly: what costs more than its news is worth each time."""
+
+ELEMENTS = ("grad.zeros", "weight.unchanged", "adam.eps.ratio")
 
 
 class Sample:
@@ -41,6 +45,11 @@ class Sample:
         self._asked = False
         self._snapshots: dict[int, tuple[Snapshot, list[int]]] = {}
         self._held: dict[int, tuple[list[torch.Tensor], list[int]]] = {}
+        self._elements: dict[int, Elements] = {}
+        self._checksum = 0
+        self._stale: NDArray[np.float64] | None = None
+        self._stepped: set[int] = set()
+        self._first: tuple[float, int] | None = None
 
     @property
     def has_gradients(self) -> bool:
@@ -51,6 +60,24 @@ class Sample:
 
     def detail(self, metric: str, value: Any, labels: int = 0) -> None:
         self._details.append((metric, labels, value))
+
+    def stale(self, training_model: Model) -> None:
+        """The gradients that are there before the first backward pass."""
+        self._stale = np.zeros(len(training_model.names))
+
+        def done(each: NDArray[np.float64], _: float) -> None:
+            self._stale = np.nan_to_num(each, nan=0.0)
+
+        gradients.norms(training_model.parameters(), self._fetch, done)
+
+    def first_pass(self, rows: int) -> None:
+        """The first of several micro-batches, of ``rows`` samples, has been passed backwards."""
+        if self.model is not None:
+
+            def done(_: NDArray[np.float64], whole: float) -> None:
+                self._first = whole, rows
+
+            gradients.norms(self.model.parameters(), self._fetch, done)
 
     def _put_places(self, metric: str, places: list[int], values: NDArray[np.float64]) -> None:
         """Values of some of the parameters; the others (of another optimizer, without a gradient) stay NaN."""
@@ -103,6 +130,20 @@ class Sample:
         if snapshot is not None:
             snapshot.compare(self._fetch, done)
 
+    def elements_before(self, optimizer: torch.optim.Optimizer) -> None:
+        parameters, places = self._of(optimizer)
+        self._stepped.update(places)
+        if self.thorough and parameters:
+            self._elements[id(optimizer)] = Elements(optimizer, parameters, places)
+
+    def elements_after(self, optimizer: torch.optim.Optimizer) -> None:
+        elements = self._elements.pop(id(optimizer), None)
+        if elements is not None:
+            elements.after(self._fetch, self._put_places, self._check)
+
+    def _check(self, part: bytes | None) -> None:
+        self._checksum = chained(self._checksum, part)
+
     def _of(self, optimizer: torch.optim.Optimizer) -> tuple[list[torch.Tensor], list[int]]:
         """The optimizer's parameters and their places among the model's names."""
         held = self._held.get(id(optimizer))
@@ -113,8 +154,9 @@ class Sample:
             held = self._held[id(optimizer)] = parameters, [index[id(p)] for p in parameters]
         return held
 
-    def write(self, step: int, when: float) -> None:
-        """Publish the record once everything that was asked for has arrived."""
+    def write(self, step: int, when: float, micro: int, noise: Noise | None) -> None:
+        """Publish the records once everything that was asked for has arrived. ``micro`` passes made the gradient;
+        ``noise`` is None where its norms are not comparable."""
 
         def done(_: Any) -> None:
             if self.model is not None and self._wide:
@@ -122,8 +164,23 @@ class Sample:
                 if "grad.norm.layer" in self._wide:
                     self.put("grad.norm", self.gradient)
                 for metric, values in self._wide.items():
-                    self.put(metric, values, labels)
+                    (self.detail if metric in ELEMENTS else self.put)(metric, values, labels)
+            if self._checksum > 0:
+                self.detail("weight.checksum", self._checksum & 0xFFFFFF)
+            if self._stale is not None and self._stepped:
+                self.put("grad.stale", np.linalg.norm(self._stale[sorted(self._stepped)]))
+            if noise is not None and micro > 1:
+                self._put_noise(noise, micro)
             self._emit.columns("sample", step, when, self._columns)
             self._emit.columns("detail", step, when, self._details)
 
         self._fetch([], done)
+
+    def _put_noise(self, noise: Noise, micro: int) -> None:
+        """From the norms after the first and after all micro-batches, before clipping."""
+        clipped = next((float(np.ravel(v)[0]) for metric, _, v in self._columns if metric == "grad.clip.norm"), None)
+        whole = clipped if clipped is not None else self.gradient
+        if self._first is not None and self._first[1] and (self._stale is None or not self._stale.any()):
+            scale = noise.scale(self._first[0], whole, micro, self._first[1])
+            if scale is not None:
+                self.put("grad.noise", scale)

@@ -39,34 +39,36 @@ class Steps:
         rows: int,
         seconds: float,
         loader: tuple[Pass, float] | None,
-        skipped: int | None,
+        scaler: tuple[int, Value] | None,
         late: Callable[[], Callable[[float], None]],
     ) -> None:
-        """``losses`` are loss and root; ``loader`` the pass and the seconds waited for it. ``late()`` is called when
-        the loss is not here yet, and what it gives back is called with the loss when it has come."""
+        """``losses`` are loss and root; ``loader`` the pass and the seconds waited for it; ``scaler`` the steps it
+        skipped and its factor. ``late()`` is called when the loss is not here yet, and what it gives back is called
+        with the loss when it has come."""
         values = rates(optimizers[0]()) if len(optimizers) == 1 else [r for ref in optimizers for r in rates(ref())]
         groups = len(values)
         if loader is None:
             values += (rows or NAN, seconds)
         else:
             values += (rows or NAN, seconds, loader[0].number, loader[1])
-        if skipped is not None:
-            values.append(skipped)
+        if scaler is not None:
+            values += (scaler[0], scaler[1] if type(scaler[1]) is float else NAN)
         if self._shape != (groups, len(values)):
-            self.schema = self._emit.schema("step", _fields(groups, loader is not None, skipped is not None))
+            self.schema = self._emit.schema("step", _fields(groups, loader is not None, scaler is not None))
             self._shape = (groups, len(values))
         loss, root = losses
         if type(loss) is float and type(root) is float and not self._fetch.waiting:
             self._emit.numbers(self.schema, step, when, loss, root, *values)
         else:
-            self._publish_later(self.schema, step, when, losses, values, late())
+            late_losses = losses if scaler is None else (*losses, scaler[1])
+            self._publish_later(self.schema, step, when, late_losses, values, late())
 
     def _publish_later(
         self,
         schema: Schema,
         step: int,
         when: float,
-        losses: tuple[Value, Value],
+        losses: tuple[Value, ...],
         values: list[float],
         then: Callable[[float], None],
     ) -> None:
@@ -74,7 +76,8 @@ class Steps:
         tensors = [v if isinstance(v, torch.Tensor) else torch.full((), v, device=device) for v in losses]
 
         def arrived(arrays: Any) -> None:
-            loss, root = (float(array) for array in arrays)
+            loss, root, *factor = (float(array) for array in arrays)
+            values[len(values) - len(factor) :] = factor
             self._emit.numbers(schema, step, when, loss, root, *values)
             then(loss)
 
@@ -89,7 +92,7 @@ def _fields(groups: int, loader: bool, scaler: bool) -> tuple[Field, ...]:
     if loader:
         fields += [Field("epoch"), Field("data.wait")]
     if scaler:
-        fields.append(Field("step.skipped"))
+        fields += [Field("step.skipped"), Field("amp.scale")]
     return tuple(fields)
 
 
@@ -102,3 +105,9 @@ def rates(optimizer: torch.optim.Optimizer | None) -> list[float]:
         if type(rate) is not float:
             found[place] = NAN if isinstance(rate, torch.Tensor) and not rate.is_cpu else float(rate)
     return found
+
+
+def momenta(optimizer: torch.optim.Optimizer) -> list[float]:
+    """Momentum, or beta1, of each group; NaN where it has none or it is on a device."""
+    found = [group.get("momentum", group["betas"][0] if "betas" in group else NAN) for group in optimizer.param_groups]
+    return [NAN if isinstance(value, torch.Tensor) and not value.is_cpu else float(value) for value in found]

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from .averaged import Averaged
 from .clock import Clock
 from .emit import Emitter
 from .fetch import Fetch
@@ -16,6 +17,7 @@ from .lane import Lane
 from .layers import Layers
 from .loss import Term, Value
 from .model import Model
+from .noise import Noise
 from .probe import Probes
 from .sample import THOROUGH, Sample
 from .sampler import Sampler
@@ -79,6 +81,11 @@ class Training:
         """The number that a gradient scaler scaled, before it did."""
         self.skipped: int | None = None
         """Steps skipped by a gradient scaler since the last record, None where there is no scaler."""
+        self.scaler: weakref.ref[Any] | None = None
+        self.accumulates = False
+        """The last step took several backward passes."""
+        self.noise = Noise()
+        self.averaged = Averaged()
         self.disturbed = False
         """A validation batch ran meanwhile."""
 
@@ -97,6 +104,14 @@ class Training:
         sample.model = self.model
         self.samples += 1
         return sample
+
+    def scale(self) -> Value:
+        """Factor of the gradient scaler; NaN where it is not known."""
+        scaler = self.scaler() if self.scaler is not None else None
+        factor = getattr(scaler, "_scale", None)
+        if not isinstance(factor, torch.Tensor):
+            return NAN
+        return factor.item() if factor.is_cpu else factor.detach()
 
     def tell(self) -> None:
         """Say what is news about the script."""

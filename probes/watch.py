@@ -152,9 +152,13 @@ class Watch:
             self.lane.leave()
             self._nonfinite.refused(Term(name, function, args, kwargs, None, 0, None))
 
-    def scaled(self, outputs: Any) -> None:
+    def scaled(self, scaler: Any, outputs: Any) -> None:
         """GradScaler.scale: the number before scaling is the loss, the root of backward is not."""
         training = self._training
+        if not scaler.is_enabled():
+            return
+        if training.scaler is None or training.scaler() is not scaler:
+            training.scaler = weakref.ref(scaler)
         self.lane.leave()
         self.script.amp = True
         if training.skipped is None:
@@ -197,6 +201,7 @@ class Watch:
             if training.micro:
                 self.probes.run("gradients", lambda: self._gradients(sample, optimizer))
             self.probes.run("weights", lambda: sample.weights_before(optimizer))
+            self.probes.run("elements", lambda: sample.elements_before(optimizer))
         elif self.layers.state == "call":
             self._nonfinite.look()
 
@@ -215,6 +220,7 @@ class Watch:
             if not sample.has_gradients:  # a closure: the gradients came inside the step
                 self.probes.run("gradients", lambda: self._gradients(sample, optimizer))
             self.probes.run("weights", lambda: sample.weights_after(optimizer))
+            self.probes.run("elements", lambda: sample.elements_after(optimizer))
             if sample.spoiled:
                 self._nonfinite.weights()
         if training.clock.step_ends(id(optimizer)):
