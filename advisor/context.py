@@ -185,6 +185,21 @@ class Context:
         return median(self.loss.last(min(most, max(1, len(self.loss.steps) // 2))).scalar)
 
     @cached_property
+    def best_loss(self) -> float:
+        """The best median of 20 consecutive losses among the last 5,000, NaN with fewer than 40 or negative ones."""
+        losses = finite(self.loss.last(5000).scalar)
+        if len(losses) < 40 or float(np.min(losses)) < 0:
+            return math.nan
+        return float(np.min(np.median(losses[len(losses) % 20 :].reshape(-1, 20), axis=1)))
+
+    def risen(self, factor: float) -> str | None:
+        """The outcome "the loss has got worse": its last 20 are that much over the best 20. None if it has not."""
+        now = median(self.loss.last(20).scalar)
+        if not now > factor * self.best_loss:
+            return None
+        return f"the loss is {number(now)}, its best was {number(self.best_loss)}"
+
+    @cached_property
     def broken(self) -> bool:
         """The newest training loss is NaN or infinite."""
         return self.has("loss.train") and not np.isfinite(self.loss.scalar[-1])
@@ -225,7 +240,7 @@ class Context:
         return float(rates[max(0, int(np.searchsorted(steps, step, side="right")) - 1)])
 
     @cached_property
-    def _lr_changes(self) -> tuple[Steps, Floats]:
+    def lr_changes(self) -> tuple[Steps, Floats]:
         """Steps after which the rate moved, and the rate after each move, the first rate included."""
         if not self.has("lr"):
             return np.empty(0, np.int64), np.empty(0, np.float32)
@@ -236,13 +251,13 @@ class Context:
     @cached_property
     def lr_steady(self) -> bool:
         """The rate has not moved since the warm-up."""
-        steps = self._lr_changes[0]
+        steps = self.lr_changes[0]
         return len(steps) <= 1 or int(steps[-1]) <= self.warmup
 
     @cached_property
     def lr_warmup_end(self) -> int:
         """The step at which a rate that rises from the start stops rising; 0 when it does not rise."""
-        steps, rates = self._lr_changes
+        steps, rates = self.lr_changes
         falls = np.flatnonzero(np.diff(rates) < 0)
         top = int(falls[0]) if len(falls) else len(rates) - 1
         return int(steps[top]) if top > 0 else 0
@@ -254,7 +269,7 @@ class Context:
     @cached_property
     def phase_start(self) -> int:
         """First step since the last jump of learning rate or batch size: trends are read from here."""
-        steps, rates = self._lr_changes
+        steps, rates = self.lr_changes
         with np.errstate(divide="ignore", invalid="ignore"):
             jumps = np.flatnonzero(np.abs(np.log(rates[1:] / rates[:-1])) > math.log(LR_JUMP)) + 1
         start = int(steps[jumps[-1]]) if len(jumps) else 0
@@ -353,7 +368,7 @@ class Context:
     @cached_property
     def cyclic(self) -> bool:
         """The learning rate rose again after it had fallen: only equal phases compare."""
-        rates = self._lr_changes[1]
+        rates = self.lr_changes[1]
         falls = np.flatnonzero(np.diff(rates) < 0)
         if not len(falls):
             return False
@@ -426,6 +441,11 @@ class Context:
         return f"the loss has not fallen: {number(now)} now, {number(first)} at the start"
 
 
-def size(shape: str) -> int:
+def shape_of(written: str) -> tuple[int, ...]:
+    """Shape of a parameter that is written "128x64"; empty for a single number."""
+    return tuple(int(part) for part in written.split("x")) if written else ()
+
+
+def size(written: str) -> int:
     """Elements of a parameter whose shape is written "128x64"."""
-    return math.prod(int(part) for part in shape.split("x")) if shape else 1
+    return math.prod(shape_of(written))

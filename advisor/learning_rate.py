@@ -102,9 +102,15 @@ def forbidden(at: Context) -> frozenset[str]:
 
 def raise_remedy(at: Context, ratio: float) -> Remedy:
     """Raise the rate so that a typical update has the target size; by a thousand at the most."""
-    new = rounded(at.lr * min(max(target(at) / ratio, 3), 1000))
+    return raise_by(at, min(max(target(at) / ratio, 3), 1000), ratio)
+
+
+def raise_by(at: Context, factor: float, ratio: float | None = None) -> Remedy:
+    """Raise the rate by a factor; ``ratio`` is the typical update now."""
+    new = rounded(at.lr * factor)
+    shows = f"the update ratio rises to about {number(ratio * new / at.lr)} and " if ratio else ""
     return Remedy(
         RAISE,
         f"lr {number(at.lr)} → {number(new)}{of_optimizer(at)}",
-        f"the update ratio rises to about {number(ratio * new / at.lr)} and the loss falls visibly within 100 steps",
+        f"{shows}the loss falls visibly within 100 steps",
     )

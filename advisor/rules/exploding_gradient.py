@@ -53,7 +53,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         key, evidence = _uneven(at, limit)
     if key is None or evidence is None:
         return None
-    outcome = _worse(at, limit) or (at.loss_key() if at.step >= max(60, at.warmup) else None)
+    outcome = at.risen(limit["worse"]) or (at.loss_key() if at.step >= max(60, at.warmup) else None)
     severity: Severity = "error" if outcome else "watch"
     if not outcome and len(finite(norms.scalar)) and now <= factor * usual:
         return None
@@ -83,15 +83,6 @@ def _uneven(at: Context, limit: Mapping[str, float]) -> tuple[str | None, Eviden
     meaning = "first matrix against the last, per element"
     said = Evidence("grad.norm.layer", ratio, limit["uneven"], meaning, since, at.step, first)
     return f"the gradient of {first} is {number(ratio)} times that of {last}", said
-
-
-def _worse(at: Context, limit: Mapping[str, float]) -> str | None:
-    losses = finite(at.loss.last(2000).scalar)
-    if len(losses) < 40 or float(np.min(losses)) < 0:
-        return None
-    best = float(np.min(np.median(losses[len(losses) % 20 :].reshape(-1, 20), axis=1)))
-    now = median(losses[-20:])
-    return f"the loss is {number(now)}, its best was {number(best)}" if now > limit["worse"] * best else None
 
 
 RULE = Rule(

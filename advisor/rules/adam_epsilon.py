@@ -1,0 +1,88 @@
+"""adam-epsilon."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy, Severity
+
+from ..context import Context
+from ..finding import Abstain, Found, number
+from ..place import of_optimizer
+from ..rule import Rule
+
+SMALLER = "Lower Adam's eps"
+SCALE = "Scale the loss up"
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The gradients are as small as Adam's eps, which then decides how long the steps are.
+
+    Why it matters
+        Adam divides each gradient by its own size plus eps. Where eps is the larger one, the steps shrink with the
+        gradient as in plain SGD, and layers with small gradients stand still.
+
+    How it is decided
+        Mechanism: the median of sqrt(v) over eps of half of the weight matrices is under 10 (*watch*). Outcome: it is
+        under 1, and the loss has not left its first value (*warn*). Matrices without any gradient are not counted.
+
+    When it is a false alarm
+        A large eps that was chosen to calm Adam down (1e-4 and more is usual for some image and RL recipes): the loss
+        then falls, and it stays at *watch*; over 1e-6 it is not judged.
+
+    What to do
+        eps = 1e-15 in float32; or a loss that is not scaled to almost nothing.
+    """
+    eps = at.optimizer.get("eps")
+    if eps is None or "Adam" not in str(at.optimizer.get("class")):
+        raise Abstain("Adam is not in use")
+    if float(eps) > limit["chosen"]:
+        raise Abstain("a large eps was chosen")
+    view = at.view("adam.eps.ratio").last(10)
+    columns = [i for i, shape in enumerate(view.notes) if "x" in shape]
+    if len(view.steps) < limit["samples"] or not columns or at.step < at.warmup:
+        raise Abstain("it needs five sampled steps after the warm-up")
+    ratios = np.nanmedian(view.values[:, columns], axis=0)
+    known = np.flatnonzero(ratios > 0)
+    if not len(known):
+        return None
+    typical = float(np.median(ratios[known]))
+    if not at.undercuts(typical, limit["near"]):
+        return None
+    least = view.names[columns[int(known[int(np.argmin(ratios[known]))])]]
+    keys = [f"the typical sqrt(v) is {number(typical)} times eps"]
+    severity: Severity = "watch"
+    outcome = at.loss_key() if at.step >= max(60, at.warmup) else None
+    if outcome and at.undercuts(typical, limit["under"]):
+        keys.append(outcome)
+        severity = "warn"
+    new = 10.0 ** math.floor(math.log10(max(float(eps) * typical * 1e-3, 1e-16)))
+    expect = "sqrt(v) is over 100 times eps in every layer"
+    return Found(
+        severity,
+        f"gradients are {number(typical)} times eps ({number(float(eps))}); smallest in {least}",
+        tuple(keys),
+        int(view.steps[0]),
+        (Evidence("adam.eps.ratio", typical, limit["near"], "median over matrices", int(view.steps[0]), at.step, least),),
+        (
+            Remedy(SMALLER, f"eps {number(float(eps))} → {number(max(new, 1e-15))}{of_optimizer(at)}", expect),
+            Remedy(SCALE, f"the loss → the loss times {number(100 / typical)}", expect),
+        ),
+        "If the gradients are that small because nothing is left to learn, stop here.",
+        layer=least,
+    )
+
+
+RULE = Rule(
+    "adam-epsilon",
+    "Adam's eps is as large as the gradients",
+    "statistical",
+    ("adam.eps.ratio", "loss.train"),
+    (SMALLER, SCALE),
+    "Wortsman et al. 2023 (small-scale proxies for large-scale instabilities).",
+    check,
+    {"near": 10, "under": 1, "samples": 5, "chosen": 1e-6},
+)

@@ -1,0 +1,150 @@
+"""bad-init."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy, Severity
+
+from ..baseline import trivial_loss
+from ..context import Context
+from ..finding import Abstain, Found, number, some
+from ..place import of_layer
+from ..rule import Rule
+
+SCALE = "Scale down the last layer"
+INITIALISE = "Initialise each layer for its activation"
+LOSSES = ("cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits")
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The untrained net is far from indifferent: its weights start too large, too small, or all at zero.
+
+    Why it matters
+        Too large: the first epochs are spent on unlearning random confidence, and the first gradients are huge. Too
+        small: nothing passes through the layers, forwards or backwards. All zero: every unit stays like every other.
+
+    How it is decided
+        Too large: the very first loss of a classifier against that of a guess (ln C, or the entropy of the labels);
+        default initialisation has 1.0 to 1.1 times it. Over three times is *watch*; over one and a half times, and the
+        loss still not under a guess after 60 steps, is *warn*. Too small: the output of the last ReLU layer varies a
+        thousand times less than that of the first one at the first step, or two or more weight matrices start at
+        exactly zero, and the loss has not left its first value after 60 steps.
+
+    When it is a false alarm
+        Nets that were trained before (not judged). A zero in the last layer, or in the second matrix of an adapter, is
+        common and harmless; so is one matrix alone.
+
+    What to do
+        kaiming_normal_ for ReLU, xavier_normal_ for tanh, the last layer times 0.01, biases 0. Inputs that are not
+        normalised look the same: look there first.
+    """
+    if at.finetune:
+        raise Abstain("the net was trained before")
+    if at.no_goal:
+        raise Abstain("the first loss of this training says nothing")
+    return _large(at, limit) or _small(at, limit)
+
+
+def _large(at: Context, limit: Mapping[str, float]) -> Found | None:
+    if (at.facts.get("loss") or {}).get("name") not in LOSSES:
+        return None
+    try:
+        baseline, meaning = trivial_loss(at)
+    except Abstain:
+        return None
+    ratio = at.initial_loss / max(baseline, 1e-12)
+    now = at.recent_loss()
+    late = at.step - at.track.segment.first_step >= limit["patience"]
+    keys = [f"the first loss is {number(at.initial_loss)}; a guess has {number(baseline)} ({meaning})"]
+    if now < baseline or ratio <= limit["high"] or (ratio <= limit["alone"] and not late):
+        return None
+    severity: Severity = "watch"
+    if late:
+        keys.append(f"after {at.step} steps the loss is {number(now)}, still no better than a guess")
+        severity = "error" if ratio > limit["alone"] else "warn"
+    expect = f"the first loss is under {number(1.2 * baseline)}"
+    return Found(
+        severity,
+        f"the untrained net has a loss of {number(at.initial_loss)}, {number(ratio)} times that of a guess",
+        tuple(keys),
+        at.track.segment.first_step + 1,
+        (Evidence("loss.train", at.initial_loss, baseline, "first loss against a guess", 1, at.step),),
+        (
+            Remedy(
+                INITIALISE, "weights as they are → kaiming_normal_ (ReLU) or xavier_normal_ (tanh), biases 0", expect
+            ),
+            Remedy(SCALE, f"last layer as it is → weights times {number(max(0.01, 1 / ratio))}", expect),
+        ),
+        "If the initialisation is the default one, look at the scale of the inputs.",
+    )
+
+
+def _small(at: Context, limit: Mapping[str, float]) -> Found | None:
+    if at.step - at.track.segment.first_step < limit["patience"]:
+        return None
+    outcome = at.loss_key()
+    found = (_zeros(at) or _fades(at, limit)) if outcome else None
+    if found is None or outcome is None:
+        return None
+    what, key, layer, evidence = found
+    return Found(
+        "error",
+        what,
+        (key, outcome),
+        at.track.segment.first_step + 1,
+        (evidence,),
+        (
+            Remedy(INITIALISE, f"weights as they are → kaiming_normal_ or xavier_normal_{of_layer(at, layer)}",
+                   "the outputs of all layers vary by about 1 at the first step"),
+        ),
+        "If the weights are as they should be, look for a factor in forward() that shrinks what passes.",
+        layer=layer,
+    )  # fmt: skip
+
+
+def _zeros(at: Context) -> tuple[str, str, str, Evidence] | None:
+    if not (at.has("weight.norm") and at.has("update.ratio")):
+        return None
+    view = at.view("weight.norm")
+    zero = [view.names[i] for i in at.matrices if view.values[0, i] == 0]
+    if len(zero) < 2:
+        return None
+    said = Evidence("weight.norm", 0.0, None, "norm at the first step", int(view.steps[0]), at.step, zero[0])
+    return (
+        f"these weights start at zero: {some(zero)}",
+        f"{len(zero)} weight matrices began at exactly 0",
+        zero[0],
+        said,
+    )
+
+
+def _fades(at: Context, limit: Mapping[str, float]) -> tuple[str, str, str, Evidence] | None:
+    layers = at.facts.get("layers") or {}
+    if not at.has("act.std") or layers.get("sigmoid") or layers.get("tanh"):
+        return None
+    view = at.view("act.std")
+    first = view.values[0]
+    known = np.flatnonzero(np.isfinite(first))
+    if len(known) < 3 or not first[known[-1]] < limit["fade"] * first[known[0]]:
+        return None
+    start, end = view.names[known[0]], view.names[known[-1]]
+    ratio = float(first[known[-1]] / first[known[0]])
+    said = Evidence("act.std", ratio, limit["fade"], "last layer against the first", int(view.steps[0]), at.step, end)
+    key = f"at the first step the output of {end} varies by {number(ratio)} of that of {start}"
+    return f"what enters the net fades to {number(ratio)} on its way to {end}", key, end, said
+
+
+RULE = Rule(
+    "bad-init",
+    "the weights start badly",
+    "statistical",
+    ("loss.train", "target.count", "target.mean", "weight.norm", "update.ratio", "act.std"),
+    (INITIALISE, SCALE),
+    "Notes C58-60, C104, C224-230. Measured: default initialisations have 1.00 to 1.10 times ln C; ten times the "
+    "weights, or raw pixels, 9 to 104 times.",
+    check,
+    {"high": 1.5, "alone": 3, "patience": 60, "fade": 1e-3},
+)

@@ -1,0 +1,127 @@
+"""underfitting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Severity
+
+from ..baseline import trivial_loss
+from ..context import Context, shape_of
+from ..finding import Abstain, Found, number, percent
+from ..fixes import UNDERFIT, remedies, titles
+from ..rule import Rule
+
+NOT_CLEAN = frozenset({
+    "lr-too-low", "lr-too-high", "frozen-params", "vanishing-gradient", "dead-relu", "not-learning", "divergence",
+    "lr-decay-too-early", "scheduler-misuse", "missing-zero-grad", "saturated-activation",
+})  # fmt: skip
+"""Findings that explain a high loss better than the size of the net does."""
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Training and validation loss agree, and both are far from what is wanted: the net cannot hold more.
+
+    Why it matters
+        More data or more regularisation, the usual advice, make it worse; more steps change nothing.
+
+    How it is decided
+        In the last fifth of the plan, with no fault of the optimisation open: the validation loss is within 10 % or two
+        standard errors of the training loss, and both are above the user's goal (`targets` in nnwatch.toml), or above
+        half of what a guess costs. It is *warn* when a goal is missed, or a hidden layer has fewer units than there are
+        classes; *watch* with dropout of 0.5 or more or a weight decay of 0.05 or more; else *info*.
+
+    When it is a false alarm
+        Noisy labels have a floor that no net gets under: hence *info* without a reason.
+
+    What to do
+        First see whether ten samples can be learned by heart. Then train longer if the loss still falls; more layers,
+        more units, less dropout, less weight decay, in this order.
+    """
+    if at.no_goal:
+        raise Abstain("the loss is no goal here")
+    if not at.over and (at.planned is None or at.step < limit["late"] * at.planned):
+        raise Abstain("judged in the last fifth of the plan")
+    if at.opened & NOT_CLEAN:
+        raise Abstain("another fault keeps the loss high")
+    ev = at.evaluations
+    known = np.flatnonzero(np.isfinite(ev.loss))
+    if not len(known):
+        raise Abstain("it needs an evaluation on validation data")
+    val, train = float(np.median(ev.loss[known[-3:]])), at.recent_loss()
+    if abs(val - train) > max(limit["gap"] * abs(train), 2 * _error(at)):
+        return None
+    goal = at.targets.get("loss.val") or at.targets.get("loss.train")
+    try:
+        baseline, meaning = trivial_loss(at)
+    except Abstain:
+        if goal is None:
+            raise
+        baseline, meaning = math.inf, ""
+    reference, name = (
+        (goal, "the goal") if goal is not None else (limit["half"] * baseline, f"half of a guess ({meaning})")
+    )
+    if not at.exceeds(min(val, train), reference):
+        return None
+    keys = [f"training loss {number(train)} and validation loss {number(val)} agree, above {number(reference)}: {name}"]
+    severity: Severity = "info"
+    if goal is not None or _narrow(at):
+        keys.append(_narrow(at) or f"the goal is {number(goal or 0)}")
+        severity = "warn"
+    elif strong := _strong(at, limit):
+        keys.append(strong)
+        severity = "watch"
+    return Found(
+        severity,
+        f"training {number(train)} and validation {number(val)}: both over {number(reference)}",
+        tuple(keys),
+        max(at.track.segment.first_step + 1, int(ev.steps[known[0]])),
+        (
+            Evidence("loss.train", train, reference, "training loss against " + name, 1, at.step),
+            Evidence("loss.val", val, train, "validation loss against training loss", 1, at.step),
+        ),
+        remedies(at, UNDERFIT, f"the training loss is under {number(0.8 * train)}"),
+        "If a net twice as wide ends at the same loss, the labels carry no more: look at their noise.",
+    )
+
+
+def _error(at: Context) -> float:
+    """Standard error of the recent training loss."""
+    losses = at.loss.last(60).scalar
+    return float(np.nanstd(losses)) / math.sqrt(max(len(losses), 1))
+
+
+def _narrow(at: Context) -> str | None:
+    """A hidden layer that cannot tell the classes apart."""
+    classes = int(at.facts.get("classes") or 0)
+    if classes <= 2 or not at.has("update.ratio"):
+        return None
+    view = at.view("update.ratio")
+    units, name = min(((shape_of(view.notes[i])[0], view.names[i]) for i in at.matrices[:-1]), default=(classes, ""))
+    return f"{name} has {units} units for {classes} classes" if units < classes else None
+
+
+def _strong(at: Context, limit: Mapping[str, float]) -> str | None:
+    """Regularisation that may be what holds the net back."""
+    for layer, p in at.facts.get("dropout") or ():
+        if float(p) >= limit["dropout"]:
+            return f"{layer} drops {percent(float(p))}"
+    decay = float(at.optimizer.get("weight_decay") or 0)
+    return f"the weight decay is {number(decay)}" if decay >= limit["decay"] else None
+
+
+RULE = Rule(
+    "underfitting",
+    "underfitting",
+    "statistical",
+    ("loss.train", "loss.val", "val.size", "target.count", "update.ratio"),
+    titles(UNDERFIT),
+    "Notes C136, C290, C170-172; a high loss alone is no sign: noisy labels have one too.",
+    check,
+    {"late": 0.8, "gap": 0.1, "half": 0.5, "dropout": 0.5, "decay": 0.05},
+    slow=True,
+    goal=True,
+)

@@ -1,0 +1,83 @@
+"""undertrained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy
+from nnwatch.metric import CONFIDENCE_BINS
+
+from ..context import Context
+from ..finding import Abstain, Found, number, percent
+from ..rule import Rule
+
+LONGER = "Train longer"
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The plan ends while the net still learns and is still unsure.
+
+    Why it matters
+        The cheapest improvement there is: nothing to change but the number of epochs.
+
+    How it is decided
+        In the last tenth of the plan: the median confidence of the predictions is under half of the way from a guess to
+        certainty, the training loss still falls (Mann-Kendall), and the validation loss, where measured, is not over
+        the training loss by a tenth.
+
+    When it is a false alarm
+        Label smoothing (not judged), mixup, distillation and noisy labels keep the confidence low on purpose; a
+        schedule that has come to its end makes a longer run a different one.
+
+    What to do
+        A third more epochs, with the schedule stretched to the new end.
+    """
+    if (at.facts.get("loss") or {}).get("label_smoothing") or at.no_goal:
+        raise Abstain("the confidence is kept low on purpose")
+    if not at.over and (at.planned is None or at.step < limit["late"] * at.planned):
+        raise Abstain("judged in the last tenth of the plan")
+    classes = int(at.facts.get("classes") or 0)
+    if classes < 2:
+        raise Abstain("the number of classes is not known")
+    counts = np.asarray(np.nansum(at.view("confidence.train").last(20).values, axis=0, dtype=np.float64))
+    both = counts[:CONFIDENCE_BINS] + counts[CONFIDENCE_BINS:]
+    if both.sum() < limit["samples"]:
+        raise Abstain("too few predictions were seen")
+    middle = (float(np.searchsorted(np.cumsum(both), both.sum() / 2)) + 0.5) / CONFIDENCE_BINS
+    reference = 1 / classes + 0.5 * (1 - 1 / classes)
+    if middle >= reference or not at.falling:
+        return None
+    ev, now = at.evaluations, at.recent_loss()
+    if len(ev.loss) and float(ev.loss[-1]) > 1.1 * now:
+        return None
+    return Found(
+        "info",
+        f"the training ends at a median confidence of {percent(middle)}, and the loss still falls",
+        (
+            f"half of the predictions are less than {percent(middle)} sure; {percent(reference)} is half of the way",
+            f"the loss still falls: {number(now)} now",
+        ),
+        max(at.track.segment.first_step + 1, int(0.9 * at.horizon)),
+        (Evidence("confidence.train", middle, reference, "median confidence against half of the way", 1, at.step),),
+        (
+            Remedy(LONGER, f"{at.horizon:,} steps → {1.3 * at.horizon:,.0f}, with the schedule to match",
+                   f"the loss is under {number(0.9 * now)} at the end"),
+        ),
+        "If the loss stops falling before, the net is too small rather than trained too short.",
+    )  # fmt: skip
+
+
+RULE = Rule(
+    "undertrained",
+    "the training ends too early",
+    "fact",
+    ("confidence.train", "loss.train", "loss.val"),
+    (LONGER,),
+    "Note C77 (look at the distribution of the softmax).",
+    check,
+    {"late": 0.9, "samples": 200},
+    slow=True,
+    goal=True,
+)

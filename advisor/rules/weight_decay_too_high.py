@@ -1,0 +1,80 @@
+"""weight-decay-too-high."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy, Severity
+
+from ..context import Context
+from ..finding import Abstain, Found, number, percent
+from ..place import of_optimizer
+from ..rule import Rule
+
+LESS = "Lower the weight decay"
+SPARE = "Spare norms and biases"
+
+
+def check(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The weight decay pulls the weights to zero faster than the gradient can build them up.
+
+    Why it matters
+        The net forgets as fast as it learns; in the end it outputs a constant.
+
+    How it is decided
+        Mechanism: with a weight decay in use, the norm of a typical weight matrix is under half of what it was at the
+        start. Outcome: the loss has not left its first value, or is half as much again over its best. Without the
+        outcome nothing is said: a net whose large first weights shrink while it learns is in order.
+
+    When it is a false alarm
+        Layers in front of a normalisation may shrink without harm; with an outcome they are rarely alone.
+
+    What to do
+        A tenth of it (AdamW: 0.01 to 0.1; Adam and SGD: 1e-4 to 5e-4), none for biases and norms.
+    """
+    decay = max((float(o.get("weight_decay") or 0) for o in at.facts.get("optimizers") or ()), default=0.0)
+    if not decay:
+        raise Abstain("no weight decay is in use")
+    if at.step < max(60, at.warmup):
+        raise Abstain("too early: the weights have hardly moved")
+    view = at.view("weight.norm")
+    first, now = view.values[0, at.matrices], view.values[-1, at.matrices]
+    ratios = np.where(first > 0, now / np.maximum(first, 1e-30), np.nan)
+    known = ratios[np.isfinite(ratios)]
+    typical = float(np.median(known)) if len(known) else math.nan
+    if not at.undercuts(typical, limit["shrunk"]):
+        return None
+    outcome = at.loss_key() or at.risen(limit["worse"])
+    if outcome is None:
+        return None
+    severity: Severity = "error" if typical < limit["gone"] else "warn"
+    return Found(
+        severity,
+        f"the weights have shrunk to {percent(typical)} of their first size at weight_decay {number(decay)}",
+        (f"a typical weight matrix has {percent(typical)} of the norm it began with", outcome),
+        at.track.segment.first_step + 1,
+        (Evidence("weight.norm", typical, limit["shrunk"], "typical norm against the first", 1, at.step),),
+        (
+            Remedy(LESS, f"weight_decay {number(decay)} → {number(max(decay / 10, 1e-4))}{of_optimizer(at)}",
+                   "the typical weight norm stays over half of its first value and the loss falls"),
+            Remedy(SPARE, "one parameter group → biases and norms in a group with weight_decay=0",
+                   "their norms stay as they are"),
+        ),
+        "If the weights shrink without a decay, a term of the loss pulls them: look for an L2 penalty of one's own.",
+    )  # fmt: skip
+
+
+RULE = Rule(
+    "weight-decay-too-high",
+    "weight decay too high",
+    "statistical",
+    ("weight.norm", "update.ratio", "loss.train"),
+    (LESS, SPARE),
+    "Notes T33, C323 (its L2 of 1.0 is another implementation's).",
+    check,
+    {"shrunk": 0.5, "gone": 0.1, "worse": 1.5},
+    goal=True,
+)
