@@ -15,7 +15,7 @@ samples each. ``loss.val.each`` is made from ``loss.val`` when ``paired`` is giv
 each time, false for others. A metric with a value per sample takes one row of all samples in order, ``rows`` to
 a record. A metric with a value per class or bin takes a table by its number; bins that are not named are 0. The
 machine is sampled once a step, each step taking a second; ``ranks`` lists what the other ranks of the job
-measured. Every case runs all rules: ``finds`` names all that must be found.
+measured; ``targets`` are the user's goals. Every case runs all rules: ``finds`` names all that must be found.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def _block(
 
 def run(case: dict[str, Any]) -> Result:
     """Judge the session with all rules."""
-    history, advisor = History(), Advisor()
+    history, advisor = History(), Advisor(targets=case.get("targets"))
     for frame in frames(case):
         history.apply(frame)
     for frame in advisor.judge(history):

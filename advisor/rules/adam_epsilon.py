@@ -66,7 +66,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         f"gradients are {number(typical)} times eps ({number(float(eps))}); smallest in {least}",
         tuple(keys),
         int(view.steps[0]),
-        (Evidence("adam.eps.ratio", typical, limit["near"], "median over matrices", int(view.steps[0]), at.step, least),),
+        (
+            Evidence(
+                "adam.eps.ratio", typical, limit["near"], "median over matrices", int(view.steps[0]), at.step, least
+            ),
+        ),
         (
             Remedy(SMALLER, f"eps {number(float(eps))} → {number(max(new, 1e-15))}{of_optimizer(at)}", expect),
             Remedy(SCALE, f"the loss → the loss times {number(100 / typical)}", expect),

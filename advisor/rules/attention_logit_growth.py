@@ -56,11 +56,17 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         f"attention logits of {layer} reach {number(logit)} (reference {limit['large']:g})",
         (f"they grew by a factor of {number(grown)} since step {view.steps[0]}", *([outcome] if outcome else [])),
         int(view.steps[0]),
-        (Evidence("attention.logit", logit, limit["large"], "bound of |q.k|/sqrt(d)", int(view.steps[0]), at.step, layer),),
+        (
+            Evidence(
+                "attention.logit", logit, limit["large"], "bound of |q.k|/sqrt(d)", int(view.steps[0]), at.step, layer
+            ),
+        ),
         (
             Remedy(QK_NORM, f"q, k as they are → LayerNorm(q), LayerNorm(k){of_layer(at, layer)}", expect),
             lower_remedy(at),
-            Remedy(WARM, f"warm-up of {at.lr_warmup_end} steps → {max(2 * at.lr_warmup_end, at.horizon // 20)}", expect),
+            Remedy(
+                WARM, f"warm-up of {at.lr_warmup_end} steps → {max(2 * at.lr_warmup_end, at.horizon // 20)}", expect
+            ),
         ),
         "If they grow with normalised queries and keys, cap them: tanh(logits / 50) * 50.",
         layer=layer,

@@ -58,7 +58,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         tuple(f"{metric} is {number(now)}, {number(goal)} was the goal" for metric, goal, now in reached),
         at.step,
         tuple(Evidence(metric, now, goal, "against the goal", at.step, at.step) for metric, goal, now in reached),
-        (Remedy(STOP, f"{at.horizon - at.step:,} more steps → {restore(at, at.step)}", "the goal holds on other data"),),
+        (
+            Remedy(
+                STOP, f"{at.horizon - at.step:,} more steps → {restore(at, at.step)}", "the goal holds on other data"
+            ),
+        ),
         "If it is lost again, the checkpoint of this step is the better one.",
         exact=True,
     )

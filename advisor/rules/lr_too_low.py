@@ -46,6 +46,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     if at.planned is None and not at.over:
         raise Abstain("the planned number of steps is not known: judged at the end")
+    if at.adapters:
+        raise Abstain("adapters are trained: lora-lr-too-low judges them")
     age = at.step - max(at.track.segment.first_step, at.lr_warmup_end)
     if age < max(limit["steps"], 0.05 * at.horizon):
         raise Abstain("too early: the rate may still be warming up")

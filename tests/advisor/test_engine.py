@@ -151,7 +151,7 @@ def test_a_threshold_is_easier_to_keep_than_to_reach():
 
 @pytest.mark.parametrize(
     ("rates", "found"),
-    [("0.3x1200", {"lr-needs-decay"}), ("0.3x900 0.1x300", set()), ("0.3x100 0.1x1100", set())],
+    [("0.3x1200", {"lr-needs-decay"}), ("0.3x900 0.1x300", set()), ("0.3x100 0.1x1100", {"plateau"})],
 )
 def test_a_jump_of_the_learning_rate_starts_the_trend_anew(rates, found):
     case = {"lr": rates, "loss.train": "2.3*0.98x70 0.55~0.05x1130", "update.ratio": "1e-2x1200"}
