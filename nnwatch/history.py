@@ -31,6 +31,31 @@ Doubles = NDArray[np.float64]
 Steps = NDArray[np.int64]
 
 
+class _Axis:
+    """Steps and times of some series whose records always come together: they are kept once."""
+
+    def __init__(self, users: int = 1) -> None:
+        self.users = users
+        self.n = 0
+        self.steps = np.empty(64, np.int64)
+        self.times = np.empty(64, np.float64)
+
+    def extend(self, steps: Steps, times: Doubles) -> None:
+        end = self.n + len(steps)
+        if end > len(self.steps):
+            size = max(end, 2 * len(self.steps))
+            self.steps, self.times = _grown(self.steps, size), _grown(self.times, size)
+        self.steps[self.n : end], self.times[self.n : end] = steps, times
+        self.n = end
+
+    def copy(self, users: int) -> _Axis:
+        """The same for ``users`` of its series, which go another way from here on."""
+        self.users -= users
+        other = _Axis(users)
+        other.extend(self.steps[: self.n], self.times[: self.n])
+        return other
+
+
 class Series:
     """One metric of one segment and rank.
 
@@ -38,16 +63,14 @@ class Series:
     of another width widens the series; what was not measured is NaN.
     """
 
-    def __init__(self, metric: str, width: int, labels: Labels | None) -> None:
+    def __init__(self, metric: str, width: int, labels: Labels | None, axis: _Axis | None = None) -> None:
         self.metric = metric
         self.labels = labels
-        self._n = 0
-        self._steps = np.empty(64, np.int64)
-        self._times = np.empty(64, np.float64)
+        self.axis = axis or _Axis()
         self._values = np.empty((64, width), np.float32)
 
     def __len__(self) -> int:
-        return self._n
+        return self.axis.n
 
     @property
     def width(self) -> int:
@@ -55,24 +78,24 @@ class Series:
 
     @property
     def steps(self) -> Steps:
-        return self._steps[: self._n]
+        return self.axis.steps[: self.axis.n]
 
     @property
     def times(self) -> Doubles:
-        return self._times[: self._n]
+        return self.axis.times[: self.axis.n]
 
     @property
     def values(self) -> Floats:
-        return self._values[: self._n]
+        return self._values[: self.axis.n]
 
     @property
     def scalar(self) -> Floats:
         """First column (n,): the values of a metric with one number per record."""
-        return self._values[: self._n, 0]
+        return self._values[: self.axis.n, 0]
 
     def until(self, step: int | None) -> int:
         """How many records belong to ``step`` or before; all of them for None."""
-        return self._n if step is None else int(np.searchsorted(self.steps, step, side="right"))
+        return len(self) if step is None else int(np.searchsorted(self.steps, step, side="right"))
 
     def names(self) -> list[str]:
         """One name per column."""
@@ -81,23 +104,36 @@ class Series:
 
     def append(self, steps: Steps, times: Doubles, values: Floats, labels: Labels | None) -> None:
         """Add records; ``values`` is (count, width)."""
+        append([(self, values, labels)], steps, times)
+
+    def _put(self, begin: int, end: int, values: Floats, labels: Labels | None) -> None:
+        """The values of records whose steps are on the axis already."""
         if values.shape[1] > self.width:
             wide = np.full((len(self._values), values.shape[1]), np.nan, np.float32)
-            wide[: self._n, : self.width] = self.values
+            wide[:begin, : self.width] = self._values[:begin]
             self._values = wide
         if labels is not None and values.shape[1] >= self.width:
             self.labels = labels
-        end = self._n + len(steps)
-        if end > len(self._steps):
-            size = max(end, 2 * len(self._steps))
-            self._steps, self._times, self._values = (
-                _grown(column, size) for column in (self._steps, self._times, self._values)
-            )
-        self._steps[self._n : end] = steps
-        self._times[self._n : end] = times
-        self._values[self._n : end, : values.shape[1]] = values
-        self._values[self._n : end, values.shape[1] :] = np.nan
-        self._n = end
+        if end > len(self._values):
+            self._values = _grown(self._values, max(end, 2 * len(self._values)))
+        self._values[begin:end, : values.shape[1]] = values
+        self._values[begin:end, values.shape[1] :] = np.nan
+
+
+def append(parts: list[tuple[Series, Floats, Labels | None]], steps: Steps, times: Doubles) -> None:
+    """Add the same records to several series: values (count, width) and labels of each."""
+    axes: dict[int, list[Series]] = {}
+    for series, _, _ in parts:
+        axes.setdefault(id(series.axis), []).append(series)
+    for together in axes.values():
+        axis = together[0].axis
+        if axis.users > len(together):  # records came without the others of this axis
+            axis = axis.copy(len(together))
+            for series in together:
+                series.axis = axis
+        axis.extend(steps, times)
+    for series, values, labels in parts:
+        series._put(series.axis.n - len(steps), series.axis.n, values, labels)
 
 
 def _grown(column: NDArray[Any], size: int) -> NDArray[Any]:
@@ -255,13 +291,15 @@ class History:
         track = self.system if schema.name == "system" else self.tracks.get((block.segment, block.rank))
         if track is None:
             return
-        at = 0
+        new = [field for field in schema.fields if field.metric not in track]
+        axis, at = _Axis(len(new)), 0
+        parts = []
         for field in schema.fields:
             labels = self._labels.get(field.labels)
-            series = track.get(field.metric)
-            if series is None:
-                series = track[field.metric] = Series(field.metric, field.width, labels)
-            series.append(steps, times, columns[:, at : at + field.width], labels)
+            if field.metric not in track:
+                track[field.metric] = Series(field.metric, field.width, labels, axis)
+            parts.append((track[field.metric], columns[:, at : at + field.width], labels))
             at += field.width
+        append(parts, steps, times)
         if len(steps):
             track.last_step = max(track.last_step, int(steps[-1]))

@@ -96,3 +96,45 @@ def test_numbers_that_do_not_fit_their_schema_are_refused():
     history.apply(numbers(1, [1], [[1.0], [2.0]]))
     history.apply(numbers(9, [1], [[1.0]]))
     assert dict(history.main) == {}
+
+
+@given(
+    st.lists(
+        st.tuples(st.sets(st.sampled_from("abcd"), min_size=1), st.integers(0, 5)),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_series_that_share_their_steps_hold_what_they_would_alone(blocks):
+    """Whatever metrics come together, and then apart: each series has its own records and no others."""
+    history, step = History(), 0
+    history.apply(Segment(0, 0, 1, 0.0))
+    expected: dict[str, list[tuple[int, float]]] = {name: [] for name in "abcd"}
+    for number, (names, count) in enumerate(blocks, 1):
+        fields = sorted(names)
+        history.apply(Schema(number, "step", [FieldSpec(f"user.{name}") for name in fields]))
+        steps = np.arange(step + 1, step + 1 + count)
+        step += count
+        values = np.array([[100 * i + s for s in steps] for i in range(len(fields))], np.float32)
+        history.apply(
+            Block(number, 0, 0, count, steps.tobytes(), (steps / 2).astype(float).tobytes(), values.tobytes())
+        )
+        for i, name in enumerate(fields):
+            expected[name] += [(int(s), 100.0 * i + s) for s in steps]
+    track = history.tracks[0, 0]
+    for name, rows in expected.items():
+        series = track.get(f"user.{name}")
+        assert (series is None) == all(name not in names for names, _ in blocks)
+        if series is not None:
+            assert list(zip(series.steps.tolist(), series.scalar.tolist(), strict=True)) == rows
+            assert series.times.tolist() == [s / 2 for s, _ in rows]
+
+
+def test_metrics_of_one_schema_keep_their_steps_once():
+    history = History()
+    history.apply(Segment(0, 0, 1, 0.0))
+    history.apply(Schema(1, "step", [FieldSpec("loss.train"), FieldSpec("lr")]))
+    steps = np.arange(1, 4)
+    history.apply(Block(1, 0, 0, 3, steps.tobytes(), steps.astype(float).tobytes(), np.ones(6, np.float32).tobytes()))
+    track = history.tracks[0, 0]
+    assert track["loss.train"].axis is track["lr"].axis
