@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -151,10 +152,19 @@ def _patch(job: Path, model: Any) -> None:
     try:
         probes.install(json.loads((job / "boot" / "settings.json").read_text()))
         probes.adopt(model)
+        _hear_cells(probes.cell_begins)
     except Exception as error:
         hello["error"] = f"{type(error).__name__}: {error}"
         _say(f"the probes could not be put on torch {torch.__version__}: {error}; it runs unwatched")
     write_json(job / "hello" / f"{hello['pid']}-{hello['start']}", hello)
+
+
+def _hear_cells(told: Callable[[], None]) -> None:
+    """A training cell that is run again is a training of its own."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is not None:
+        shell.events.register("pre_run_cell", lambda *_: told())
 
 
 def _end(job: Path, pid: int) -> None:

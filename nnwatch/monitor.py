@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from . import job as jobs
-from . import notices, settings
+from . import lineage, notices, settings
 from .alert import Alerts
 from .console import Follower
 from .frame import SEVERITIES, End, Event, Finding, Frame, Status
@@ -170,6 +170,7 @@ class Monitor:
         take, step = self._recorder.take, self._history.last_step
         came = self._ingest.read()
         for frame in came:
+            lineage.link(frame, self.card)
             take(frame)
         texts = self._console.read(now, self._history.last_step, last=self._history.end is not None)
         for text in texts:

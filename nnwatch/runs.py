@@ -75,10 +75,11 @@ def here() -> dict[str, Any]:
 
 @dataclass
 class Card:
-    """One run. ``latest`` and ``end`` are written by the monitor.
+    """One run. ``latest``, ``end`` and ``checkpoints`` are written by the monitor.
 
     ``latest``: time, step, loss, and rule and severity of the primary finding. ``end``: status, exit, signal,
-    time, and the worst severity of any finding.
+    time, and the worst severity of any finding. ``checkpoints``: size in bytes and time of change in nanoseconds of
+    the newest files it saved, by path, so that a run that goes on from one finds this one.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Card:
     monitor: Process | None = None
     latest: dict[str, Any] = field(default_factory=dict)
     end: dict[str, Any] | None = None
+    checkpoints: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def state(self) -> str:
@@ -133,7 +135,7 @@ class Card:
                 if not isinstance(text, str) or not text.isprintable():
                     raise ValueError("a text is none")
             card.started = float(card.started)
-            if not isinstance(card.latest, dict) or not isinstance(card.end, dict | None):
+            if not all(isinstance(part, dict) for part in (card.latest, card.end or {}, card.checkpoints)):
                 raise ValueError("a part is none")
         except (OSError, TypeError, KeyError, AttributeError, ValueError) as error:
             raise ValueError(f"{path} is no run card: {error}") from None

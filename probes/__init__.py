@@ -30,6 +30,12 @@ def adopt(model: torch.nn.Module | None) -> None:
         existing.adopt(_watch, model)
 
 
+def cell_begins() -> None:
+    """A cell of a notebook is run."""
+    if _watch is not None:
+        _watch.probes.run("cell", _watch.segments.cell_begins)
+
+
 def log(values: Mapping[str, Any]) -> None:
     """Record values of the script's own, if this process is watched: see ``user.User.log``."""
     if _watch is not None:

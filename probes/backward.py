@@ -35,6 +35,7 @@ class Backward:
         lane.leave()
         if not training.awake:
             self._segments.wake()
+        self._segments.passes_back()
         clock = training.clock
         if clock.waiting and clock.backward_begins():
             self._closing.close()
@@ -64,6 +65,7 @@ class Backward:
             training.micro += 1
         if training.sample is not None or training.layers.state == "call":  # else the graph dies as early as it would
             training.term, training.node = term, node
+        training.probes.run("facts", lambda: training.script.passes_back(lane.step, clock.stepping != 0))
         self._count(term)
         if type(value) is float and value - value != 0.0 and self._nonfinite.alarm.armed:
             self._nonfinite.loss(term, node, value)

@@ -90,10 +90,11 @@ class Closing:
         state = "all" if training.sample is not None else "call" if sampler.seconds >= LONG else "none"
         if not training.script.compiled:
             layers.place(state)
-        if step in NEWS:
+        first = training.first
+        if step - first in NEWS:
             training.tell()
         if training.sample is None and self._ordinary():
-            until = min(n for n in (*NEWS, sampler.due) if n > step)
+            until = min(n for n in (*(first + n for n in NEWS), sampler.due) if n > step)
             looks = layers if state == "call" else None
             training.lane.open(training.emit, training.steps.schema, training.optimizers[0], until, looks)
 

@@ -60,13 +60,14 @@ class Emitter:
         self._told = 0
         self._labels: dict[tuple[tuple[str, ...], tuple[str, ...]], int] = {}
         self._schemas: dict[tuple[str, tuple[Field, ...]], Schema] = {}
-        self._early: deque[tuple[str, int, float, Sequence[Column] | dict[str, Any]]] = deque(maxlen=EARLY)
+        self._early: deque[tuple[str, float, Sequence[Column] | dict[str, Any]]] = deque(maxlen=EARLY)
         self._kinds: dict[str, dict[str, Field]] = {}
         self.segment = -1
         self.rank = 0
 
-    def open_segment(self, reason: str, rank: int) -> bool:
-        """Begin a segment, with a ring for it if this is the first. False when no ring can be had."""
+    def open_segment(self, reason: str, rank: int, first: int = 0) -> bool:
+        """Begin a segment after ``first`` steps, with a ring for it if this is the process's first. False when no
+        ring can be had."""
         if self._ring is None and not self._open():
             return False
         assert self._ring is not None
@@ -80,16 +81,16 @@ class Emitter:
                 "segment": self.segment,
                 "rank": rank,
                 "reason": reason,
-                "first_step": 0,
+                "first_step": first,
                 "time": time.time(),
             }
         )
         while self._early:
-            name, step, when, data = self._early.popleft()
+            name, when, data = self._early.popleft()
             if isinstance(data, dict):
-                self._event(name, step, when, data)
+                self._event(name, first, when, data)
             else:
-                self.columns(name, step, when, data)
+                self.columns(name, first, when, data)
         return opened
 
     def _open(self) -> bool:
@@ -166,7 +167,7 @@ class Emitter:
         """One record of arrays. A metric that an earlier record of this kind had and this one has not is NaN, so that
         a kind keeps its schema: records of one metric in two schemas would reach the reader out of order."""
         if self._ring is None:
-            self._early.append((name, step, when, columns))
+            self._early.append((name, when, columns))
             return
         if get_ident() != self._thread or not columns:
             return
@@ -196,7 +197,7 @@ class Emitter:
 
     def _event(self, name: str, step: int, when: float, data: dict[str, Any]) -> bool:
         if self._ring is None:
-            self._early.append((name, step, when, data))
+            self._early.append((name, when, data))
             return False
         return self._ring.event({"name": name, "segment": self.segment, "step": step, "time": when, "data": data})
 

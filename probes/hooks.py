@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.data import dataloader
 
+from . import around
 from .lane import INSIDE, STEP
 from .loss import FUNCTIONS
 from .watch import Watch
@@ -59,6 +60,7 @@ class Patches:
         after = _optimizer(watch, watch.lane.stepped, watch.after_step)
         self._undo.append(register_optimizer_step_pre_hook(before).remove)
         self._undo.append(register_optimizer_step_post_hook(after).remove)
+        around.put(self._put, watch)
 
     def _put(self, owner: Any, name: str, patch: Any) -> None:
         own = vars(owner).get(name)

@@ -34,19 +34,21 @@ class Sampler:
     """Decides from medians of real steps: interval N = ceil((sampled - idle) / (budget * step - hooks)).
 
     The difference of whole steps is what counts: timing our own code alone misses the slower module calls and
-    the cold caches it leaves behind. ``budget`` is a share of the step's wall time.
+    the cold caches it leaves behind. ``budget`` is a share of the step's wall time, ``first`` the
+    number of the step before the first.
     """
 
-    def __init__(self, budget: float) -> None:
+    def __init__(self, budget: float, first: int = 0) -> None:
         self.budget = budget
+        self._dense = first + DENSE
         self.every = 1
         self.cost: float | None = None
         """Share of the step that watching takes, None until it is measured."""
         self.seconds = 0.0
         """Wall time of a step that is not sampled, 0 until known."""
-        self.next = 1
+        self.next = first + 1
         """The step that will be sampled next."""
-        self.due = 1
+        self.due = first + 1
         """The step after which ``ended`` is to be called next."""
         self._mark: float | None = None
         self._sampled: deque[float] = deque(maxlen=KEPT)
@@ -60,7 +62,7 @@ class Sampler:
         longer where a step is short.
         """
         if sampled:
-            if step >= DENSE:
+            if step >= self._dense:
                 self._choose()
             self.next = step + self.every
         now = thread_time()

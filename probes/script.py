@@ -29,13 +29,17 @@ class Script:
         self._made: weakref.WeakValueDictionary[int, torch.optim.Optimizer] = weakref.WeakValueDictionary()
         self._lines: dict[int, list[Line]] = {}
         self._rounds: Rounds | None = None
+        self._site: list[Line] = []
+        self._elsewhere = 0
+        self._visited_at = -1
+        self._planned: dict[str, Any] | None = None
         self._val_rows: int | None = None
         self._told: dict[str, Any] = {}
         self.path = sys.argv[0] if sys.argv else ""
 
     def begin(self) -> None:
         """A new segment: everything is news again, and the loops are looked at anew."""
-        self.loss = self._rounds = self._val_rows = None
+        self.loss = self._rounds = self._val_rows = self._planned = None
         self._told.clear()
 
     def optimizer_made(self, optimizer: torch.optim.Optimizer) -> None:
@@ -50,10 +54,19 @@ class Script:
         """All that are alive, whether they have stepped or not."""
         return list(self._made.values())
 
-    def look_at_loops(self, loader: Pass | None) -> None:
-        """At the first backward pass of a segment: the loops around it say how long the training will be."""
-        made = [line for number in self._made for line in self._lines.get(number, [])]
+    def look_at_loops(self, loader: Pass | None, loading: list[Line]) -> None:
+        """At the first backward pass of a segment: the loops around it say how long the training will be, less those
+        around the making of its optimizer, or around the ``loading`` of its first weights."""
+        made = [line for number in self._made for line in self._lines.get(number, [])] + loading
         self._rounds = rounds(made, loader.batches if loader is not None else None)
+        self._site, self._elsewhere, self._visited_at = lines(), 0, -1
+
+    def passes_back(self, step: int, closure: bool) -> None:
+        """A backward pass begins after ``step`` steps: is it the one that the loops were looked at for, or another
+        one of the same round? A closure's are one a step."""
+        if self._rounds is not None and self._planned is None:
+            self._elsewhere += lines() != self._site or (closure and step == self._visited_at)
+            self._visited_at = step
 
     def loss_called(self, term: Term) -> None:
         self.loss = facts.loss(term, lines())
@@ -67,11 +80,14 @@ class Script:
         model: Model | None,
         optimizers: Sequence[torch.optim.Optimizer],
         loader: Pass | None,
+        first: int,
         step: int,
         backwards: int,
         batches: int,
+        more: dict[str, Any],
     ) -> dict[str, Any]:
-        """Facts that are new or have changed; ``backwards`` passes, ``batches`` of the training loader so far."""
+        """Facts that are new or have changed, ``more`` among them; ``first`` steps before the segment, and in it so
+        far ``step`` steps, ``backwards`` passes, ``batches`` of the training loader."""
         known = facts.process(self.path) | (self.loss or {})
         if model is not None and model.parameters():
             known |= facts.model(model)
@@ -81,25 +97,27 @@ class Script:
         known["val_rows"] = self._val_rows
         known["amp"], known["compiled"] = self.amp, self.compiled
         known["distributed"] = torch.distributed.is_available() and torch.distributed.is_initialized()
+        known |= more
         if step >= SETTLED:
-            known |= self._plan(loader, step, backwards, batches, len(optimizers))
+            known |= self._plan(loader, first, step, backwards, batches, len(optimizers))
         news = {key: value for key, value in known.items() if value is not None and self._told.get(key) != value}
         self._told |= news
         return news
 
-    def _plan(self, loader: Pass | None, step: int, backwards: int, batches: int, optimizers: int) -> dict[str, Any]:
+    def _plan(
+        self, loader: Pass | None, first: int, step: int, backwards: int, batches: int, optimizers: int
+    ) -> dict[str, Any]:
         """Planned steps from the rounds of the loops and the steps that a round has been making so far."""
         plan: dict[str, Any] = {}
         if optimizers < 2:
             plan["accumulation"] = max(1, round(backwards / step))
         if loader is not None and loader.batches and batches:
             plan["steps_per_epoch"] = max(1, round(loader.batches * _ratio(step, batches)))
-        if self._rounds is not None:
-            made = batches if self._rounds.loader else backwards / max(1, optimizers)
-            if made:
-                plan["planned_steps"] = max(1, round(self._rounds.times * _ratio(step, made)))
-                plan["planned_from"] = self._rounds.said
-        return plan
+        visits = backwards - self._elsewhere
+        if self._rounds is not None and self._planned is None and visits > 0:
+            planned = first + max(1, round(self._rounds.times * _ratio(step, visits)))
+            self._planned = {"planned_steps": planned, "planned_from": self._rounds.said}
+        return plan | (self._planned or {})
 
 
 def _ratio(steps: int, rounds: float) -> float:

@@ -126,6 +126,9 @@ def _length(expression: ast.expr, frame: FrameType) -> tuple[int, bool] | None:
         if name in ("enumerate", "tqdm", "track", "zip") and expression.args:
             return _length(expression.args[0], frame)
         return None
+    if isinstance(expression, ast.Tuple | ast.List):
+        starred = any(isinstance(element, ast.Starred) for element in expression.elts)
+        return (len(expression.elts), False) if not starred else None
     value = _value(expression, frame)
     if isinstance(value, DataLoader):
         return _size(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,6 +39,8 @@ class Training:
         self.script = Script()
         self.session: str | None = settings.get("session")
         """Path of the session, where there will be one."""
+        self.sources: dict[str, Callable[[], dict[str, Any]]] = {}
+        """Where more facts come from, by the name of the probe."""
 
     def reset(self) -> None:
         """Asleep, with nothing of an earlier process or ring."""
@@ -53,11 +55,11 @@ class Training:
         self.lane.reset()
         self.begin()
 
-    def begin(self) -> None:
-        """Nothing of an earlier segment."""
+    def begin(self, first: int = 0) -> None:
+        """Nothing of an earlier segment; ``first`` steps were made before it by the same weights."""
         self.lane.begin()
+        self.begin_after(first)
         self.clock = Clock()
-        self.sampler = Sampler(float(self._settings["budget"]))
         self.steps = Steps(self.emit, self.fetch)
         self.model: Model | None = None
         self.optimizers: list[weakref.ref[torch.optim.Optimizer]] = []
@@ -113,14 +115,26 @@ class Training:
             return NAN
         return factor.item() if factor.is_cpu else factor.detach()
 
+    def begin_after(self, first: int) -> None:
+        """The step that is being made is the one after ``first``."""
+        self.first = self.lane.step = first
+        self.sampler = Sampler(float(self._settings["budget"]), first)
+
     def tell(self) -> None:
         """Say what is news about the script."""
         self.probes.run("facts", self._news)
 
+    def trained_by(self) -> list[torch.optim.Optimizer]:
+        """The optimizers of this segment that are alive."""
+        return [optimizer for ref in self.optimizers if (optimizer := ref()) is not None]
+
     def _news(self) -> None:
-        optimizers = [optimizer for ref in self.optimizers if (optimizer := ref()) is not None]
         lane = self.lane
-        news = self.script.news(self.model, optimizers, lane.trained_on, lane.step, lane.backwards, lane.batches)
+        more: dict[str, Any] = {}
+        for name, source in self.sources.items():
+            self.probes.run(name, lambda source=source: more.update(source()))  # type: ignore[misc]
+        made = self.first, lane.step - self.first, lane.backwards, lane.batches
+        news = self.script.news(self.model, self.trained_by(), lane.trained_on, *made, more)
         if news:
             self.emit.event("facts", lane.step, news)
 

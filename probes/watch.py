@@ -19,6 +19,7 @@ import torch
 
 from . import lane
 from .backward import Backward
+from .checkpoints import Checkpoints
 from .closing import Closing
 from .lane import BACKWARD, STEP, STEPPING, Left
 from .layers import Layers
@@ -47,10 +48,12 @@ class Watch:
         self.user = User(training)
         self._pending = Pending(training)
         self._nonfinite = NonFinite(training)
-        self._segments = Segments(training, self._pending, self._nonfinite)
-        self.discovery = self._segments.discovery
+        self.checkpoints = Checkpoints(lambda name, data: training.emit.event(name, self.step, data))
+        self.segments = Segments(training, self._pending, self._nonfinite, self.checkpoints)
+        self.discovery = self.segments.discovery
+        training.sources["checkpoints"] = self._origin
         self._closing = Closing(training, self._pending, self._nonfinite)
-        self.backward = Backward(training, self._pending, self._nonfinite, self._segments, self._closing)
+        self.backward = Backward(training, self._pending, self._nonfinite, self.segments, self._closing)
         self.lane = training.lane = lane.Fastest(self._left, self._closing.due, self._nonfinite.look)
         self._reset()
         os.register_at_fork(after_in_child=self._forked)
@@ -59,6 +62,7 @@ class Watch:
     def _reset(self) -> None:
         self.optimizer_calls = 0
         self._training.reset()
+        self.segments.reset()
         self._pending.begin()
         self._nonfinite.begin()
 
@@ -84,6 +88,7 @@ class Watch:
 
     def optimizer_made(self, optimizer: torch.optim.Optimizer) -> None:
         self.script.optimizer_made(optimizer)
+        self.segments.optimizer_made(optimizer)
         if not (self._training.awake or self.script.compiled):
             self.discovery.begin()
 
@@ -192,8 +197,8 @@ class Watch:
             return
         self.lane.leave()
         if not training.awake:
-            self._segments.wake()
-        self._segments.stepping(optimizer)
+            self.segments.wake()
+        self.segments.stepping(optimizer)
         if not training.clock.stepping:
             training.clock.stepping = id(optimizer)
         sample = training.sample
@@ -242,6 +247,13 @@ class Watch:
         training.clock.backwards += stage >= STEP
         if stage == STEPPING and training.last is not None:
             training.clock.stepping = id(training.last())
+
+    def _origin(self) -> dict[str, Any]:
+        """Facts: where the weights that training began with come from."""
+        training = self._training
+        roots = training.model.roots if training.model is not None else []
+        resumed = self.checkpoints.resumed(training.trained_by(), training.first)
+        return {"resumed": resumed, "pretrained": self.checkpoints.pretrained(roots) or None}
 
     # the ends
 

@@ -85,6 +85,7 @@ def loaded_by(code: str) -> set[str]:
     ("code", "never"),
     [
         ("import nnwatch.probes, nnwatch.ring", {"textual", "rich", "msgspec", "psutil", "scipy"}),
+        ("import nnwatch, nnwatch.inside", {"torch", "textual", "numpy", "msgspec", "psutil", "pynvml"}),
         ("import nnwatch.launch", {"torch", "textual", "numpy", "msgspec", "psutil", "pynvml"}),
         ("import nnwatch.monitor", {"torch", "textual"}),
         ("import nnwatch.advisor.engine", {"torch", "textual", "psutil"}),

@@ -197,6 +197,31 @@ def kernel(home, python):
 
 
 @pytest.mark.slow
+def test_a_notebook_whose_training_cell_is_run_again(home, kernel):
+    said = kernel.cell("import nnwatch\nnnwatch.watch()")
+    card = home.cards()[0]
+    assert said == f"nnwatch: watched from now on; see it with: {card.attach}\n"
+    assert kernel.cell("nnwatch.watch()") == ""
+    kernel.cell(TRAIN)
+    first = eval(kernel.cell(STEPS + "print(losses)"))
+    second = eval(kernel.cell(STEPS + "print(losses)"))
+    kernel.cell("1 + 1")
+    third = eval(kernel.cell(TRAIN + STEPS + "print(losses)"))
+    assert kernel.cell("raise_later = 1") == ""
+    kernel.manager.shutdown_kernel()
+    seen = history(ended(home).session)
+    assert sorted(seen.tracks) == [(0, 0), (1, 0), (2, 0)]
+    for (number, losses), start in zip(enumerate((first, second, third)), (0, 12, 0), strict=True):
+        track = seen.tracks[number, 0]
+        assert list(track["loss.train"].steps) == list(range(start + 1, start + 13))
+        np.testing.assert_allclose(track["loss.train"].scalar, losses, rtol=1e-5)
+        assert seen.facts_of(track)["planned_steps"] == start + 12
+        assert track["update.ratio"].names() == ["a.weight", "a.bias", "b.weight", "b.bias"]
+    assert card.name.startswith("notebook-")
+    assert home.cards()[0].state == "finished"
+
+
+@pytest.mark.slow
 def test_a_killed_kernel_is_seen_as_killed(home, kernel):
     kernel.cell(TRAIN + "import nnwatch\nnnwatch.watch()\n" + STEPS)
     pid = int(kernel.cell("import os; print(os.getpid())"))

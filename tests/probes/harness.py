@@ -56,10 +56,10 @@ class Recorded:
     def steps(self, metric: str, segment: int = 0) -> list[int]:
         return [step for step, there, _ in self.series[metric] if there == segment]
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self, segment: int | None = None) -> dict[str, Any]:
         facts: dict[str, Any] = {}
         for event in self.events:
-            if event["name"] == "facts":
+            if event["name"] == "facts" and segment in (None, event["segment"]):
                 facts.update(event["data"])
         return facts
 

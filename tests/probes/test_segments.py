@@ -1,0 +1,290 @@
+"""Where one training ends and another begins: folds, sweeps, restarts, and what only looks like one."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from .harness import run
+
+SCRIPT = """
+    import copy, json, sys
+    import torch, torch.nn as nn, torch.nn.functional as F
+    torch.manual_seed(0)
+    x, y = torch.randn(48, 5), torch.randint(0, 3, (48,))
+    trainings = []
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(5, 8), nn.Linear(8, 3)
+        def forward(self, x):
+            return self.b(self.a(x).relu())
+        def reset_parameters(self):
+            self.a.reset_parameters()
+            self.b.reset_parameters()
+
+    def train(model, optimizer, steps, scheduler=None, losses=None):
+        if losses is None:
+            trainings.append([])
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            if scheduler is not None:
+                scheduler.step()
+            trainings[-1].append(loss.item())
+
+    def folds():
+        for fold in range(3):
+            model = Net()
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            train(model, optimizer, 11)
+
+    def folds_that_are_kept():
+        models, optimizers = [], []
+        for fold in range(3):
+            models.append(Net())
+            optimizers.append(torch.optim.Adam(models[-1].parameters()))
+            train(models[-1], optimizers[-1], 11)
+
+    def sweep_with_schedules():
+        for rate in (0.1, 0.01, 0.001):
+            model = Net()
+            optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+            train(model, optimizer, 11, torch.optim.lr_scheduler.StepLR(optimizer, 5))
+
+    def loaded_again():
+        model = Net()
+        state = copy.deepcopy(model.state_dict())
+        for fold in range(3):
+            model.load_state_dict(state)
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            train(model, optimizer, 11)
+
+    def initialised_again():
+        model = Net()
+        for fold in range(3):
+            model.reset_parameters()
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            train(model, optimizer, 11)
+
+    def initialised_by_apply():
+        def init(module):
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+        model = Net()
+        for fold in range(3):
+            model.apply(init)
+            train(model, torch.optim.SGD(model.parameters(), lr=0.1), 11)
+
+    def both_loaded():
+        model = Net()
+        optimizer = torch.optim.Adam(model.parameters())
+        state = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
+        for fold in range(3):
+            model.load_state_dict(state[0])
+            optimizer.load_state_dict(state[1])
+            train(model, optimizer, 11)
+
+    def pairs():
+        for fold in range(3):
+            maker, judge = nn.Linear(2, 5), Net()
+            one, two = torch.optim.SGD(judge.parameters(), lr=0.1), torch.optim.SGD(maker.parameters(), lr=0.1)
+            trainings.append([])
+            for step in range(6):
+                for optimizer, made in ((one, maker(torch.randn(48, 2)).detach()), (two, maker(torch.randn(48, 2)))):
+                    one.zero_grad()
+                    two.zero_grad()
+                    loss = F.cross_entropy(judge(made), y)
+                    loss.backward()
+                    optimizer.step()
+                    trainings[-1].append(loss.item())
+
+    # one training each
+
+    def another_optimizer():
+        model = Net()
+        trainings.append([])
+        for phase in range(3):
+            train(model, torch.optim.SGD(model.parameters(), lr=0.1), 11, losses=trainings[-1])
+
+    def the_head_alone():
+        model = Net()
+        trainings.append([])
+        train(model, torch.optim.SGD(model.parameters(), lr=0.1), 11, losses=trainings[-1])
+        model.a.requires_grad_(False)
+        train(model, torch.optim.SGD(model.b.parameters(), lr=0.1), 11, losses=trainings[-1])
+
+    def another_rate():
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        trainings.append([])
+        for phase in range(3):
+            train(model, optimizer, 11, losses=trainings[-1])
+            state = optimizer.state_dict()
+            state["param_groups"][0]["lr"] *= 0.5
+            optimizer.load_state_dict(state)
+
+    def averaged_for_validation():
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        trainings.append([])
+        for phase in range(3):
+            train(model, optimizer, 11, losses=trainings[-1])
+            kept = copy.deepcopy(model.state_dict())
+            model.load_state_dict({name: value * 0.9 for name, value in kept.items()})
+            with torch.no_grad():
+                F.cross_entropy(model(x[:20] + 1), y[:20].clone())
+            model.load_state_dict(kept)
+
+    def a_model_beside():
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        trainings.append([])
+        train(model, optimizer, 11, losses=trainings[-1])
+        other = Net()
+        unused = torch.optim.SGD(other.parameters(), lr=0.1)
+        train(model, optimizer, 11, losses=trainings[-1])
+
+    for case in sys.argv[1:]:
+        globals()[case]()
+    print(json.dumps(trainings))
+"""
+SEVERAL = [
+    "folds",
+    "folds_that_are_kept",
+    "sweep_with_schedules",
+    "loaded_again",
+    "initialised_again",
+    "initialised_by_apply",
+    "both_loaded",
+    "pairs",
+]
+ONE = ["another_optimizer", "the_head_alone", "another_rate", "averaged_for_validation", "a_model_beside"]
+
+
+def check(done, starts=None):
+    """Each training is a segment with its own losses, steps and facts."""
+    assert done.returncode == 0, done.stderr
+    assert not [event for event in done.events if event["name"] == "probe.failed"], done.events
+    trainings = done.printed()
+    assert len(done.segments) == len(trainings)
+    for number, (segment, losses) in enumerate(zip(done.segments, trainings, strict=True)):
+        first = segment["first_step"]
+        assert first == (starts[number] if starts else 0)
+        assert done.steps("loss.train", number) == list(range(first + 1, first + 1 + len(losses)))
+        np.testing.assert_allclose(done.scalars("loss.train", number), losses, rtol=1e-5)
+        assert done.steps("update.ratio", number)[:10] == list(range(first + 1, first + 11))
+
+
+@pytest.mark.slow
+def test_each_training_is_a_segment():
+    done = run(SCRIPT, args=tuple(SEVERAL))
+    check(done)
+    for number, (case, _) in enumerate(itertools.product(SEVERAL, range(3))):
+        groups = 2 if case == "pairs" else 1
+        facts = done.facts(number)
+        assert done.values("lr", number).shape[1] == groups, case
+        assert facts["planned_steps"] == (12 if case == "pairs" else 11), case
+        assert len(facts["optimizers"]) == groups, case
+        assert facts["model"]["class"] == ("Linear + Net" if case == "pairs" else "Net"), case
+    reasons = [segment["reason"] for segment in done.segments]
+    assert reasons.count("resume") == 2  # both_loaded, after its first
+    assert reasons[0] == "start"
+
+
+@pytest.mark.slow
+def test_one_training_is_one_segment():
+    done = run(SCRIPT, args=tuple(ONE))
+    check(done)
+    assert len(done.segments) == len(ONE)
+
+
+RESUMED = """
+    import json, sys
+    import torch, torch.nn as nn, torch.nn.functional as F
+    from torch.utils.data import DataLoader, TensorDataset
+    torch.manual_seed(0)
+    model = nn.Linear(5, 3)
+    kind, epochs = sys.argv[1], int(sys.argv[2])
+    optimizer = torch.optim.Adam(model.parameters()) if kind == "adam" else torch.optim.SGD(model.parameters(), lr=0.1)
+    loader = DataLoader(TensorDataset(torch.randn(48, 5), torch.randint(0, 3, (48,))), batch_size=8)
+    start, step = 0, 0
+    if len(sys.argv) > 3:
+        state = torch.load("last.pt")
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        start, step = state["epoch"] + 1, state["global_step"]
+    losses = []
+    for epoch in range(start, epochs):
+        for a, b in loader:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(a), b)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+            step += 1
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch, "global_step": step}
+        torch.save(state, "last.pt")
+    torch.save(torch.ones(3), "data.pt")
+    torch.save({"image": torch.ones(3), "label": 1}, "sample.pt")
+    print(json.dumps([losses]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["adam", "sgd"])
+def test_a_resumed_training_goes_on_at_its_step(kind, tmp_path):
+    first = run(RESUMED, args=(kind, "2"), job=tmp_path / "one")
+    check(first)
+    saved = [event for event in first.events if event["name"] == "checkpoint.saved"]
+    path = tmp_path / "one" / "script" / "last.pt"
+    assert [(event["step"], event["data"]["step"]) for event in saved] == [(6, 6), (12, 12)]
+    assert saved[1]["data"]["path"] == str(path)
+    assert saved[1]["data"]["size"] == path.stat().st_size
+    assert "resumed" not in first.facts()
+    assert "pretrained" not in first.facts()
+
+    other = tmp_path / "two" / "script"
+    other.mkdir(parents=True)
+    (other / "last.pt").write_bytes(path.read_bytes())
+    second = run(RESUMED, args=(kind, "4", "resume"), job=tmp_path / "two")
+    check(second, starts=[12])
+    assert second.segments[0]["reason"] == "resume"
+    assert second.steps("loss.train") == list(range(13, 25))
+    facts = second.facts()
+    assert facts["planned_steps"] == 24
+    assert (facts["resumed"]["path"], facts["resumed"]["step"]) == (str(other / "last.pt"), 12)
+    assert facts["pretrained"]
+    loaded = second.event("checkpoint.loaded")
+    assert (loaded["step"], loaded["data"]["step"], loaded["data"]["path"]) == (12, 12, str(other / "last.pt"))
+
+
+def test_weights_from_a_file_are_no_resumed_training(tmp_path):
+    done = run(
+        """
+        import io, torch, torch.nn as nn, torch.nn.functional as F
+        torch.save({"epoch": 90, "model": nn.Linear(5, 8).state_dict()}, "body.pt")
+        model = nn.Sequential(nn.Linear(5, 8), nn.Linear(8, 3))
+        with open("body.pt", "rb") as file:
+            model[0].load_state_dict(torch.load(file)["model"])
+        copy = io.BytesIO()
+        torch.save(model.state_dict(), copy)
+        optimizer = torch.optim.Adam(model.parameters())
+        for step in range(12):
+            F.cross_entropy(model(torch.ones(4, 5)), torch.zeros(4, dtype=torch.long)).backward()
+            optimizer.step()
+        """,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [segment["first_step"] for segment in done.segments] == [0]
+    assert done.facts()["pretrained"]
+    assert "resumed" not in done.facts()
+    assert [event["name"] for event in done.events if event["name"].startswith("checkpoint")] == [
+        "checkpoint.saved",
+        "checkpoint.loaded",
+    ]
