@@ -51,7 +51,8 @@ class Context:
         """The user's goals: a value for each of some metrics."""
         self._views: dict[str, View] = {}
         self.open = False
-        """The rule that judges now has one: its thresholds are then easier to meet, so that it does not flicker."""
+        """The rule that judges now has one, of *watch* or worse: its thresholds are then easier to meet, so that it
+        does not flicker."""
 
     def exceeds(self, value: float, threshold: float) -> bool:
         return value > threshold * (HYSTERESIS if self.open else 1)

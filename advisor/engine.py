@@ -122,7 +122,7 @@ class _Judge:
         judged, abstained = [], {}
         for opinion in self.opinions:
             rule = opinion.rule
-            at.open = opinion.level > QUIET
+            at.open = opinion.level > SEVERITIES.index("info")
             try:
                 if rule.slow and at.broken:
                     raise Abstain("the loss is no number any more: it has no trend")

@@ -27,7 +27,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Mechanism: 40 % of a layer dead. Outcome: the loss has not left its first value. Without the second it takes
         60 % and is *watch*: 30 % dead channels cost a CNN nothing, 56 % cost an MLP one point. 90 % of a layer with a
-        loss that does not move is an error.
+        loss that does not move is an error. A tenth of a layer that died since the first measurement is *info*.
 
     When it is a false alarm
         Layers that are sparse by design (mixture of experts, top-k), and padding that makes most inputs zero.
@@ -44,13 +44,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if not layer:
         raise Abstain("no layer was seen for 512 samples yet")
     outcome = at.loss_key() if at.step >= at.warmup else None
-    if not at.exceeds(dead, limit["dead"] if outcome else limit["alone"]):
-        return None
     index = view.names.index(layer)
     column, name = view.values[:, index], f"{view.notes[index] or 'layer'} {layer}"
     known = np.flatnonzero(np.isfinite(column))
-    began = int(view.steps[known[int(np.argmax(column[known] > limit["dead"]))]])
     at_start = float(column[known[0]])
+    if not at.exceeds(dead, limit["dead"] if outcome else limit["alone"]):
+        return _deaths(at, limit, dead, at_start, layer, name)
+    began = int(view.steps[known[int(np.argmax(column[known] > limit["dead"]))]])
     keys = [f"{percent(dead)} of {name} has not fired since step {began} or before"]
     severity: Severity = "watch"
     if outcome:
@@ -79,6 +79,26 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )
 
 
+def _deaths(
+    at: Context, limit: Mapping[str, float], dead: float, at_start: float, layer: str, name: str
+) -> Found | None:
+    """A tenth of the units died since the first measurement: a fact, as long as the net learns."""
+    if not at.exceeds(dead - at_start, limit["new"]):
+        return None
+    evidence = Evidence("act.dead", dead, at_start, "share of units that never fired, now against at first", 1, at.step)
+    leak = Remedy(LEAKY, "ReLU → LeakyReLU(0.01) or GELU", f"the dead share of {name} stays at {percent(at_start)}")
+    return Found(
+        "info",
+        f"{percent(dead - at_start)} of the units of {name} died while the net was trained",
+        (f"{percent(at_start)} had not fired at first, {percent(dead)} now",),
+        at.step,
+        (evidence,),
+        (leak,),
+        "Nothing needs to be done while the loss falls.",
+        layer=layer,
+    )
+
+
 RULE = Rule(
     "dead-relu",
     "dead ReLU units",
@@ -88,5 +108,5 @@ RULE = Rule(
     "Note D13 (40 %); measured: 28-31 % dead channels cost a CNN with BatchNorm nothing, 56 % cost an MLP one point, "
     "over 90 % is collapse; a batch of 32 overstates by 0.03 to 0.2, hence 512 samples.",
     check,
-    {"dead": 0.4, "alone": 0.6, "error": 0.9, "pushed": 0.1},
+    {"dead": 0.4, "alone": 0.6, "error": 0.9, "pushed": 0.1, "new": 0.1},
 )

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nnwatch.frame import Evidence, Severity
+from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
 from ..finding import Found, number, of_size, percent
 from ..learning_rate import LOWER, lower_remedy
 from ..nonfinite import growth, onset
+from ..place import of_optimizer
 from ..rule import Rule
-from ..window import finite
+from ..window import block_medians, finite, median, trend
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -27,7 +28,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Mechanism: the largest ||update|| / ||weight|| of any weight matrix in steps 1 to 8 and while the rate warms up
         (or in the 20 sampled steps before a loss that grew until it was NaN). Outcome: the loss is still at its first
         value after 60 steps; or it rose to three times that and is over it after 30; or it is ten times that after
-        10; or it is no number any more. Both are needed: healthy runs with large first updates are common.
+        10; or it is no number any more. Both are needed: healthy runs with large first updates are common. Where over
+        30 % of the first sampled steps made the loss of their own batch worse, that is a mechanism as well.
+        Later in the run: the rate rose by half or more over all before, the loss was falling until then, and is a tenth
+        higher and not falling since: *warn*.
 
     When it is a false alarm
         A learning-rate range test; the peak of a one-cycle schedule (the finding is resolved when the loss comes down).
@@ -37,6 +41,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Lower the rate to where the first update moves a typical layer by 2/S of its size (S planned steps, 0.3 to 1 %),
         and start again: dead units do not come back.
     """
+    return _from_the_start(at, limit) or _since_a_rise(at, limit)
+
+
+def _from_the_start(at: Context, limit: Mapping[str, float]) -> Found | None:
     peak, step, layer = at.first_peak
     large = limit["peak"] * (2 if at.batchnorm else 1)
     severity: Severity = "error"
@@ -47,13 +55,16 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         severity, outcome = "fatal", f"the loss grew until it was no number, at step {blown.step}"
         if peak <= large and late.ratio is not None and late.ratio[0] > limit["late"]:
             peak, step, layer = late.ratio
-    if outcome is None or peak <= large:
+    worse = _worse(at, limit)
+    if outcome is None or (peak <= large and worse is None):
         return None
     now, first = at.recent_loss(), at.initial_loss
+    keys = [f"step {step} changed {layer} by {of_size(peak)}"] if peak > large else []
+    keys += [f"{percent(worse)} of the first sampled steps made the loss of their own batch worse"] if worse else []
     return Found(
         severity,
         f"one step moved {layer} by {of_size(peak)} (reference {percent(large)})",
-        (f"step {step} changed {layer} by {of_size(peak)}", outcome),
+        (*keys, outcome),
         step,
         (
             Evidence("update.ratio", peak, large, "largest update of a weight matrix", step, step, layer),
@@ -63,6 +74,52 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         "If the loss still does not fall, look at the scale of inputs and targets, then clip the gradient at 1.0.",
         layer=layer,
         exact=severity == "fatal",
+    )
+
+
+def _worse(at: Context, limit: Mapping[str, float]) -> float | None:
+    """Share of the early sampled steps that made the loss of their own batch worse, None while it is not too high."""
+    if not at.has("step.gain"):
+        return None
+    first = at.track.segment.first_step
+    gains = finite(at.view("step.gain").since(first + 3).before(first + 61).scalar)
+    share = float(np.mean(gains < 0)) if len(gains) >= limit["samples"] else 0.0
+    return share if share > limit["worse"] else None
+
+
+def _since_a_rise(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The rate was raised in the middle of the run, and the loss has not fallen since."""
+    steps, rates = at.lr_changes
+    if len(rates) < 2 or at.finetune:
+        return None
+    before = np.maximum.accumulate(rates)[:-1]
+    rises = np.flatnonzero(rates[1:] > limit["rose"] * before) + 1
+    if not len(rises):
+        return None
+    start, old, new = int(steps[rises[-1]]), float(before[rises[-1] - 1]), float(rates[rises[-1]])
+    age, past = at.step - start, at.loss.before(start).last(200)
+    if age < limit["patience"] or len(past.steps) < limit["patience"] or at.lr_at(at.step) < new:
+        return None
+    then, now = median(past.scalar[-30:]), at.recent_loss()
+    fell = trend(block_medians(past.scalar)) < -1.64
+    still = trend(block_medians(at.loss.since(start + age // 2).scalar)) >= 0
+    if not (fell and still and at.exceeds(now, limit["higher"] * then)):
+        return None
+    return Found(
+        "warn",
+        f"since the rate rose from {number(old)} to {number(new)} the loss is {number(now)}; it was {number(then)}",
+        (
+            f"the loss was falling until step {start} and is {percent(now / then - 1)} higher now",
+            f"it does not fall at lr {number(new)}, as it did at {number(old)}",
+        ),
+        start,
+        (
+            Evidence(
+                "loss.train", now, then, "median of the newest losses against those before the rise", start, at.step
+            ),
+        ),
+        (Remedy(LOWER, f"lr {number(new)} → {number(old)}{of_optimizer(at)}", f"the loss is under {number(then)}"),),
+        "If the loss does not come back at the old rate, restore the weights of before the rise.",
     )
 
 
@@ -86,11 +143,23 @@ RULE = Rule(
     "lr-too-high",
     "learning rate too high",
     "statistical",
-    ("update.ratio", "weight.norm", "loss.train", "lr", "grad.norm"),
+    ("update.ratio", "weight.norm", "loss.train", "lr", "grad.norm", "step.gain"),
     (LOWER,),
     "168 small runs, 78 of them healthy: peak > 5e-2 with the loss not under 0.9 of its first value found 31 of 37 "
     "with no false alarm. Karpathy's 1e-3 is the centre of long runs, not a limit.",
     check,
-    {"peak": 5e-2, "huge": 0.24, "late": 0.1, "stuck": 0.9, "patience": 60, "lost": 10, "lasting": 10},
+    {
+        "peak": 5e-2,
+        "huge": 0.24,
+        "late": 0.1,
+        "stuck": 0.9,
+        "patience": 60,
+        "lost": 10,
+        "lasting": 10,
+        "samples": 8,
+        "worse": 0.3,
+        "rose": 1.5,
+        "higher": 1.1,
+    },
     goal=True,
 )
