@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from threading import get_ident
 from typing import Any, NamedTuple, TextIO
@@ -58,13 +58,15 @@ class Traces:
 
 
 @contextmanager
-def undone(root: nn.Module, begun: Begun | None = None) -> Iterator[Traces]:
-    """For the time of a pass through ``root``, begun as ``begun`` says. Errors of the pass go through."""
+def undone(root: nn.Module, begun: Begun | None = None, also: Sequence[Any] = ()) -> Iterator[Traces]:
+    """For the time of a pass through ``root``, begun as ``begun`` says; ``also`` are containers elsewhere that it may
+    change. Errors of the pass go through."""
     traces = Traces()
     modules = [*root.modules()]
     kept = [(vars(module), dict(vars(module))) for module in modules]
     held = [value for _, before in kept for name, value in before.items() if name not in _OWN]
     contents = [(value, value.copy()) for value in held if type(value) in (list, dict, set, deque)]
+    contents += [(value, value.copy()) for value in also]
     tensors = [(value, value.detach().clone()) for value in held if isinstance(value, torch.Tensor)]
     versions = [value._version for value, _ in tensors]
     present, own, numpys = Begun.now(), random.getstate(), np.random.get_state()

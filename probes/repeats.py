@@ -1,0 +1,198 @@
+"""The step's own pass made again: after the step (did it help on its own batch?), in eval mode, with other inputs.
+
+Rarely, as a pass costs a third of a step: a few times among the first steps, where learning rates are judged, then as
+often as a tenth of the overhead budget allows. Only where nothing of it can be felt: one process, one optimizer, no
+compiled model, no hooks of the user's on modules, a forward pass that only computes (`effects.py`). The first pass of
+a segment has to give the loss of the step itself again; else there is none after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import thread_time
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules import module as _module
+
+from . import effects
+from .inputs import tensors
+from .layers import Call
+from .loss import Term
+from .objective import Objective, objective
+from .replay import cloned, inner
+from .sample import Sample
+from .training import Training
+from .undo import foreign, undone
+
+EARLY = (2, 4, 8, 12, 16, 20)
+"""Steps of a segment whose gain is measured."""
+WHOLE = (4, 16)
+"""Those of them with the passes in eval mode too."""
+SHARE = 0.1
+"""Part of the overhead budget that passes made again may take."""
+LEAST = 50
+"""Steps between them, at least."""
+SAME = 1e-3
+"""How far the loss of the repeated pass may be from that of the step, relative: kernels that add in any order."""
+LABELS = ("label", "labels", "target", "targets", "y")
+"""Arguments of a model that are no inputs."""
+
+
+class Repeats:
+    def __init__(self, training: Training) -> None:
+        self._training = training
+
+    def begin(self) -> None:
+        """Nothing of an earlier segment."""
+        self.share = 0.0
+        """Part of the step's time that the passes take."""
+        self._next = EARLY[-1] + LEAST
+        self._possible: bool | None = None
+        self._also: list[Any] = []
+        self._checked = False
+        self._loss: Objective | None = None
+        self._inside = False
+
+    def wanted(self, step: int) -> bool:
+        """Is the pass of ``step``, which is sampled, to be made again?"""
+        return self._possible is not False and (step in EARLY or step >= self._next)
+
+    def before(self, optimizer: torch.optim.Optimizer, sample: Sample) -> None:
+        """The weights are still those of the step's own pass."""
+        training, self._loss = self._training, None
+        call, term, output = training.layers.call, training.term, training.layers.output
+        if output is None or call is None or term is None or not self._usable(call, term):
+            return
+        found = objective(output, term)
+        if found is None:
+            return
+        self._loss, self._inside = found
+        if not self._checked:
+            again = self._again(call, self._loss)
+            value = torch.as_tensor(term.value, device=again.device) if again is not None else None
+            if again is None or value is None or not bool((again - value).abs() <= SAME * value.abs()):
+                self._possible = False
+                return
+            self._checked = True
+        if training.lane.step + 1 in WHOLE or training.lane.step + 1 > EARLY[-1]:
+            self._whole(call, term, sample)
+
+    def _whole(self, call: Call, term: Term, sample: Sample) -> None:
+        loss = self._loss
+        if loss is None:
+            return
+        evaluated = self._again(call, loss, training=False)
+        if evaluated is None:
+            return
+        self._put(sample, "loss.train.eval", evaluated)
+        permuted = permutation(call, term, self._inside, self._training.lane.step)
+        if permuted is not None and (other := self._again(permuted, loss, training=False)) is not None:
+            self._put(sample, "loss.permuted", other)
+
+    def after(self, optimizer: torch.optim.Optimizer, sample: Sample) -> None:
+        """The step has been made."""
+        training, loss, self._loss = self._training, self._loss, None
+        call, term = training.layers.call, training.term
+        if loss is None or call is None or term is None or term.value is None:
+            return
+        began = thread_time()
+        after = self._again(call, loss)
+        if after is None:
+            return
+        before = torch.as_tensor(term.value, device=after.device, dtype=after.dtype)
+        self._put(sample, "step.gain", (before - after) / before.abs())
+        step, sampler = training.lane.step + 1, training.sampler
+        if step >= EARLY[-1] and sampler.seconds:
+            cost = 3 * max(thread_time() - began, sampler.seconds / 3)
+            every = max(LEAST, round(cost / (SHARE * sampler.budget * sampler.seconds)))
+            self._next, self.share = step + every, cost / (every * sampler.seconds)
+
+    def _put(self, sample: Sample, metric: str, value: torch.Tensor) -> None:
+        self._training.fetch([value.reshape(1)], lambda arrays: sample.put(metric, arrays[0]))
+
+    # whether, and how
+
+    def _usable(self, call: Call, term: Term) -> bool:
+        training = self._training
+        if self._possible is None:
+            self._possible = self._harmless(call)
+        once = training.micro == 1 and training.layers.calls == 1
+        return self._possible and once and term.value is not None and training.alone
+
+    def _harmless(self, call: Call) -> bool:
+        training = self._training
+        model, script = training.model, training.script
+        if model is None or len(model.roots) != 1 or model.roots[0] is not call.module or len(training.optimizers) != 1:
+            return False
+        if script.compiled or (torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return False
+        if _module._global_forward_hooks or _module._global_forward_pre_hooks:
+            return False
+        root = call.module
+        ours = {id(hook) for part in root.modules() for hook in _hooks(part) if _own(hook)}
+        if any(foreign(hook) and id(hook) not in ours for part in root.modules() for hook in _hooks(part)):
+            return False
+        try:
+            inner(root)
+            self._also = effects.watched(root)
+        except Exception:  # it must not be made twice, or cannot
+            return False
+        return True
+
+    def _again(self, call: Call, loss: Objective, training: bool = True) -> torch.Tensor | None:
+        """The loss of another pass; None, and no pass after it, when it could be felt or cannot be made."""
+        root = call.module
+        try:
+            with self._training.ours(), undone(root, call.begun, self._also) as traces, torch.no_grad():
+                if not training:
+                    for part in root.modules():
+                        vars(part)["training"] = False
+                value = loss(root(*cloned(call.args), **cloned(call.kwargs))).detach()
+        except Exception:  # the user's own, raised in a pass of ours
+            self._possible = False
+            return None
+        if traces.left:
+            self._possible = False
+        return value if value.dim() == 0 else None
+
+
+def permutation(call: Call, term: Term, inside: bool, seed: int) -> Call | None:
+    """The same call with its inputs permuted among the samples, by random numbers of its own; labels stay.
+
+    None where samples cannot be told: no batch, or time comes before the batch.
+    """
+    if any(getattr(part, "batch_first", True) is False for part in call.module.modules()):
+        return None
+    first = next((tensor for tensor in tensors([call.args, call.kwargs]) if tensor.dim()), None)
+    if first is None or first.shape[0] < 2:
+        return None
+    rows = first.shape[0]
+    order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
+    if first.is_cuda:
+        order = order.pin_memory().to(first.device, non_blocking=True)
+    target = term.target.data_ptr() if term.target is not None else None
+    labels = 0
+
+    def moved(value: Any, name: str | None = None) -> Any:
+        nonlocal labels
+        if isinstance(value, torch.Tensor):
+            if name in LABELS or value.data_ptr() == target:
+                labels += 1
+                return value
+            return value[order] if value.dim() and value.shape[0] == rows else value
+        if type(value) in (list, tuple):
+            return type(value)(moved(part) for part in value)
+        return {key: moved(part, key) for key, part in value.items()} if type(value) is dict else value
+
+    args, kwargs = moved(call.args), moved(call.kwargs)
+    return None if inside and not labels else Call(call.module, args, kwargs, call.begun)
+
+
+def _hooks(part: nn.Module) -> list[Callable[..., Any]]:
+    return [*part._forward_hooks.values(), *part._forward_pre_hooks.values()]
+
+
+def _own(hook: Any) -> bool:
+    return str(getattr(hook, "__module__", "")).startswith("nnwatch.")
