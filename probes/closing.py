@@ -8,6 +8,7 @@ import torch
 
 from .nonfinite import NonFinite
 from .pending import Pending
+from .repeats import Repeats
 from .sample import Sample
 from .sampler import LONG
 from .steps import NAN, momenta
@@ -18,8 +19,9 @@ NEWS = (1, 2, 10, 100)
 
 
 class Closing:
-    def __init__(self, training: Training, pending: Pending, nonfinite: NonFinite) -> None:
+    def __init__(self, training: Training, pending: Pending, nonfinite: NonFinite, repeats: Repeats) -> None:
         self._training = training
+        self._repeats = repeats
         self._pending = pending
         self._nonfinite = nonfinite
 
@@ -57,7 +59,7 @@ class Closing:
         training.layers.put(sample, training.emit.labels)
         sample.put("watch.every", training.sampler.every)
         if training.sampler.cost is not None:
-            sample.put("watch.cost", training.sampler.cost)
+            sample.put("watch.cost", training.sampler.cost + self._repeats.share)
         optimizers = [optimizer for ref in training.optimizers if (optimizer := ref()) is not None]
         if optimizers:
             sample.put("momentum", [value for optimizer in optimizers for value in momenta(optimizer)])
@@ -86,7 +88,9 @@ class Closing:
             training.layers.thorough = training.sample.thorough
         training.disturbed = False
         layers = training.layers
-        layers.call = layers.other = training.term = training.node = None
+        layers.call = layers.other = layers.output = training.term = training.node = None
+        layers.calls = 0
+        layers.keep = training.sample is not None and self._repeats.wanted(step + 1)
         state = "all" if training.sample is not None else "call" if sampler.seconds >= LONG else "none"
         if not training.script.compiled:
             layers.place(state)

@@ -20,29 +20,53 @@ import torch
 from torch import nn
 
 KNOWN = frozenset(
-    "builtins collections copy dataclasses einops enum functools itertools math numpy operator peft timm torch "
-    "torchvision transformers typing".split()
+    (
+        "builtins",
+        "collections",
+        "copy",
+        "dataclasses",
+        "einops",
+        "enum",
+        "functools",
+        "itertools",
+        "math",
+        "numpy",
+        "operator",
+        "peft",
+        "timm",
+        "torch",
+        "torchvision",
+        "transformers",
+        "typing",
+    )
 )
 """Packages whose code is not read: their layers compute and do no more."""
 _FORBIDDEN = frozenset(("breakpoint", "delattr", "eval", "exec", "input", "open", "print"))
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, range, slice, torch.dtype, torch.device, torch.Size, Enum)
+_PLAIN = (
+    *(type(None), bool, int, float, complex, str, bytes, range, slice, Enum, type, property, np.ndarray),
+    *(torch.Tensor, torch.dtype, torch.device, torch.Size),
+)
 _RANDOM = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 DEPTH = 4
 """How far functions that call functions are followed."""
 
 
-class Effects(Exception):
+MANY = 1000
+"""Things in a container that are looked at."""
+
+
+class EffectsError(Exception):
     """A second pass could be felt."""
 
 
 def watched(root: nn.Module) -> list[Any]:
-    """Containers outside the modules that a pass through ``root`` could change. Raises Effects when it must not be
+    """Containers outside the modules that a pass through ``root`` could change. Raises EffectsError when it must not be
     made twice."""
     found: dict[int, Any] = {}
-    seen: set[Any] = set()
+    seen: set[Any] = {id(module) for module in root.modules()}
     for module in root.modules():
         if isinstance(module, torch.jit.ScriptModule | nn.DataParallel):
-            raise Effects(type(module).__name__)
+            raise EffectsError(type(module).__name__)
         for name, value in vars(module).items():
             if not name.startswith("_") or not isinstance(value, dict):  # torch keeps its own there
                 _state(value, found, seen, 0)
@@ -58,24 +82,38 @@ def watched(root: nn.Module) -> list[Any]:
 
 def _state(value: Any, found: dict[int, Any], seen: set[Any], depth: int) -> None:
     """Look at something that the code holds or names."""
-    if isinstance(value, _PLAIN) or isinstance(value, torch.Tensor | np.ndarray | nn.Module | type | property):
+    if isinstance(value, _PLAIN):
         return
-    if isinstance(value, types.FunctionType):
+    if isinstance(value, nn.Module):
+        if id(value) not in seen:  # not in the model: its buffers would not be put back
+            raise EffectsError(type(value).__name__)
+    elif isinstance(value, types.FunctionType):
         if value.__module__ is None or value.__module__.split(".")[0] not in KNOWN:
             _function(value, found, seen, depth + 1)
     elif isinstance(value, types.ModuleType):
         if value.__name__.split(".")[0] not in KNOWN and value.__name__ != "random":
-            raise Effects(value.__name__)
+            raise EffectsError(value.__name__)
     elif isinstance(value, types.BuiltinFunctionType | types.MethodType | staticmethod | classmethod):
         owner = getattr(value, "__self__", None)
         if owner is not None and not isinstance(owner, types.ModuleType | type):
             _state(owner, found, seen, depth)
     elif isinstance(value, (*_RANDOM, logging.Logger, Iterator)):
-        raise Effects(type(value).__name__)
-    elif isinstance(value, list | dict | set | deque):
-        found[id(value)] = value
+        raise EffectsError(type(value).__name__)
+    elif isinstance(value, list | dict | set | deque | tuple):
+        _contents(value, found, seen, depth)
     elif type(value).__module__.split(".")[0] not in KNOWN and hasattr(value, "__dict__"):
-        found[id(vars(value))] = vars(value)
+        _contents(vars(value), found, seen, depth)
+
+
+def _contents(value: Any, found: dict[int, Any], seen: set[Any], depth: int) -> None:
+    if id(value) in found:
+        return
+    if len(value) > MANY or depth > DEPTH:
+        raise EffectsError("too much to look through")
+    if not isinstance(value, tuple):
+        found[id(value)] = value
+    for part in [*value.values()] if isinstance(value, dict) else [*value]:
+        _state(part, found, seen, depth + 1)
 
 
 def _function(function: types.FunctionType, found: dict[int, Any], seen: set[Any], depth: int) -> None:
@@ -83,7 +121,7 @@ def _function(function: types.FunctionType, found: dict[int, Any], seen: set[Any
         return
     seen.add(function.__code__)
     if depth > DEPTH:
-        raise Effects("a chain of calls")
+        raise EffectsError("a chain of calls")
     for cell in function.__closure__ or ():
         try:
             _state(cell.cell_contents, found, seen, depth)
@@ -94,10 +132,10 @@ def _function(function: types.FunctionType, found: dict[int, Any], seen: set[Any
         codes += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
         for instruction in dis.get_instructions(code):
             if instruction.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
-                raise Effects(f"global {instruction.argval}")
+                raise EffectsError(f"global {instruction.argval}")
             if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
                 name = instruction.argval
                 if name in function.__globals__:
                     _state(function.__globals__[name], found, seen, depth)
                 elif name in _FORBIDDEN:
-                    raise Effects(str(name))
+                    raise EffectsError(str(name))

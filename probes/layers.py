@@ -20,6 +20,7 @@ from .attention import Attention
 from .batchnorm import BatchNorm
 from .fetch import Fetch
 from .functions import ACTIVATIONS, Functions, Watcher
+from .inputs import tensors
 from .model import Model, plain, prefixes
 from .modes import Modes
 from .sample import Sample
@@ -47,6 +48,13 @@ class Layers:
         self._failed = failed
         self.call: Call | None = None
         """The last one in training."""
+        self.calls = 0
+        """Of the model in training, in the step that is being made."""
+        self.output: Any = None
+        """What the last of them gave, where ``keep`` is set."""
+        self.keep = False
+        self.versions: list[int] = []
+        """Of the tensors that went in, where ``keep`` is set: they rise when one is overwritten."""
         self.other: Call | None = None
         """The last one that was not."""
         self._roots: list[weakref.ref[nn.Module]] = []
@@ -163,6 +171,9 @@ class Layers:
                 call = Call(module, args, kwargs, Begun.now() if training else None)
                 if training:
                     self.call = self._outer(self.call, call)
+                    self.calls += 1
+                    if self.keep:
+                        self.versions = versions(args, kwargs)
                     if self.state == "all":
                         self._begin(module)
                 else:
@@ -207,6 +218,8 @@ class Layers:
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
         if self._inside is module:
+            if self.keep:
+                self.output = output
             self._end()
 
     def _end(self) -> None:
@@ -251,6 +264,11 @@ class Layers:
         dims = output.dim()
         channels = dims > 3 or (dims == 3 and output.shape[1] in self._widths)
         self.activations.see(name, kind, output, channels, self._fetch)
+
+
+def versions(args: Any, kwargs: Any) -> list[int]:
+    """How often each tensor among the arguments has been written to."""
+    return [tensor._version for tensor in tensors([args, kwargs])]
 
 
 def _entries(root: nn.Module) -> Iterator[nn.Module]:

@@ -9,7 +9,7 @@ a segment has to give the loss of the step itself again; else there is none afte
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import thread_time
+from time import perf_counter, thread_time, time
 from typing import Any
 
 import torch
@@ -17,12 +17,13 @@ from torch import nn
 from torch.nn.modules import module as _module
 
 from . import effects
+from .emit import Column
 from .inputs import tensors
-from .layers import Call
+from .layers import Call, versions
 from .loss import Term
+from .model import Model
 from .objective import Objective, objective
 from .replay import cloned, inner
-from .sample import Sample
 from .training import Training
 from .undo import foreign, undone
 
@@ -43,9 +44,11 @@ LABELS = ("label", "labels", "target", "targets", "y")
 class Repeats:
     def __init__(self, training: Training) -> None:
         self._training = training
+        self._begin(None)
 
-    def begin(self) -> None:
-        """Nothing of an earlier segment."""
+    def _begin(self, model: Model | None) -> None:
+        """Nothing of an earlier model."""
+        self._model = model
         self.share = 0.0
         """Part of the step's time that the passes take."""
         self._next = EARLY[-1] + LEAST
@@ -53,45 +56,55 @@ class Repeats:
         self._also: list[Any] = []
         self._checked = False
         self._loss: Objective | None = None
-        self._inside = False
+        self._columns: list[Column] = []
 
     def wanted(self, step: int) -> bool:
         """Is the pass of ``step``, which is sampled, to be made again?"""
+        if self._training.model is not self._model:
+            self._begin(self._training.model)
         return self._possible is not False and (step in EARLY or step >= self._next)
 
-    def before(self, optimizer: torch.optim.Optimizer, sample: Sample) -> None:
+    def before(self) -> None:
         """The weights are still those of the step's own pass."""
-        training, self._loss = self._training, None
+        training, self._loss, self._columns = self._training, None, []
         call, term, output = training.layers.call, training.term, training.layers.output
         if output is None or call is None or term is None or not self._usable(call, term):
             return
-        found = objective(output, term)
-        if found is None:
+        self._loss = objective(output, term)
+        if self._loss is None:
             return
-        self._loss, self._inside = found
         if not self._checked:
-            again = self._again(call, self._loss)
-            value = torch.as_tensor(term.value, device=again.device) if again is not None else None
-            if again is None or value is None or not bool((again - value).abs() <= SAME * value.abs()):
-                self._possible = False
-                return
-            self._checked = True
-        if training.lane.step + 1 in WHOLE or training.lane.step + 1 > EARLY[-1]:
-            self._whole(call, term, sample)
+            self._check(call, term, self._loss)
+        if not self._checked:  # it is not the same, or the values are still on their way
+            self._loss = None
+        elif training.lane.step + 1 in WHOLE or training.lane.step + 1 > EARLY[-1]:
+            self._whole(call, term)
 
-    def _whole(self, call: Call, term: Term, sample: Sample) -> None:
+    def _check(self, call: Call, term: Term, loss: Objective) -> None:
+        """Is the loss of the pass made again that of the step?"""
+        again = self._again(call, loss)
+        if again is None:
+            return
+        value = torch.as_tensor(term.value, device=again.device, dtype=again.dtype)
+
+        def compare(arrays: Any) -> None:
+            one, other = (float(number) for number in arrays[0])
+            self._checked = abs(one - other) <= SAME * abs(other)
+            self._possible = self._checked
+
+        self._training.fetch([torch.stack([again, value])], compare)
+
+    def _whole(self, call: Call, term: Term) -> None:
         loss = self._loss
-        if loss is None:
+        evaluated = self._again(call, loss, training=False) if loss is not None else None
+        if loss is None or evaluated is None:
             return
-        evaluated = self._again(call, loss, training=False)
-        if evaluated is None:
-            return
-        self._put(sample, "loss.train.eval", evaluated)
-        permuted = permutation(call, term, self._inside, self._training.lane.step)
+        self._put("loss.train.eval", evaluated)
+        permuted = permutation(call, term, loss.inside, self._training.lane.step)
         if permuted is not None and (other := self._again(permuted, loss, training=False)) is not None:
-            self._put(sample, "loss.permuted", other)
+            self._put("loss.permuted", other)
 
-    def after(self, optimizer: torch.optim.Optimizer, sample: Sample) -> None:
+    def after(self) -> None:
         """The step has been made."""
         training, loss, self._loss = self._training, self._loss, None
         call, term = training.layers.call, training.term
@@ -102,15 +115,17 @@ class Repeats:
         if after is None:
             return
         before = torch.as_tensor(term.value, device=after.device, dtype=after.dtype)
-        self._put(sample, "step.gain", (before - after) / before.abs())
-        step, sampler = training.lane.step + 1, training.sampler
+        self._put("step.gain", (before - after) / before.abs())
+        step, sampler, columns = training.lane.step + 1, training.sampler, self._columns
+        training.fetch([], lambda _: training.emit.columns("repeat", step, time(), columns))
         if step >= EARLY[-1] and sampler.seconds:
             cost = 3 * max(thread_time() - began, sampler.seconds / 3)
             every = max(LEAST, round(cost / (SHARE * sampler.budget * sampler.seconds)))
             self._next, self.share = step + every, cost / (every * sampler.seconds)
 
-    def _put(self, sample: Sample, metric: str, value: torch.Tensor) -> None:
-        self._training.fetch([value.reshape(1)], lambda arrays: sample.put(metric, arrays[0]))
+    def _put(self, metric: str, value: torch.Tensor) -> None:
+        columns = self._columns
+        self._training.fetch([value.reshape(1)], lambda arrays: columns.append((metric, 0, float(arrays[0][0]))))
 
     # whether, and how
 
@@ -119,20 +134,20 @@ class Repeats:
         if self._possible is None:
             self._possible = self._harmless(call)
         once = training.micro == 1 and training.layers.calls == 1
-        return self._possible and once and term.value is not None and training.alone
+        once = once and versions(call.args, call.kwargs) == training.layers.versions
+        return self._possible and once and term.value is not None and len(training.optimizers) == 1
 
     def _harmless(self, call: Call) -> bool:
         training = self._training
         model, script = training.model, training.script
-        if model is None or len(model.roots) != 1 or model.roots[0] is not call.module or len(training.optimizers) != 1:
+        if model is None or len(model.roots) != 1 or model.roots[0] is not call.module:
             return False
         if script.compiled or (torch.distributed.is_available() and torch.distributed.is_initialized()):
             return False
         if _module._global_forward_hooks or _module._global_forward_pre_hooks:
             return False
         root = call.module
-        ours = {id(hook) for part in root.modules() for hook in _hooks(part) if _own(hook)}
-        if any(foreign(hook) and id(hook) not in ours for part in root.modules() for hook in _hooks(part)):
+        if any(foreign(hook) and not _own(hook) for part in root.modules() for hook in _hooks(part)):
             return False
         try:
             inner(root)
@@ -143,7 +158,8 @@ class Repeats:
 
     def _again(self, call: Call, loss: Objective, training: bool = True) -> torch.Tensor | None:
         """The loss of another pass; None, and no pass after it, when it could be felt or cannot be made."""
-        root = call.module
+        root, lane, began = call.module, self._training.lane, perf_counter()
+        self._training.disturbed = True
         try:
             with self._training.ours(), undone(root, call.begun, self._also) as traces, torch.no_grad():
                 if not training:
@@ -153,9 +169,12 @@ class Repeats:
         except Exception:  # the user's own, raised in a pass of ours
             self._possible = False
             return None
-        if traces.left:
+        finally:
+            lane.ended += perf_counter() - began  # the time is not the step's
+        if traces.left or value.dim():
             self._possible = False
-        return value if value.dim() == 0 else None
+            return None
+        return value
 
 
 def permutation(call: Call, term: Term, inside: bool, seed: int) -> Call | None:
@@ -169,25 +188,30 @@ def permutation(call: Call, term: Term, inside: bool, seed: int) -> Call | None:
     if first is None or first.shape[0] < 2:
         return None
     rows = first.shape[0]
-    order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
+    cycle = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
+    order = torch.empty_like(cycle)
+    order[cycle] = cycle.roll(1)  # no sample stays where it is
     if first.is_cuda:
         order = order.pin_memory().to(first.device, non_blocking=True)
     target = term.target.data_ptr() if term.target is not None else None
-    labels = 0
+    labels = inputs = 0
 
     def moved(value: Any, name: str | None = None) -> Any:
-        nonlocal labels
+        nonlocal labels, inputs
         if isinstance(value, torch.Tensor):
             if name in LABELS or value.data_ptr() == target:
                 labels += 1
                 return value
-            return value[order] if value.dim() and value.shape[0] == rows else value
+            if not value.dim() or value.shape[0] != rows:
+                return value
+            inputs += 1
+            return value[order]
         if type(value) in (list, tuple):
             return type(value)(moved(part) for part in value)
         return {key: moved(part, key) for key, part in value.items()} if type(value) is dict else value
 
     args, kwargs = moved(call.args), moved(call.kwargs)
-    return None if inside and not labels else Call(call.module, args, kwargs, call.begun)
+    return None if not inputs or (inside and not labels) else Call(call.module, args, kwargs, call.begun)
 
 
 def _hooks(part: nn.Module) -> list[Callable[..., Any]]:

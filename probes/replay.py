@@ -109,7 +109,7 @@ class _Search(TorchFunctionMode):
         kwargs = kwargs or {}
         if self.done:
             return func(*args, **kwargs)
-        inputs = _cloned([args, kwargs]) if _overwrites(func) else [args, kwargs]
+        inputs = cloned([args, kwargs]) if _overwrites(func) else [args, kwargs]
         before = self.prepare(func, args, kwargs)
         output = func(*args, **kwargs)
         if isinstance(output, torch.Tensor) and output.is_floating_point():
@@ -190,7 +190,7 @@ def _search(call: Call, search: _Search) -> Pass:
         for module in root.modules():
             module._forward_pre_hooks[KEY] = enters  # type: ignore[index]
             module._forward_hooks[KEY] = leaves  # type: ignore[index]
-        args, kwargs = _cloned(call.args), _cloned(call.kwargs)
+        args, kwargs = cloned(call.args), cloned(call.kwargs)
         with search:
             output = root(*args, **kwargs)
     return Pass(search.found, list(search.trail), output)
@@ -211,7 +211,7 @@ def inner(module: nn.Module) -> nn.Module:
 def repeat(call: Call) -> Any:
     """What the model gives for the same arguments."""
     with undone(inner(call.module), call.begun), torch.no_grad():
-        return inner(call.module)(*_cloned(call.args), **_cloned(call.kwargs))
+        return inner(call.module)(*cloned(call.args), **cloned(call.kwargs))
 
 
 def _name(func: Any) -> str:
@@ -224,13 +224,13 @@ def _overwrites(func: Any) -> bool:
     return (name.endswith("_") and not name.endswith("__")) or name.startswith("__i")
 
 
-def _cloned(values: Any) -> Any:
+def cloned(values: Any) -> Any:
     """The same arguments for a model that may overwrite them."""
     if isinstance(values, torch.Tensor):
         return values.detach().clone()
     if type(values) in (list, tuple):
-        return type(values)(_cloned(value) for value in values)
-    return {key: _cloned(value) for key, value in values.items()} if type(values) is dict else values
+        return type(values)(cloned(value) for value in values)
+    return {key: cloned(value) for key, value in values.items()} if type(values) is dict else values
 
 
 def _wide(values: Any) -> Any:

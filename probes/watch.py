@@ -27,6 +27,7 @@ from .loaders import Loaders
 from .loss import Term, scalar
 from .nonfinite import NonFinite
 from .pending import Pending
+from .repeats import Repeats
 from .sample import Sample
 from .sampler import Sampler
 from .segments import Segments
@@ -48,11 +49,12 @@ class Watch:
         self.user = User(training)
         self._pending = Pending(training)
         self._nonfinite = NonFinite(training)
+        self._repeats = Repeats(training)
         self.checkpoints = Checkpoints(lambda name, data: training.emit.event(name, self.step, data))
         self.segments = Segments(training, self._pending, self._nonfinite, self.checkpoints)
         self.discovery = self.segments.discovery
         training.sources["checkpoints"] = self._origin
-        self._closing = Closing(training, self._pending, self._nonfinite)
+        self._closing = Closing(training, self._pending, self._nonfinite, self._repeats)
         self.backward = Backward(training, self._pending, self._nonfinite, self.segments, self._closing)
         self.lane = training.lane = lane.Fastest(self._left, self._closing.due, self._nonfinite.look)
         self._reset()
@@ -207,6 +209,8 @@ class Watch:
                 self.probes.run("gradients", lambda: self._gradients(sample, optimizer))
             self.probes.run("weights", lambda: sample.weights_before(optimizer))
             self.probes.run("elements", lambda: sample.elements_before(optimizer))
+            if self.layers.keep:
+                self.probes.run("repeats", self._repeats.before)
         elif self.layers.state == "call":
             self._nonfinite.look()
 
@@ -226,6 +230,8 @@ class Watch:
                 self.probes.run("gradients", lambda: self._gradients(sample, optimizer))
             self.probes.run("weights", lambda: sample.weights_after(optimizer))
             self.probes.run("elements", lambda: sample.elements_after(optimizer))
+            if self.layers.keep:
+                self.probes.run("repeats", self._repeats.after)
             if sample.spoiled:
                 self._nonfinite.weights()
         if training.clock.step_ends(id(optimizer)):
