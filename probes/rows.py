@@ -22,7 +22,18 @@ ROWS = 256
 """Samples of a batch that get a fingerprint, at most."""
 POSITIONS = 128
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-_WEIGHTS = np.random.default_rng(24).integers(1 << 63, size=4 * POSITIONS, dtype=np.uint64) | np.uint64(1)
+
+
+def _weights(count: int) -> NDArray[np.uint64]:
+    """Odd numbers that look random: SplitMix64 (Steele et al. 2014). Loading numpy.random would cost every process that
+    imports torch 60 ms."""
+    z = np.arange(1, count + 1, dtype=np.uint64) * _MIX
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (z ^ (z >> np.uint64(31))) | np.uint64(1)
+
+
+_WEIGHTS = _weights(4 * POSITIONS)
 
 
 def first(values: Any) -> torch.Tensor | None:

@@ -142,13 +142,15 @@ def run(
     python: tuple[str, ...] = (),
     budget: float = 0.01,
     rings: list[str] | None = None,
+    ring_bytes: int = 8 << 20,
     extra: dict[str, str] | None = None,
     more_path: str | None = None,
+    timeout: float = 120.0,
 ) -> Recorded:
     """Run ``script`` (its text) in a process of its own; the records of all its processes come back."""
     folder = tempfile.TemporaryDirectory(prefix="nnwatch-test-") if job is None else None
     job = job or Path(folder.name)  # type: ignore[union-attr]
-    boot = make_boot(job, budget, rings=rings) if watched else None
+    boot = make_boot(job, budget, ring_bytes, rings) if watched else None
     source = job / "script"
     source.mkdir(parents=True, exist_ok=True)
     (source / "train.py").write_text(textwrap.dedent(script))
@@ -161,7 +163,7 @@ def run(
         env=surroundings,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout,
         check=False,
     )
     recorded = Recorded(done.returncode, done.stdout, done.stderr, job, folder)

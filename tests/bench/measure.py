@@ -1,0 +1,211 @@
+"""One tool on one model in a process of its own: `python -m tests.bench.measure MODEL TOOL SECONDS` prints JSON.
+
+CPU time of the training thread. Blocks of ``INTERVAL`` steps are made in turn with the tool and without it; with it
+one step of a block is sampled. Blocks, because in a real run a watched step follows a watched step and meets the
+caches that this one left. What is printed are medians in microseconds of a bare ``step``, and of what the tool adds to
+it in an ``unsampled`` and a ``sampled`` step.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from statistics import median
+from time import monotonic, thread_time_ns
+from typing import Any
+
+import torch
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
+from torch.utils.data import DataLoader
+
+from nnwatch.probes import kernel, lane
+from nnwatch.probes.hooks import Patches
+from nnwatch.probes.sampler import DENSE, Sampler
+from nnwatch.probes.watch import Watch
+
+from .peers import PEERS
+from .workloads import Loop
+
+INTERVAL = 10
+SETTLE = 3
+"""Steps at the beginning of a block that warm the caches."""
+OURS = {"nnwatch": True, "nnwatch-numpy": False}
+"""With the C kernel?"""
+
+
+def timed(step: Callable[[], Any], times: int) -> list[float]:
+    """Microseconds."""
+    found = []
+    for _ in range(times):
+        began = thread_time_ns()
+        step()
+        found.append((thread_time_ns() - began) / 1000)
+    return found
+
+
+def compared(
+    bare: Callable[[], Any],
+    watched: Callable[[], Any],
+    seconds: float,
+    aside: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> dict[str, float]:
+    """``watched`` makes a sampled step once in INTERVAL calls; it is found by its place in the block. ``aside`` takes
+    off what the tool has put on the model, while bare steps are made."""
+    timed(bare, 20)
+    timed(watched, 3 * INTERVAL)
+    steps: list[float] = []
+    blocks: list[list[float]] = []
+    until = monotonic() + seconds
+    while monotonic() < until or len(steps) < 5:
+        with aside():
+            steps.append(median(timed(bare, SETTLE + INTERVAL)[SETTLE:]))
+        timed(watched, INTERVAL)
+        blocks.append([time - steps[-1] for time in timed(watched, INTERVAL)])
+    *unsampled, sampled = sorted(median(place) for place in zip(*blocks, strict=True))
+    return {"step": median(steps), "unsampled": median(unsampled), "sampled": sampled, "blocks": len(steps)}
+
+
+@contextmanager
+def watching(native: bool, budget: float, every: int | None) -> Iterator[Watch]:
+    """nnwatch on torch, with its C kernel or without, sampling every so many steps or as the budget allows."""
+    kept = kernel.native, lane.Fastest, Sampler._choose
+    if not native:
+        kernel.native, lane.Fastest = None, lane.Lane
+    if every is not None:
+        Sampler._choose = lambda self: setattr(self, "every", every)  # type: ignore[method-assign]
+    with tempfile.TemporaryDirectory() as folder:
+        watch = Watch({"rings": [folder], "ring_bytes": 256 << 20, "budget": budget})
+        patches = Patches(watch)
+        yield watch
+        patches.remove()
+    kernel.native, lane.Fastest, Sampler._choose = kept  # type: ignore[method-assign]
+
+
+@contextmanager
+def unwatched(watch: Watch) -> Iterator[None]:
+    """The model without hooks, the optimizers without the global ones. Only dicts change: taking the patches off would
+    flush the interpreter's caches and slow every step that follows."""
+    both: tuple[Any, ...] = (_global_optimizer_pre_hooks, _global_optimizer_post_hooks)
+    kept = [dict(hooks) for hooks in both]
+    state = watch.layers.state
+    watch.layers.remove()
+    for hooks in both:
+        hooks.clear()
+    yield
+    for hooks, before in zip(both, kept, strict=True):
+        hooks.update(before)
+    watch.layers.place(state)
+
+
+def nnwatch(workload: str, native: bool, seconds: float) -> dict[str, float]:
+    """At INTERVAL, and what the default settings come to on this model."""
+    loop = Loop(workload)
+    with watching(native, 0.01, INTERVAL) as watch:
+        for _ in range(DENSE):
+            loop.step()
+        found = compared(loop.bare, loop.step, seconds, lambda: unwatched(watch))
+    loop = Loop(workload)
+    with watching(native, 0.01, None) as watch:
+        until = monotonic() + seconds / 2
+        while monotonic() < until or watch.step < 300:
+            loop.step()
+        found |= {"every": watch.sampler.every, "reported": watch.sampler.cost or float("nan")}
+    return found
+
+
+def warm(native: bool) -> float:
+    """Microseconds of one unsampled step's hooks, in the lane, called over and over."""
+    loop = Loop("mlp")
+    with watching(native, 0.01, 1000) as watch:
+        while watch.step < 120:
+            loop.step()
+        made, optimizer = watch.lane, loop.optimizer
+        output, target = torch.zeros(4, 2, requires_grad=True), torch.tensor([0, 1, 0, 1])
+        arguments: Any = ("cross_entropy", loop.originals[0], (output, target), {}, loop.originals[0](output, target))
+
+        def hooks() -> None:
+            for _ in range(100):
+                made.loss(*arguments)
+                made.backward(arguments[-1])
+                made.stage = lane.STEP
+                made.steps(optimizer)
+                made.stepped(optimizer)
+
+        return median(timed(hooks, 50)) / 100
+
+
+def lightning(workload: str, seconds: float) -> dict[str, float]:
+    """DeviceStatsMonitor and the gradient norm of every parameter, over the Trainer without them."""
+    from lightning.pytorch import Callback, LightningModule, Trainer
+    from lightning.pytorch.callbacks import DeviceStatsMonitor
+    from lightning.pytorch.loggers import CSVLogger
+    from lightning.pytorch.utilities import grad_norm
+
+    class Module(LightningModule):
+        def __init__(self, loop: Loop, watched: bool) -> None:
+            super().__init__()
+            self.model, self.loop, self.watched = loop.model, loop, watched
+
+        def training_step(self, batch: Any, _: int) -> torch.Tensor:
+            loss = torch.nn.functional.cross_entropy(self.model(batch[0]), batch[1])
+            if self.watched:
+                self.log("loss", loss)
+            return loss
+
+        def on_before_optimizer_step(self, _: Any) -> None:
+            if self.watched and self.trainer.global_step % INTERVAL == INTERVAL - 1:
+                self.log_dict(grad_norm(self.model, 2))
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return self.loop.optimizer
+
+    class Clock(Callback):
+        def __init__(self) -> None:
+            self.times: list[float] = []
+
+        def on_train_batch_start(self, *_: Any) -> None:
+            self.times.append(thread_time_ns() / 1000)
+
+    def fitted(watched: bool, steps: int) -> list[list[float]]:
+        loop, clock = Loop(workload), Clock()
+        with tempfile.TemporaryDirectory() as folder:
+            trainer = Trainer(
+                accelerator="cpu", max_epochs=1, log_every_n_steps=INTERVAL, enable_checkpointing=False,
+                enable_progress_bar=False, enable_model_summary=False, logger=CSVLogger(folder) if watched else False,
+                callbacks=[clock, DeviceStatsMonitor(cpu_stats=True)] if watched else [clock],
+            )  # fmt: skip
+            batches: Any = [(loop.x, loop.y)] * steps
+            trainer.fit(Module(loop, watched), DataLoader(batches, batch_size=None))
+        took = [after - before for before, after in zip(clock.times, clock.times[1:], strict=False)]
+        return [took[place::INTERVAL][2:] for place in range(INTERVAL)]
+
+    rounds = max(10, int(seconds * 1e6 / INTERVAL / 4 / median(timed(Loop(workload).bare, 30)) / 2))
+    plain = [median(place) for place in fitted(False, INTERVAL * rounds)]
+    *unsampled, sampled = sorted(median(place) for place in fitted(True, INTERVAL * rounds))
+    step = median(plain)
+    return {"step": step, "unsampled": median(unsampled) - step, "sampled": sampled - step, "blocks": rounds}
+
+
+def main() -> None:
+    workload, tool, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
+    torch.set_num_threads(1)
+    if tool == "control":  # two equal copies differ too: their tensors lie differently in the caches
+        found = compared(Loop(workload).bare, Loop(workload).bare, seconds)
+    elif tool == "warm":
+        found = {"c": warm(True), "python": warm(False)}
+    elif tool == "lightning":
+        found = lightning(workload, seconds)
+    elif tool in OURS:
+        found = nnwatch(workload, OURS[tool], seconds)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            watched = PEERS[tool][1](Loop(workload), folder, INTERVAL)
+            found = compared(Loop(workload).bare, watched, seconds)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
