@@ -33,6 +33,8 @@ class Attention:
             F.scaled_dot_product_attention: self._scaled,
             F.multi_head_attention_forward: self._multihead,
         }
+        self.seen: set[str] = set()
+        """Layers seen so far."""
         self._bounds: dict[str, float] = {}
 
     def _scaled(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
@@ -60,6 +62,7 @@ class Attention:
 
     def _measure(self, q: torch.Tensor, k: torch.Tensor, scale: float) -> None:
         name = self.names.get(id(calling_module()), "")
+        self.seen.add(name)
 
         def arrived(arrays: Any) -> None:
             with np.errstate(all="ignore"):

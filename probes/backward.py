@@ -46,19 +46,22 @@ class Backward:
         root = tensors if isinstance(tensors, torch.Tensor) else tensors[0]
         node, pending = root.grad_fn, self._pending.terms
         if len(pending) == 1 and node is not None and pending[0].sequence == node._sequence_nr():
-            term: Term | None = pending[0]
+            terms = pending[:]
             value = at_root = pending[0].value
             pending.clear()
             if value is None:
                 value = at_root = scalar(root)
         else:
-            term, value = self._pending.consumed(node)
+            terms = self._pending.consumed(node)
             at_root = scalar(root)
+            value = terms[0].value if len(terms) == 1 else None
             if value is None:
                 value = training.unscaled if training.unscaled is not None else at_root
             training.unscaled = None
         if training.micro and clock.stepping:  # a closure evaluated again (LBFGS): its first loss counts
             return
+        term = terms[0] if terms else None
+        training.terms.take(terms)
         if value is not None and at_root is not None:
             training.loss = value if not training.micro else training.loss + value
             training.root = at_root if not training.micro else training.root + at_root

@@ -41,6 +41,9 @@ class Closing:
         training.steps.publish(step, when, (loss, root), optimizers, lane.rows, seconds, waited, scaler, late)
         if scaler is not None:
             training.skipped = 0
+        if training.terms.taken:
+            emit, fetch = training.emit, training.fetch
+            training.probes.run("terms", lambda: training.terms.publish(emit, fetch, step, when))
         alarm = self._nonfinite.alarm
         if not alarm.armed and type(loss) is float:
             alarm.passed(loss)
@@ -113,5 +116,6 @@ class Closing:
             and type(training.loss) is float
             and training.skipped is None
             and self._nonfinite.alarm.armed
+            and not training.terms.several
             and not (self._pending.terms or training.fetch.waiting)
         )

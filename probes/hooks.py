@@ -17,6 +17,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torch.utils.data import dataloader
 
 from . import around
+from .distributions import USED
 from .lane import INSIDE, STEP
 from .loss import FUNCTIONS
 from .watch import Watch
@@ -32,6 +33,8 @@ class Patches:
     def __init__(self, watch: Watch) -> None:
         self._undo: list[_Undo] = []
         self._watch = watch
+        self._distributions: set[type] = set()
+        self._methods: set[tuple[type, str]] = set()
         for name in FUNCTIONS:
             if hasattr(F, name):
                 self._put(F, name, _loss(watch, name, getattr(F, name)))
@@ -50,6 +53,11 @@ class Patches:
         self._put(torch.nn.Module, "eval", _noting(watch, torch.nn.Module.eval, watch.evaluation_begins))
         made = _made(watch, torch.optim.Optimizer.__init__, watch.optimizer_made)
         self._put(torch.optim.Optimizer, "__init__", made)
+        base = torch.distributions.Distribution
+        self._put(base, "__init__", _made(watch, base.__init__, self._distribution_made))
+        divergence = watch.distributions.divergence(torch.distributions.kl_divergence)
+        self._put(torch.distributions, "kl_divergence", divergence)
+        self._put(torch.distributions.kl, "kl_divergence", divergence)
         self._put(torch.jit, "script", _scripting(watch, torch.jit.script))
         self._put(torch.jit, "trace", _noting(watch, torch.jit.trace, watch.exporting))
         scaler = getattr(torch.amp, "GradScaler", None)
@@ -66,6 +74,17 @@ class Patches:
         own = vars(owner).get(name)
         setattr(owner, name, patch)
         self._undo.append(lambda: setattr(owner, name, own) if own is not None else delattr(owner, name))
+
+    def _distribution_made(self, distribution: Any) -> None:
+        """What a step may call of the first of its class is patched, wherever the class has it from."""
+        kind = type(distribution)
+        if kind not in self._distributions:
+            self._distributions.add(kind)
+            for name in USED:
+                owner = next(cls for cls in kind.__mro__ if name in vars(cls))
+                if owner is not torch.distributions.Distribution and (owner, name) not in self._methods:
+                    self._methods.add((owner, name))
+                    self._put(owner, name, self._watch.distributions.method(getattr(owner, name)))
 
     def remove(self) -> None:
         """Leave torch as it was found."""

@@ -18,6 +18,7 @@ def look(training: Training, sample: Sample, term: Term | None) -> None:
     entered = layers.call[1:3] if layers.call is not None else None
     if entered is not None:
         run("inputs", lambda: inputs.moments("input", entered, fetch, sample.put))
+    run("distributions", lambda: training.distributions.written(training.node))
     if term is None:
         return
     run("confidence", lambda: sample.outputs(term))

@@ -47,7 +47,8 @@ Value = float | torch.Tensor
 class Term(NamedTuple):
     """One call of a loss function: ``name(*args, **kwargs)`` gave ``value``. ``loader`` is the pass that the
     last batch before it came from, or None; ``inputs`` what the model was called with before; ``mode`` the share of
-    its dropout and BatchNorm layers in training mode, where that is not as in training. None where not known."""
+    its dropout and BatchNorm layers in training mode, where that is not as in training; ``site`` the line that calls
+    it, as `terms.py` names it. None where not known."""
 
     name: str
     function: Callable[..., torch.Tensor]
@@ -58,6 +59,13 @@ class Term(NamedTuple):
     loader: Pass | None
     inputs: Any = None
     mode: float | None = None
+    site: str | None = None
+
+    def light(self) -> Term:
+        """The same without what holds much memory: the graph, and what entered the model."""
+        args = tuple(a.detach() if isinstance(a, torch.Tensor) else a for a in self.args)
+        kwargs = {key: a.detach() if isinstance(a, torch.Tensor) else a for key, a in self.kwargs.items()}
+        return self._replace(args=args, kwargs=kwargs, inputs=None)
 
     @property
     def input(self) -> torch.Tensor | None:

@@ -12,11 +12,14 @@ from .evaluation import Evaluation
 from .lane import Call
 from .loaders import Pass
 from .loss import Term, Value, consumed
+from .terms import site
 from .training import Training
 from .validation import Validation
 
-PENDING = 4
+PENDING = 8
 """Loss calls kept while it is open whether training consumes them."""
+HEAVY = 4
+"""Of these the last ones, with their graph: an evaluation with gradients on would pile the graphs up."""
 
 
 class Pending:
@@ -35,14 +38,17 @@ class Pending:
         layers = self._training.layers
         mode = layers.modes.share(evaluating=True) if layers.other is not None else None
         inputs = layers.other or layers.call
-        term = Term(*call, number, node._sequence_nr(), self._training.lane.loader, inputs, mode)
+        where = site(call[0]) if self._training.sample is not None or self._training.terms.several else None
+        term = Term(*call, number, node._sequence_nr(), self._training.lane.loader, inputs, mode, where)
         self.terms.append(term)
+        if len(self.terms) > HEAVY:
+            self.terms[-HEAVY - 1] = self.terms[-HEAVY - 1].light()
         if len(self.terms) > PENDING:
             self._unconsumed(self.terms.pop(0))
         return term
 
-    def consumed(self, node: Any) -> tuple[Term | None, Value | None]:
-        """The loss call that the backward pass from ``node`` is for, and its value; no value when there are several."""
+    def consumed(self, node: Any) -> list[Term]:
+        """The loss calls that the backward pass from ``node`` is for."""
         pending, self.terms = self.terms, []
         terms = consumed(node, pending)
         if len(terms) != len(pending):
@@ -50,7 +56,7 @@ class Pending:
             for other in pending:
                 if other.sequence not in taken:
                     self._unconsumed(other)
-        return (terms[0] if terms else None), (terms[0].value if len(terms) == 1 else None)
+        return terms
 
     def give_up(self) -> None:
         """No backward pass will follow."""

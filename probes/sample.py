@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ class Sample:
         self._checksum = 0
         self._stale: NDArray[np.float64] | None = None
         self._stepped: set[int] = set()
+        self._ends: list[Callable[[Sample], None]] = []
         self._first: tuple[float, int] | None = None
 
     @property
@@ -60,6 +62,10 @@ class Sample:
 
     def detail(self, metric: str, value: Any, labels: int = 0) -> None:
         self._details.append((metric, labels, value))
+
+    def at_end(self, put: Callable[[Sample], None]) -> None:
+        """``put`` is called when the records are made up."""
+        self._ends.append(put)
 
     def stale(self, training_model: Model) -> None:
         """The gradients that are there before the first backward pass."""
@@ -171,6 +177,8 @@ class Sample:
                 self.put("grad.stale", np.linalg.norm(self._stale[sorted(self._stepped)]))
             if noise is not None and micro > 1:
                 self._put_noise(noise, micro)
+            for put in self._ends:
+                put(self)
             self._emit.columns("sample", step, when, self._columns)
             self._emit.columns("detail", step, when, self._details)
 

@@ -46,7 +46,12 @@ def frames() -> Iterator[FrameType]:
 
 def lines() -> list[Line]:
     """Where the user's own code stands, innermost first."""
-    return [Line(frame.f_code.co_filename, frame.f_lineno) for frame in frames()]
+    return [line_of(frame) for frame in frames()]
+
+
+def line_of(frame: FrameType) -> Line:
+    """The line that is running in it."""
+    return Line(frame.f_code.co_filename, frame.f_lineno)
 
 
 class Rounds(NamedTuple):

@@ -11,6 +11,7 @@ import torch
 
 from .averaged import Averaged
 from .clock import Clock
+from .distributions import Distributions
 from .emit import Emitter
 from .fetch import Fetch
 from .lane import Lane
@@ -23,6 +24,7 @@ from .sample import THOROUGH, Sample
 from .sampler import Sampler
 from .script import Script
 from .steps import NAN, Steps
+from .terms import Terms
 
 
 class Training:
@@ -37,9 +39,15 @@ class Training:
         self.modules: weakref.WeakValueDictionary[int, torch.nn.Module] = weakref.WeakValueDictionary()
         """All that were made and are alive."""
         self.script = Script()
+        self.distributions = Distributions(
+            lambda: self.fetch, lambda: None if self.deaf or self.busy else self.sample, self.probes.run
+        )
         self.session: str | None = settings.get("session")
         """Path of the session, where there will be one."""
-        self.sources: dict[str, Callable[[], dict[str, Any]]] = {}
+        self.sources: dict[str, Callable[[], dict[str, Any]]] = {
+            "terms": lambda: {"loss_terms": list(self.terms.sites) if self.terms.several else None},
+            "attention": lambda: {"attention": sorted(self.layers.attention.seen) or None},
+        }
         """Where more facts come from, by the name of the probe."""
 
     def reset(self) -> None:
@@ -86,6 +94,7 @@ class Training:
         self.scaler: weakref.ref[Any] | None = None
         self.accumulates = False
         """The last step took several backward passes."""
+        self.terms = Terms()
         self.noise = Noise()
         self.averaged = Averaged()
         self.disturbed = False

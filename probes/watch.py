@@ -45,6 +45,7 @@ class Watch:
         self._training = training = Training(settings)
         self.probes = training.probes
         self.script = training.script
+        self.distributions = training.distributions
         self.loaders = Loaders()
         self.user = User(training)
         self._pending = Pending(training)

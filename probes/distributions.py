@@ -1,0 +1,145 @@
+"""Entropy of the distributions that a step used, and KL divergences.
+
+A class of torch.distributions is patched when its first object is made; what is called later costs a look whether the
+step is sampled. A KL term written by hand, -0.5 * sum(1 + logvar - mu^2 - exp(logvar)), is read from the graph.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.distributions import Distribution
+
+from .fetch import Fetch
+from .graph import operation
+from .sample import Sample
+
+USED = ("log_prob", "sample", "rsample")
+MOST = 8
+"""Calls looked at in a step, at most."""
+LINEAR = ("Add", "Sub", "Rsub", "Mul", "Div", "Neg", "Sum", "Mean")
+"""Operations between a loss and the parts of its KL term."""
+NODES = 64
+
+
+class Distributions:
+    """``sample()`` is the step's, None where it is not looked at closely; ``run`` keeps an error of ours from the
+    script."""
+
+    def __init__(
+        self,
+        fetch: Callable[[], Fetch],
+        sample: Callable[[], Sample | None],
+        run: Callable[[str, Callable[[], None]], None],
+    ) -> None:
+        self._fetch = fetch
+        self._sample = sample
+        self._run = run
+        self._owner: Sample | None = None
+        self._seen: set[int] = set()
+        self._values: dict[str, list[float]] = {}
+        self._inside = False
+        """A call is under way; what it calls in turn, or we do, is part of it."""
+
+    def method(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """The patch of a method that uses a distribution."""
+
+        @functools.wraps(original)
+        def method(distribution: Distribution, *args: Any, **kwargs: Any) -> Any:
+            return self._watched(original, (distribution, *args), kwargs, lambda _: self._used(distribution))
+
+        return method
+
+    def divergence(self, original: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        """The patch of kl_divergence."""
+
+        @functools.wraps(original)
+        def kl_divergence(p: Distribution, q: Distribution) -> Any:
+            return self._watched(original, (p, q), {}, lambda found: self._diverged(p, found))
+
+        return kl_divergence
+
+    def _watched(
+        self, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], see: Callable[[Any], None]
+    ) -> Any:
+        if self._inside or torch.compiler.is_compiling() or self._sample() is None:
+            return original(*args, **kwargs)
+        self._inside = True
+        try:
+            value = original(*args, **kwargs)
+        finally:
+            self._inside = False
+        self._run("distributions", lambda: see(value))
+        return value
+
+    def _used(self, distribution: Distribution) -> None:
+        """A distribution's log_prob or sample was called."""
+        if self._looking() and id(distribution) not in self._seen and len(self._seen) < MOST:
+            self._seen.add(id(distribution))
+            self._measure("distribution.entropy", lambda: distribution.entropy())
+
+    def _diverged(self, first: Distribution, found: torch.Tensor) -> None:
+        """kl_divergence of ``first`` from another gave ``found``."""
+        if self._looking() and len(self._values.get("distribution.kl", [])) < MOST:
+            self._measure("distribution.kl", lambda: found.detach() / max(1, first.event_shape.numel()))
+
+    def written(self, node: Any) -> None:
+        """A backward pass begins at ``node``."""
+        parts = _gaussian(node) if node is not None and self._looking() else None
+        if parts is not None:
+            mean, variance = parts
+            self._measure("distribution.kl", lambda: (mean.square() + variance - 1 - variance.log()) / 2)
+
+    def _looking(self) -> bool:
+        sample = self._sample()
+        if sample is None:
+            return False
+        if sample is not self._owner:
+            self._owner, self._seen, self._values = sample, set(), {}
+            sample.at_end(self._put)
+        return True
+
+    def _measure(self, metric: str, work: Callable[[], torch.Tensor]) -> None:
+        """Mean of what ``work`` gives."""
+        outer, self._inside = self._inside, True
+        try:
+            with torch.no_grad():
+                number = work().float().mean()
+        except NotImplementedError:  # a distribution without an entropy of closed form
+            return
+        finally:
+            self._inside = outer
+        values = self._values
+        self._fetch()([number], lambda arrays: values.setdefault(metric, []).append(float(arrays[0])))
+
+    def _put(self, sample: Sample) -> None:
+        for metric, values in self._values.items():
+            sample.put(metric, np.mean(values))
+        self._owner = None
+
+
+def _gaussian(root: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """mu and exp(logvar) of the one KL term to the standard normal that the loss at ``root`` has, if it has one."""
+    means: list[torch.Tensor] = []
+    variances: list[torch.Tensor] = []
+    queue, seen = [root], {root}
+    for node in queue:
+        if node is None:
+            continue
+        kind = operation(node)
+        if kind == "Exp":
+            variances.append(node._saved_result)
+        elif kind == "Pow" and node._saved_exponent == 2:
+            means.append(node._saved_self)
+        elif kind in LINEAR:
+            for below, _ in node.next_functions:
+                if below is not None and below not in seen and len(seen) < NODES:
+                    seen.add(below)
+                    queue.append(below)
+    if len(means) == len(variances) == 1 and means[0].shape == variances[0].shape:
+        return means[0].detach(), variances[0].detach()
+    return None

@@ -1,0 +1,65 @@
+"""The loss terms of scripts that have several, each by the line that calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from nnwatch.metric import Field
+
+from .emit import Emitter
+from .fetch import Fetch
+from .loss import Term, Value
+from .source import frames, line_of
+
+MOST = 16
+"""Call sites told apart."""
+
+
+def site(name: str) -> str | None:
+    """``"mse_loss train.py:52"`` for the line of the user's that is calling a loss function; None without one."""
+    frame = next(frames(), None)
+    return f"{name} {line_of(frame)}" if frame is not None else None
+
+
+class Terms:
+    """One per segment. Sites are looked for on sampled steps and, once there are several, on all."""
+
+    def __init__(self) -> None:
+        self.sites: list[str] = []
+        self.taken: dict[str, list[Value]] = {}
+        """Values of the step that is being made, by site."""
+
+    @property
+    def several(self) -> bool:
+        return len(self.sites) > 1
+
+    def take(self, terms: Sequence[Term]) -> None:
+        """A backward pass has come to these."""
+        for term in terms:
+            if term.site is not None and term.value is not None:
+                if term.site not in self.sites and len(self.sites) < MOST:
+                    self.sites.append(term.site)
+                self.taken.setdefault(term.site, []).append(term.value)
+
+    def publish(self, emit: Emitter, fetch: Fetch, step: int, when: float) -> None:
+        """One record for the step: of each site the mean over its calls, NaN where it had none."""
+        values, self.taken = self.taken, {}
+        if not self.several or not values:
+            return
+        schema = emit.schema("terms", (Field("loss.term", len(self.sites), emit.labels(self.sites)),))
+        found = [values.get(name, []) for name in self.sites]
+        if all(type(value) is float for calls in found for value in calls) and not fetch.waiting:
+            emit.numbers(schema, step, when, *(sum(calls) / len(calls) if calls else np.nan for calls in found))  # type: ignore[arg-type]
+            return
+        counts = [len(calls) for calls in found]
+        device = next((v.device for calls in found for v in calls if isinstance(v, torch.Tensor)), "cpu")
+        flat = [torch.as_tensor(value, device=device).reshape(()).float() for calls in found for value in calls]
+
+        def arrived(arrays: list[np.ndarray]) -> None:
+            parts = np.split(arrays[0], np.cumsum(counts)[:-1])
+            emit.numbers(schema, step, when, *(float(part.mean()) if len(part) else np.nan for part in parts))
+
+        fetch([torch.stack(flat)], arrived)
