@@ -95,6 +95,16 @@ def _val_is_worse(at: Context) -> bool:
     return False
 
 
+def _classification(at: Context) -> bool:
+    """Fewer right than a guess has: overfitting alone cannot do that."""
+    return bool(at.facts.get("classes"))
+
+
+def _regression(at: Context) -> bool:
+    """Far from the mean of the targets, where overfitting can lead."""
+    return not _classification(at)
+
+
 def _recurrent(at: Context) -> bool:
     """Gradients explode by themselves through many steps of time; elsewhere they grow with a loss that runs away."""
     return bool((at.facts.get("layers") or {}).get("recurrent"))
@@ -140,15 +150,16 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     # code
     "softmax-twice": _USELESS | {"vanishing-gradient": _always, "saturated-activation": _always},
     "shape-broadcast": _USELESS,
-    "wrong-loss": _USELESS,
-    "wrong-output-activation": _USELESS | {"dead-relu": _always, "vanishing-gradient": _always, "wrong-loss": _always},
+    "wrong-loss": _USELESS | {"overfitting": _always},
+    "wrong-output-activation": _USELESS | {"dead-relu": _always, "vanishing-gradient": _always, "wrong-loss": _always,
+                                "overfitting": _always},
     "wrong-loss-sign": {**_BLOWN, **_USELESS, "lr-too-high": _always, "exploding-gradient": _always},
     "wrong-reduction": {"lr-too-high": _always, "exploding-gradient": _always, "loss-spike": _always, **_BLOWN},
     "accumulated-loss-not-divided": {
         "lr-too-high": _always, "exploding-gradient": _always, "oscillation": _always, "loss-spike": _always, **_BLOWN,
     },
     "padding-in-loss": {"prediction-collapse": _always, "overfitting": _always, "underfitting": _always},
-    "loss-clipped": _SLOW,
+    "loss-clipped": _USELESS,
     "missing-zero-grad": {
         "lr-too-high": _always, "exploding-gradient": _always, "oscillation": _always, "lr-needs-decay": _always,
         "dead-relu": _always, "saturated-activation": _always, **_USELESS, **_BLOWN,
@@ -182,7 +193,7 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
         "loss-spike": _always, **_USELESS, **_BLOWN,
     },
     "label-misaligned": {"not-learning": _always, "below-baseline": _always, "overfitting": _always},
-    "input-ignored": {"not-learning": _always, "below-baseline": _always, "prediction-collapse": _always,
+    "input-ignored": {"frozen-params": _always, "dead-relu": _always, "not-learning": _always, "below-baseline": _always, "prediction-collapse": _always,
                       "plateau": _always, "underfitting": _always},
     "class-imbalance": {"prediction-collapse": _always, "below-baseline": _always, "background-collapse": _always},
     "background-collapse": {"prediction-collapse": _always},
@@ -231,5 +242,6 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "dropout-too-high": {"underfitting": _always, "plateau": _always},
     "not-learning": {"below-baseline": _always, "underfitting": _always, "plateau": _always},
     # generalisation
-    "overfitting": {"miscalibrated": _always, "below-baseline": _always},
+    "overfitting": {"miscalibrated": _always, "below-baseline": _regression},
+    "below-baseline": {"overfitting": _classification, "miscalibrated": _always},
 }  # fmt: skip

@@ -25,7 +25,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Mechanism: over the newest window, after the first 50 steps, more than 30 % of the time of a step goes into
         waiting for the loader (50 % where training runs on the CPU), and at least one millisecond (five). Outcome: the
-        GPU is busy for less than 70 % of the time; on a CPU, cores are idle. The first alone is *watch*.
+        GPU is busy for less than 70 % of the time; on a CPU, the processes hardly compute or cores are idle. The first
+        alone is *watch*.
 
     When it is a false alarm
         The first epoch, while files come into the cache, is slower than the rest: the finding then closes by itself.
@@ -73,6 +74,9 @@ def _busy(at: Context, on_gpu: bool) -> str | None:
         if on_gpu:
             busy = float(np.nanmax(np.nanmean(samples(at, "gpu.percent").last(60).values, axis=0)))
             return f"the GPU is busy for {busy:.0f} % of the time" if busy < 70 else None
+        used = median(samples(at, "cpu.percent").last(60).scalar)
+        if used < 60:
+            return f"its processes use {used:.0f} % of a core: they wait"
         busy = median(samples(at, "host.cpu.percent").last(60).scalar)
         return f"{100 - busy:.0f} % of the machine's cores are idle" if busy < 80 else None
     except Abstain:
@@ -83,7 +87,7 @@ RULE = Rule(
     "data-bottleneck",
     "training waits for data",
     "statistical",
-    ("data.wait", "step.seconds", "gpu.percent", "host.cpu.percent"),
+    ("data.wait", "step.seconds", "gpu.percent", "cpu.percent", "host.cpu.percent"),
     titles(DATA_STALL),
     "Note C119; a training on the CPU shares its cores with the loader, so up to 50 % is usual there.",
     check,

@@ -26,9 +26,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Exact: what the loss gets as prediction was the same for all samples of the batch, to a millionth of its size,
-        at each of the last ten sampled steps: an error. Otherwise it is never more than *watch*: after a fifth of the
-        run the loss of the training batch does not change, by two standard errors and a thousandth, when the inputs are
-        permuted among the samples.
+        at each of the last ten sampled steps or validation batches: an error. Otherwise it is never more than *watch*:
+        after a fifth of the run the loss of the training batch does not change, by two standard errors and a
+        thousandth, when the inputs are permuted among the samples.
 
     When it is a false alarm
         A net that learns its bias first passes through this: hence the wait. A discriminator with one answer, and a
@@ -63,22 +63,22 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
 
 def _constant(at: Context, limit: Mapping[str, float]) -> tuple[bool, str, str, Evidence] | None:
-    if not at.has("output.spread"):
-        return None
-    view = at.view("output.spread").last(int(limit["samples"]))
-    size = np.abs(at.view("output.mean").last(len(view.steps)).scalar) if at.has("output.mean") else np.array([1.0])
-    if len(view.steps) < limit["samples"] or (at.batch_size or 0) < 2 or not np.isfinite(view.scalar).all():
-        return None
-    worst = float(np.max(view.scalar))
-    if worst > 1e-6 * max(1.0, float(np.median(size))):
-        return None
-    begin = int(view.steps[0])
-    return (
-        True,
-        f"every sample of a batch gets the same output (spread {number(worst)})",
-        f"so it was at each of the last {len(view.steps)} sampled steps",
-        Evidence("output.spread", worst, 0.01, "deviation of the output across samples", begin, at.step),
-    )
+    """In validation too: there dropout does not make equal outputs differ."""
+    size = abs(median(at.view("output.mean").last(10).scalar)) if at.has("output.mean") else 1.0
+    for metric, where in (("output.spread", "sampled steps"), ("output.val.spread", "validation batches")):
+        view = at.view(metric).last(int(limit["samples"])) if at.has(metric) else None
+        if view is None or len(view.steps) < limit["samples"] or (at.batch_size or 0) < 2:
+            continue
+        worst = float(np.max(view.scalar))
+        if worst <= 1e-6 * max(1.0, size):
+            begin = int(view.steps[0])
+            return (
+                True,
+                f"every sample of a batch gets the same output (spread {number(worst)})",
+                f"so it was at each of the last {len(view.steps)} {where}",
+                Evidence(metric, worst, 0.01, "deviation of the output across samples", begin, at.step),
+            )
+    return None
 
 
 def _permuted(at: Context, limit: Mapping[str, float]) -> tuple[bool, str, str, Evidence] | None:
@@ -110,7 +110,15 @@ RULE = Rule(
     "input-ignored",
     "the output ignores the input",
     "invariant",
-    ("output.spread", "output.mean", "loss.permuted", "loss.train.eval", "input.std", "batch.size"),
+    (
+        "output.spread",
+        "output.val.spread",
+        "output.mean",
+        "loss.permuted",
+        "loss.train.eval",
+        "input.std",
+        "batch.size",
+    ),
     (PATH,),
     "Notes B32, T9 (an input-independent baseline). Only an output that is exactly constant is called an error.",
     check,

@@ -50,7 +50,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     majority = float(newest.labels[-1].max() / samples)
     if majority > limit["prior"]:
         raise Abstain("one class has nearly all labels: accuracy shows little")
-    if samples < limit["samples"] or not learned < 0.7 * guess or not newest.guessing:
+    if samples < limit["samples"] or not 0 <= learned < 0.7 * guess or not newest.guessing:
         return None
     if balanced < 1 / int((newest.labels.sum(0) > 0).sum()) - error:
         return None  # worse than a guess is another fault

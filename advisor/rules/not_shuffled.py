@@ -96,8 +96,8 @@ def _labels(at: Context) -> tuple[float, float]:
     degrees of freedom, less the 1 that chance gives, over the batch size.
     """
     rows = at.view("target.each").thin(RECORDS).values
-    if len(rows) < 10:
-        raise Abstain("fewer than ten batches with their labels")
+    if len(rows) < 3:
+        raise Abstain("fewer than three batches with their labels")
     return _runs(rows), _overdispersion(at)
 
 

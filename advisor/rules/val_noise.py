@@ -25,7 +25,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         The standard error of an accuracy of p on n samples is the root of p (1 - p) / n. It is told, as a fact, where
-        it is over one point and the last five changes of the accuracy all stay under two of it, after half of the run.
+        it is over one point and the last five changes of the accuracy go up and down and stay under two of it, after
+        half of the run.
 
     When it is a false alarm
         On the same samples each time, smaller differences than this mean something: a paired test finds them.
