@@ -95,16 +95,6 @@ def _val_is_worse(at: Context) -> bool:
     return False
 
 
-def _classification(at: Context) -> bool:
-    """Fewer right than a guess has: overfitting alone cannot do that."""
-    return bool(at.facts.get("classes"))
-
-
-def _regression(at: Context) -> bool:
-    """Far from the mean of the targets, where overfitting can lead."""
-    return not _classification(at)
-
-
 def _recurrent(at: Context) -> bool:
     """Gradients explode by themselves through many steps of time; elsewhere they grow with a loss that runs away."""
     return bool((at.facts.get("layers") or {}).get("recurrent"))
@@ -193,8 +183,9 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
         "loss-spike": _always, **_USELESS, **_BLOWN,
     },
     "label-misaligned": {"not-learning": _always, "below-baseline": _always, "overfitting": _always},
-    "input-ignored": {"frozen-params": _always, "dead-relu": _always, "not-learning": _always, "below-baseline": _always, "prediction-collapse": _always,
-                      "plateau": _always, "underfitting": _always},
+    "input-ignored": {"frozen-params": _always, "dead-relu": _always, "not-learning": _always,
+                      "below-baseline": _always, "prediction-collapse": _always, "plateau": _always,
+                      "underfitting": _always},
     "class-imbalance": {"prediction-collapse": _always, "below-baseline": _always, "background-collapse": _always},
     "background-collapse": {"prediction-collapse": _always},
     "prediction-collapse": {"below-baseline": _always, "not-learning": _always, "plateau": _always},
@@ -242,6 +233,6 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "dropout-too-high": {"underfitting": _always, "plateau": _always},
     "not-learning": {"below-baseline": _always, "underfitting": _always, "plateau": _always},
     # generalisation
-    "overfitting": {"miscalibrated": _always, "below-baseline": _regression},
-    "below-baseline": {"overfitting": _classification, "miscalibrated": _always},
+    "overfitting": {"miscalibrated": _always},
+    "below-baseline": {"overfitting": _always, "miscalibrated": _always},
 }  # fmt: skip

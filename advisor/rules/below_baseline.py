@@ -41,13 +41,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Mechanism: in three evaluations, after a fifth of the run, the accuracy is three standard errors under the share
-        of the most frequent class, and the classes are told apart no better than by a guess; for a squared error, the
-        loss is over the variance of the validation targets by a tenth and three times its scatter. Outcome: training
-        itself is better than such a guess, or the run is over.
+        of the most frequent class, and the classes are told apart no better than by a guess; for a squared error, no
+        evaluation so far was within a tenth, and three times its scatter, of the variance of the validation targets.
+        Outcome: training itself is better than such a guess, or the run is over.
 
     When it is a false alarm
         Rare classes with weights: accuracy under the majority is meant there, and silent as long as each class is
-        recognised. Overfitting brings regression here too: then it is the cause.
+        recognised.
 
     What to do
         Evaluate a few batches of the training set with the validation code. If they are bad as well, the code is it;
@@ -107,7 +107,7 @@ def _regression(at: Context, limit: Mapping[str, float]) -> Measured | None:
         raise Abstain(f"it needs {count} evaluations")
     std, mean = means(at, "target.val.std", 1), at.view("target.val.mean").scalar[-50:]
     variance = float(std.values[-1, 0]) ** 2 + float(np.var(mean))
-    best, scatter = float(np.min(ev.loss[-count:])), noise(ev.loss[-12:])
+    best, scatter = float(np.nanmin(ev.loss)), noise(ev.loss[-12:])
     if not best > (1 + limit["worse"]) * variance + 3 * (scatter if math.isfinite(scatter) else 0.0):
         return None
     outcome = None
