@@ -9,6 +9,7 @@ import torch
 from . import inputs
 from .clock import UNSTEPPED
 from .closing import Closing
+from .linkage import Linkage
 from .look import look
 from .loss import Term, scalar
 from .nonfinite import NonFinite
@@ -26,6 +27,7 @@ class Backward:
         self._nonfinite = nonfinite
         self._segments = segments
         self._closing = closing
+        self._linkage = Linkage(training)
 
     def begins(self, tensors: Any) -> None:
         """torch.autograd.backward is called on ``tensors``."""
@@ -72,6 +74,7 @@ class Backward:
         self._count(term)
         if type(value) is float and value - value != 0.0 and self._nonfinite.alarm.armed:
             self._nonfinite.loss(term, node, value)
+        training.probes.run("linkage", lambda: self._linkage.see(node, term))
         if training.sample is not None and not training.sample.looked:
             look(training, training.sample, term)
 

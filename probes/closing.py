@@ -98,7 +98,8 @@ class Closing:
         if not training.script.compiled:
             layers.place(state)
         first = training.first
-        if step - first in NEWS:
+        if step - first in NEWS or training.news:
+            training.news = False
             training.tell()
         if training.sample is None and self._ordinary():
             until = min(n for n in (*(first + n for n in NEWS), sampler.due) if n > step)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.utils import checkpoint as checkpointing
 from torch.utils.data import dataloader
 
 from . import around
@@ -58,6 +59,7 @@ class Patches:
         divergence = watch.distributions.divergence(torch.distributions.kl_divergence)
         self._put(torch.distributions, "kl_divergence", divergence)
         self._put(torch.distributions.kl, "kl_divergence", divergence)
+        self._put(checkpointing, "checkpoint", _checkpoint(watch, checkpointing.checkpoint))
         self._put(torch.jit, "script", _scripting(watch, torch.jit.script))
         self._put(torch.jit, "trace", _noting(watch, torch.jit.trace, watch.exporting))
         scaler = getattr(torch.amp, "GradScaler", None)
@@ -189,6 +191,20 @@ def _clip(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
 
     clip_grad_norm_.__prepare_scriptable__ = lambda: original  # type: ignore[attr-defined]
     return clip_grad_norm_
+
+
+def _checkpoint(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def checkpoint(function: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _compiling():
+            try:
+                if kwargs.get("use_reentrant") is not False and torch.is_grad_enabled():
+                    watch.script.checkpointed(function, args)
+            except Exception as error:
+                watch.probes.failed("checkpoint", error)
+        return original(function, *args, **kwargs)
+
+    return checkpoint
 
 
 def _scripting(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:

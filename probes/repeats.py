@@ -62,7 +62,13 @@ class Repeats:
         """Is the pass of ``step``, which is sampled, to be made again?"""
         if self._training.model is not self._model:
             self._begin(self._training.model)
+        step -= self._training.first
         return self._possible is not False and (step in EARLY or step >= self._next)
+
+    @property
+    def _step(self) -> int:
+        """The one that is being made, counted from the beginning of the segment."""
+        return self._training.lane.step - self._training.first + 1
 
     def before(self) -> None:
         """The weights are still those of the step's own pass."""
@@ -77,7 +83,7 @@ class Repeats:
             self._check(call, term, self._loss)
         if not self._checked:  # it is not the same, or the values are still on their way
             self._loss = None
-        elif training.lane.step + 1 in WHOLE or training.lane.step + 1 > EARLY[-1]:
+        elif self._step in WHOLE or self._step > EARLY[-1]:
             self._whole(call, term)
 
     def _check(self, call: Call, term: Term, loss: Objective) -> None:
@@ -118,10 +124,10 @@ class Repeats:
         self._put("step.gain", (before - after) / before.abs())
         step, sampler, columns = training.lane.step + 1, training.sampler, self._columns
         training.fetch([], lambda _: training.emit.columns("repeat", step, time(), columns))
-        if step >= EARLY[-1] and sampler.seconds:
+        if self._step >= EARLY[-1] and sampler.seconds:
             cost = 3 * max(thread_time() - began, sampler.seconds / 3)
             every = max(LEAST, round(cost / (SHARE * sampler.budget * sampler.seconds)))
-            self._next, self.share = step + every, cost / (every * sampler.seconds)
+            self._next, self.share = self._step + every, cost / (every * sampler.seconds)
 
     def _put(self, metric: str, value: torch.Tensor) -> None:
         columns = self._columns

@@ -34,12 +34,15 @@ class Script:
         self._visited_at = -1
         self._planned: dict[str, Any] | None = None
         self._val_rows: int | None = None
+        self._frozen_block: str | None = None
+        """Line of a checkpointed block whose inputs require no gradient, "" where the blocks seen are sound."""
         self._told: dict[str, Any] = {}
         self.path = sys.argv[0] if sys.argv else ""
 
     def begin(self) -> None:
         """A new segment: everything is news again, and the loops are looked at anew."""
         self.loss = self._rounds = self._val_rows = self._planned = None
+        self._frozen_block = None
         self._told.clear()
 
     def optimizer_made(self, optimizer: torch.optim.Optimizer) -> None:
@@ -71,6 +74,14 @@ class Script:
     def loss_called(self, term: Term) -> None:
         self.loss = facts.loss(term, lines())
 
+    def checkpointed(self, function: Any, args: Any) -> None:
+        """A block runs under a reentrant checkpoint: if no input of it requires a gradient, nothing in it gets one."""
+        if self._frozen_block:
+            return
+        trained = not isinstance(function, torch.nn.Module) or any(p.requires_grad for p in function.parameters())
+        frozen = trained and not any(isinstance(a, torch.Tensor) and a.requires_grad for a in args)
+        self._frozen_block = next((str(line) for line in lines()), "") if frozen else ""
+
     def validated(self, loader: Pass | None) -> None:
         if self._val_rows is None and loader is not None:
             self._val_rows = loader.rows
@@ -97,6 +108,7 @@ class Script:
         known["val_rows"] = self._val_rows
         known["amp"], known["compiled"] = self.amp, self.compiled
         known["distributed"] = torch.distributed.is_available() and torch.distributed.is_initialized()
+        known["reentrant_frozen"] = self._frozen_block
         known |= more
         if step >= SETTLED:
             known |= self._plan(loader, first, step, backwards, batches, len(optimizers))

@@ -99,6 +99,8 @@ class Training:
         self.averaged = Averaged()
         self.disturbed = False
         """A validation batch ran meanwhile."""
+        self.news = False
+        """There is something to tell when the step is over."""
 
     @contextmanager
     def ours(self) -> Iterator[None]:
