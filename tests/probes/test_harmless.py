@@ -234,7 +234,7 @@ FAULTY = """
         setattr(owner, last, kept)
     print(json.dumps(out))
 """
-ALSO = ("val.inputs", "val.target", "val.outputs", "val.rows")
+ALSO = ("stale", "val.inputs", "val.target", "val.outputs", "val.rows")
 """Probes that a plant breaks with the one it is meant for."""
 PLANTS = {
     "loss": "pending.Term",
