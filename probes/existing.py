@@ -14,15 +14,17 @@ if TYPE_CHECKING:
 
 
 def adopt(watch: Watch, model: nn.Module | None) -> None:
-    """Make modules and optimizers known to the watch, in the order they were made as far as that can be told."""
+    """Make modules, optimizers and schedulers known, in the order they were made as far as that can be told."""
     for module in model.modules() if isinstance(model, nn.Module) else ():
-        watch.module_made(module)
+        watch.module_found(module)
     for found in _objects():
         # type() and not isinstance(): a proxy's __class__ may run the user's code
         if issubclass(type(found), nn.Module):
-            watch.module_made(found)
+            watch.module_found(found)
         elif issubclass(type(found), torch.optim.Optimizer):
             watch.script.optimizer_found(found)
+        elif issubclass(type(found), torch.optim.lr_scheduler.LRScheduler):
+            watch.once.schedules.found(found)
 
 
 def _objects() -> Iterator[Any]:

@@ -233,6 +233,7 @@ def _iter(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
         iterator = original(self)
         try:
             watch.loaders.began(self, iterator)
+            watch.once.feeding.began(self)
         except Exception as error:
             watch.probes.failed("loader", error)
         return iterator

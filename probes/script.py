@@ -57,6 +57,10 @@ class Script:
         """All that are alive, whether they have stepped or not."""
         return list(self._made.values())
 
+    def told(self, key: str) -> Any:
+        """A fact as it was last told; None if it was not."""
+        return self._told.get(key)
+
     def look_at_loops(self, loader: Pass | None, loading: list[Line]) -> None:
         """At the first backward pass of a segment: the loops around it say how long the training will be, less those
         around the making of its optimizer, or around the ``loading`` of its first weights."""

@@ -26,6 +26,7 @@ from .layers import Layers
 from .loaders import Loaders
 from .loss import Term, scalar
 from .nonfinite import NonFinite
+from .once import Once
 from .pending import Pending
 from .repeats import Repeats
 from .sample import Sample
@@ -34,6 +35,8 @@ from .segments import Segments
 from .training import Training
 from .user import User
 
+NEWS = (2, 3)
+"""Passes over the training loader at whose beginning the facts are looked over."""
 TRACEBACK = 8000
 """Characters kept of a traceback, the last ones."""
 
@@ -54,7 +57,7 @@ class Watch:
         self.checkpoints = Checkpoints(lambda name, data: training.emit.event(name, self.step, data))
         self.segments = Segments(training, self._pending, self._nonfinite, self.checkpoints)
         self.discovery = self.segments.discovery
-        training.sources["checkpoints"] = self._origin
+        self.once = Once(training, self.checkpoints)
         self._closing = Closing(training, self._pending, self._nonfinite, self._repeats)
         self.backward = Backward(training, self._pending, self._nonfinite, self.segments, self._closing)
         self.lane = training.lane = lane.Fastest(self._left, self._closing.due, self._nonfinite.look)
@@ -97,6 +100,11 @@ class Watch:
 
     def module_made(self, module: torch.nn.Module) -> None:
         self._training.modules[id(module)] = module
+        self.once.module_made(module)
+
+    def module_found(self, module: torch.nn.Module) -> None:
+        """One that was made before the probes were there."""
+        self._training.modules[id(module)] = module
 
     def compiling(self) -> None:
         """torch.compile is used: from now on no hook on any module; it would be baked into a graph or break it."""
@@ -124,6 +132,8 @@ class Watch:
         self.lane.iterator = weakref.ref(iterator)
         self.lane.loader = loader = self.loaders.of(iterator)
         known = self.lane.trained_on
+        if loader is not None and known is not None and loader.loader is known.loader and loader.number in NEWS:
+            self._training.tell()
         if loader is not None and self.lane.backwards and (known is None or loader.loader is not known.loader):
             self.evaluation_begins()
 
@@ -254,13 +264,6 @@ class Watch:
         training.clock.backwards += stage >= STEP
         if stage == STEPPING and training.last is not None:
             training.clock.stepping = id(training.last())
-
-    def _origin(self) -> dict[str, Any]:
-        """Facts: where the weights that training began with come from."""
-        training = self._training
-        roots = training.model.roots if training.model is not None else []
-        resumed = self.checkpoints.resumed(training.trained_by(), training.first)
-        return {"resumed": resumed, "pretrained": self.checkpoints.pretrained(roots) or None}
 
     # the ends
 

@@ -1,0 +1,60 @@
+"""How the training loader is set up: order, workers, batches."""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from typing import Any
+
+from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
+from torch.utils.data.distributed import DistributedSampler
+
+from .loaders import Pass
+
+KEPT = 16
+"""Loaders whose settings are kept, the newest."""
+
+
+class Feeding:
+    def __init__(self) -> None:
+        self._known: OrderedDict[weakref.ref[Any], dict[str, Any]] = OrderedDict()
+        self._epochs_set: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+
+    def epoch_set(self, sampler: Any) -> None:
+        """sampler.set_epoch() was called."""
+        self._epochs_set[sampler] = self._epochs_set.get(sampler, 0) + 1
+
+    def began(self, loader: DataLoader[Any]) -> None:
+        """A pass over it; afterwards only its iterator may be left of it."""
+        key = weakref.ref(loader)
+        if key not in self._known:
+            self._known[key] = _read(loader)
+            if len(self._known) > KEPT:
+                self._known.popitem(last=False)
+
+    def facts(self, now: Pass) -> dict[str, Any]:
+        """Of the loader that training learns from, in the pass that it learned from last."""
+        known = dict(self._known.get(now.loader, {}))
+        loader = now.loader()
+        sampler = getattr(loader, "sampler", None)
+        if isinstance(sampler, DistributedSampler):
+            calls = self._epochs_set.get(sampler, 0)
+            known["sampler_epochs"] = {"class": type(sampler).__name__, "set_epoch_calls": calls, "passes": now.number}
+        return known
+
+
+def _read(loader: DataLoader[Any]) -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "workers": loader.num_workers,
+        "pin_memory": loader.pin_memory,
+        "batch_size": loader.batch_size,
+        "drop_last": loader.drop_last,
+    }
+    sampler = getattr(loader, "sampler", None)
+    if loader.batch_size is None or type(loader.batch_sampler).__name__ != "BatchSampler":
+        sampler = loader.batch_sampler
+    if isinstance(sampler, RandomSampler | SequentialSampler):
+        known["shuffle"] = isinstance(sampler, RandomSampler)
+    elif sampler is not None and not type(sampler).__name__.startswith("_"):  # torch's own for a stream
+        known["shuffle"] = type(sampler).__name__
+    return known

@@ -1,0 +1,201 @@
+"""Facts: what is found out about a script once."""
+
+from __future__ import annotations
+
+import pytest
+
+from .harness import run
+
+SCHEDULED = """
+    import json, math, random, sys
+    import numpy as np
+    import torch, torch.nn as nn, torch.nn.functional as F
+    from torch.optim import lr_scheduler as S
+    from torch.utils.data import DataLoader, TensorDataset
+    from functools import partial
+    kind, pace = sys.argv[1], sys.argv[2]
+    model = nn.Linear(5, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loader = DataLoader(TensorDataset(torch.randn(48, 5), torch.randint(0, 3, (48,))), batch_size=4)
+
+    def decay(step, num_warmup_steps, num_training_steps):
+        return max(0.0, 1 - step / num_training_steps)
+
+    def closed(num_training_steps):
+        return lambda step: max(0.0, 1 - step / num_training_steps)
+
+    scheduler = {
+        "cosine": lambda: S.CosineAnnealingLR(optimizer, T_max=4),
+        "onecycle": lambda: S.OneCycleLR(optimizer, max_lr=0.1, total_steps=48),
+        "lambda": lambda: S.LambdaLR(optimizer, partial(decay, num_warmup_steps=5, num_training_steps=48)),
+        "closure": lambda: S.LambdaLR(optimizer, closed(48)),
+        "chain": lambda: S.SequentialLR(
+            optimizer, [S.LinearLR(optimizer, total_iters=8), S.CosineAnnealingLR(optimizer, 40)], [8]
+        ),
+        "steps": lambda: S.MultiStepLR(optimizer, [2, 3]),
+        "plateau": lambda: S.ReduceLROnPlateau(optimizer),
+    }[kind]()
+    epoch = 0
+    while epoch < 4 or not sys.argv:
+        for a, b in loader:
+            if pace == "first":
+                scheduler.step()
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(a), b)
+            loss.backward()
+            optimizer.step()
+            if pace == "step":
+                scheduler.step()
+        if pace == "epoch":
+            scheduler.step(*([loss.item()] if kind == "plateau" else []))
+        epoch += 1
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "pace", "name", "end"),
+    [
+        ("cosine", "epoch", "CosineAnnealingLR", 48),
+        ("onecycle", "step", "OneCycleLR", 48),
+        ("lambda", "step", "LambdaLR", 48),
+        ("closure", "first", "LambdaLR", 48),
+        ("chain", "step", "SequentialLR", 48),
+        ("steps", "epoch", "MultiStepLR", 36),
+        ("plateau", "epoch", "ReduceLROnPlateau", None),
+    ],
+)
+def test_schedules(kind, pace, name, end):
+    done = run(SCHEDULED, args=(kind, pace))
+    assert done.returncode == 0, done.stderr
+    assert not [event for event in done.events if event["name"] == "probe.failed"], done.events
+    facts = done.facts()
+    [schedule] = facts["scheduler"]
+    assert schedule["class"] == name
+    assert schedule["every"] == ("step" if pace == "first" else pace)
+    assert schedule["before_optimizer"] is (pace == "first")
+    assert schedule["where"].startswith("train.py:")
+    assert facts.get("schedule_end") == end
+    settings = schedule["settings"]
+    match kind:
+        case "cosine":
+            assert (settings["T_max"], settings["eta_min"]) == (4, 0.0)
+        case "onecycle":
+            assert settings["total_steps"] == 48
+        case "lambda" | "closure":
+            assert settings["total"] == 48
+        case "chain":
+            assert settings["milestones"] == [8]
+        case "steps":
+            assert settings["milestones"] == [2, 3]
+        case "plateau":
+            assert (settings["patience"], settings["mode"]) == (10, "min")
+    if kind in ("onecycle", "lambda"):
+        assert facts["planned_steps"] == 48
+
+
+PARTS = """
+    import random
+    import numpy as np
+    import torch, torch.nn as nn, torch.nn.functional as F
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+    from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+    random.seed(1)
+    np.random.seed(2)
+    torch.manual_seed(3)
+    torch.use_deterministic_algorithms(True)
+
+    class Block(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.linear = nn.Linear(width, width)
+            self.norm = nn.BatchNorm1d(width, momentum=0.2)
+            self.drop = nn.Dropout(0.25)
+        def forward(self, x):
+            return self.drop(self.norm(self.linear(x)).relu())
+
+    class Lora(nn.Module):
+        def __init__(self, base):
+            super().__init__()
+            self.base = base.requires_grad_(False)
+            self.a, self.b = nn.Linear(16, 2, bias=False), nn.Linear(2, 16, bias=False)
+        def forward(self, x):
+            return self.base(x) + self.b(self.a(x))
+
+    model = nn.Sequential(
+        nn.Linear(5, 16),
+        Block(16),
+        Lora(nn.Linear(16, 16)),
+        nn.Linear(16, 3),
+    )
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.99))
+    optimizer = torch.optim.SGD((p for p in model.parameters() if p.requires_grad), lr=0.1)
+    data = TensorDataset(torch.randn(48, 5), torch.randint(0, 3, (48,)))
+    sampler = DistributedSampler(data, num_replicas=1, rank=0)
+    loader = DataLoader(data, batch_size=8, sampler=sampler, drop_last=True)
+    for epoch in range(4):
+        if epoch == 1:
+            sampler.set_epoch(epoch)
+        for a, b in loader:
+            optimizer.zero_grad()
+            F.cross_entropy(model(a), b).backward()
+            optimizer.step()
+"""
+
+
+def test_the_parts_of_a_script():
+    done = run(PARTS)
+    assert done.returncode == 0, done.stderr
+    assert not [event for event in done.events if event["name"] == "probe.failed"], done.events
+    facts = done.facts()
+    lines = PARTS.splitlines()
+
+    def at(text):
+        return f"train.py:{next(number for number, line in enumerate(lines) if text in line) + 1}"
+
+    assert facts["modules"] == [
+        ["", "Sequential", 0, at("model = nn.Seq")],
+        ["0", "Linear", 96, at("        nn.Linear(5, 16)")],
+        ["1", "Block", 0, at("        Block(16)")],
+        ["1.linear", "Linear", 272, at("self.linear")],
+        ["1.norm", "BatchNorm1d", 32, at("self.norm")],
+        ["1.drop", "Dropout", 0, at("self.drop")],
+        ["2", "Lora", 0, at("        Lora(")],
+        ["2.base", "Linear", 272, at("        Lora(")],
+        ["2.a", "Linear", 32, at("self.a, self.b")],
+        ["2.b", "Linear", 32, at("self.a, self.b")],
+        ["3", "Linear", 51, at("        nn.Linear(16, 3)")],
+    ]
+    assert facts["norms"] == [["1.norm", "BatchNorm1d", 16, 0.2]]
+    assert facts["dropout"] == [["1.drop", 0.25]]
+    assert facts["adapters"]
+    assert facts["precision"] == "float32"
+    assert facts["ema"] == {"class": "AveragedModel", "decay": 0.99, "where": at("average =")}
+    assert facts["seeds"] == {"torch": 3, "numpy": True, "python": True, "deterministic": True}
+    assert facts["versions"]["torch"] == facts["torch"]
+    assert "numpy" in facts["versions"]
+    assert (facts["workers"], facts["pin_memory"], facts["batch_size"], facts["drop_last"]) == (0, False, 8, True)
+    assert facts["shuffle"] == "DistributedSampler"
+    assert facts["sampler_epochs"] == {"class": "DistributedSampler", "set_epoch_calls": 1, "passes": 2}
+    assert (facts["planned_steps"], facts["steps_per_epoch"]) == (24, 6)
+
+
+def test_what_a_script_does_not_do_is_not_told():
+    done = run(
+        """
+        import torch, torch.nn as nn, torch.nn.functional as F
+        from torch.utils.data import DataLoader, TensorDataset
+        model = nn.Sequential(nn.Linear(5, 64), nn.Linear(64, 3))
+        model[0].requires_grad_(False)
+        optimizer = torch.optim.SGD(model[1].parameters(), lr=0.1)
+        for a, b in DataLoader(TensorDataset(torch.randn(96, 5), torch.randint(0, 3, (96,))), 8, shuffle=True):
+            F.cross_entropy(model(a), b).backward()
+            optimizer.step()
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    facts = done.facts()
+    assert facts["seeds"] == {"torch": None, "numpy": False, "python": False, "deterministic": False}
+    assert facts["shuffle"] is True
+    assert (facts["norms"], facts["dropout"]) == ([], [])
+    assert not {"adapters", "ema", "pretrained", "resumed", "scheduler", "schedule_end", "sampler_epochs"} & set(facts)
