@@ -85,6 +85,8 @@ class Layers:
         self.attention = Attention(self._fetch)
         self.batchnorm = BatchNorm(self._fetch)
         self.modes = Modes()
+        self.padding: dict[int, int] = {}
+        """Padding index by the size of the vocabulary, of the embeddings that have one."""
         saw: dict[Any, Watcher] = dict.fromkeys(ACTIVATIONS, self._saw)
         self._watchers = saw | self.modes.watchers
         self._more_watchers = self._watchers | self.attention.watchers
@@ -109,6 +111,8 @@ class Layers:
                     self._norms.append((weakref.ref(module), prefix + plain(name)))
                 elif isinstance(module, nn.Conv1d):
                     self._widths.add(module.out_channels)
+                elif isinstance(module, nn.Embedding) and module.padding_idx is not None:
+                    self.padding[module.num_embeddings] = module.padding_idx
 
     def put(self, sample: Sample, labels: Callable[..., int]) -> None:
         """Write what this step's forward passes showed."""

@@ -18,12 +18,13 @@ def look(training: Training, sample: Sample, term: Term | None) -> None:
     entered = layers.call[1:3] if layers.call is not None else None
     if entered is not None:
         run("inputs", lambda: inputs.moments("input", entered, fetch, sample.put))
-    run("distributions", lambda: training.distributions.written(training.node))
+    if training.node is not None:
+        run("distributions", lambda: training.distributions.written(training.node))
     if term is None:
         return
     run("confidence", lambda: sample.outputs(term))
-    run("outputs", lambda: outputs.moments(term, fetch, sample.put))
-    run("r2", lambda: outputs.r2(term, fetch, lambda value: sample.put("r2.train", value)))
+    if term.name in outputs.REGRESSION:
+        run("r2", lambda: outputs.r2(term, fetch, lambda value: sample.put("r2.train", value)))
     if training.script.loss is None:
         run("facts", lambda: training.script.loss_called(term))
     if sample.thorough:
@@ -31,11 +32,12 @@ def look(training: Training, sample: Sample, term: Term | None) -> None:
 
 
 def _look_thoroughly(training: Training, sample: Sample, term: Term, entered: object) -> None:
-    run, fetch, put, model = training.probes.run, training.fetch, sample.detail, training.model
+    run, fetch, put, padding = training.probes.run, training.fetch, sample.detail, training.layers.padding
+    run("outputs", lambda: outputs.moments(term, fetch, put))
     run("labels", lambda: batch.order(term, fetch, put))
     run("losses", lambda: each.first(term, batch.EACH, fetch, lambda losses: put("loss.train.each", losses)))
-    if model is not None:
-        run("padding", lambda: batch.padding(term, batch.padding_indices(model), fetch, put))
+    if padding:
+        run("padding", lambda: batch.padding(term, padding, fetch, put))
     if entered is not None:
         run("rows", lambda: rows.of_input(entered, fetch, put, "input.rows"))
         run("persistence", lambda: persistence.loss(term, entered, fetch, lambda loss: put("loss.persistence", loss)))

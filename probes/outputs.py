@@ -24,34 +24,46 @@ Put = Callable[[str, Any], None]
 def moments(term: Term, fetch: Fetch, put: Put) -> None:
     """``output.mean``, ``output.std`` and ``output.spread``."""
 
-    def reduce(values: np.ndarray) -> None:
-        put("output.mean", values.mean())
-        put("output.std", values.std())
-        put("output.spread", _spread(values))
+    def reduce(mean: float, std: float, spread: float) -> None:
+        put("output.mean", mean)
+        put("output.std", std)
+        put("output.spread", spread)
 
     _look(term.input, fetch, reduce)
 
 
 def spread(term: Term, fetch: Fetch, put: Put) -> None:
     """``output.val.spread``."""
-    _look(term.input, fetch, lambda values: put("output.val.spread", _spread(values)))
+    _look(term.input, fetch, lambda mean, std, spread: put("output.val.spread", spread))
 
 
-def _look(output: torch.Tensor | None, fetch: Fetch, then: Callable[[np.ndarray], None]) -> None:
+def _look(output: torch.Tensor | None, fetch: Fetch, then: Callable[[float, float, float], None]) -> None:
     if output is None or not output.dim() or not output.numel() or not output.is_floating_point():
         return
-    part = thinned(output[:: -(-len(output) // ROWS)], ELEMENTS // min(ROWS, len(output)))
+    part = output.detach()
+    if output.numel() > ELEMENTS:
+        part = thinned(part[:: -(-len(output) // ROWS)], ELEMENTS // min(ROWS, len(output)))
 
     def reduce(arrays: Arrays) -> None:
-        with np.errstate(all="ignore"):
-            then(arrays[0].reshape(len(arrays[0]), -1).astype(np.float64))
+        then(*_moments(arrays[0].reshape(len(arrays[0]), -1).astype(np.float64)))
 
     fetch([part], reduce)
 
 
-def _spread(values: np.ndarray) -> float:
-    """Root mean square over the features (axis 1) of the standard deviation across the samples (axis 0)."""
-    return float(np.sqrt(values.var(0).mean())) if len(values) > 1 else np.nan
+def _moments(values: np.ndarray) -> tuple[float, float, float]:
+    """Mean, standard deviation and, where there are several samples, spread of (samples, features): the root mean
+    square over the features of the standard deviation across the samples. In sums: numpy's own functions take longer
+    for a small array than their work."""
+    samples, features = values.shape
+    with np.errstate(all="ignore"):
+        means = np.add.reduce(values, 0) / samples
+        mean = np.add.reduce(means) / features
+        values -= means
+        within = np.vdot(values, values) / values.size
+        means -= mean
+        between = np.vdot(means, means) / features
+        spread = np.sqrt(within) if samples > 1 else np.nan
+        return float(mean), float(np.sqrt(within + between)), float(spread)
 
 
 def r2(term: Term, fetch: Fetch, put: Callable[[float], None]) -> None:

@@ -18,7 +18,7 @@ from .validation import Validation
 
 PENDING = 8
 """Loss calls kept while it is open whether training consumes them."""
-HEAVY = 4
+HEAVY = 5
 """Of these the last ones, with their graph: an evaluation with gradients on would pile the graphs up."""
 
 

@@ -20,7 +20,7 @@ from .loss import Term, Value
 from .model import Model
 from .noise import Noise
 from .probe import Probes
-from .sample import THOROUGH, Sample
+from .sample import Sample
 from .sampler import Sampler
 from .script import Script
 from .steps import NAN, Steps
@@ -113,7 +113,7 @@ class Training:
 
     def new_sample(self) -> Sample:
         """The coming step is looked at closely."""
-        sample = Sample(self.fetch, self.emit, thorough=self.samples % THOROUGH == 0)
+        sample = Sample(self.fetch, self.emit, self.samples)
         sample.model = self.model
         self.samples += 1
         return sample
