@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from .confidence import SOFTMAX
 from .fetch import Arrays, Fetch
 from .loss import Term
+from .model import Model
 from .rows import checksum
 
 EACH = 64
@@ -37,9 +39,15 @@ def order(term: Term, fetch: Fetch, put: Put) -> None:
     fetch([seen], reduce)
 
 
+def padding_indices(model: Model) -> dict[int, int]:
+    """Padding index by the size of the vocabulary, of the model's embeddings that have one."""
+    found = [module for root in model.roots for module in root.modules() if isinstance(module, nn.Embedding)]
+    return {module.num_embeddings: module.padding_idx for module in found if module.padding_idx is not None}
+
+
 def padding(term: Term, indices: dict[int, int], fetch: Fetch, put: Put) -> None:
-    """``target.padding``, where the targets are tokens of the same vocabulary as an embedding's. ``indices`` are the
-    padding indices by the size of the vocabulary."""
+    """``target.padding``, where the targets are tokens of the same vocabulary as an embedding's: ``indices`` as
+    of ``padding_indices``."""
     output, target = term.input, term.target
     if term.name not in SOFTMAX or output is None or target is None or target.is_floating_point() or output.dim() < 2:
         return

@@ -17,6 +17,7 @@ from torch import nn
 
 from .activations import KINDS, Activations
 from .attention import Attention
+from .batch import padding_indices
 from .batchnorm import BatchNorm
 from .fetch import Fetch
 from .functions import ACTIVATIONS, Functions, Watcher
@@ -86,7 +87,7 @@ class Layers:
         self.batchnorm = BatchNorm(self._fetch)
         self.modes = Modes()
         self.padding: dict[int, int] = {}
-        """Padding index by the size of the vocabulary, of the embeddings that have one."""
+        """As of ``padding_indices``."""
         saw: dict[Any, Watcher] = dict.fromkeys(ACTIVATIONS, self._saw)
         self._watchers = saw | self.modes.watchers
         self._more_watchers = self._watchers | self.attention.watchers
@@ -96,6 +97,7 @@ class Layers:
         self.remove()
         self._forget()
         self.modes.adopt(model)
+        self.padding = padding_indices(model)
         roots = model.roots
         self._roots, self._leaves, self._norms, self._widths = [], [], [], set()
         self._outermost = {id(root) for root in roots}
@@ -111,8 +113,6 @@ class Layers:
                     self._norms.append((weakref.ref(module), prefix + plain(name)))
                 elif isinstance(module, nn.Conv1d):
                     self._widths.add(module.out_channels)
-                elif isinstance(module, nn.Embedding) and module.padding_idx is not None:
-                    self.padding[module.num_embeddings] = module.padding_idx
 
     def put(self, sample: Sample, labels: Callable[..., int]) -> None:
         """Write what this step's forward passes showed."""
