@@ -40,6 +40,7 @@ class Context:
         end: End | None = None,
         opened: frozenset[str] = frozenset(),
         targets: Mapping[str, float] | None = None,
+        memo: dict[Any, Any] | None = None,
     ) -> None:
         self.history = history
         self.track = track
@@ -49,7 +50,9 @@ class Context:
         """Rules with an open finding after the boundary before this one."""
         self.targets = targets or {}
         """The user's goals: a value for each of some metrics."""
-        self._views: dict[str, View] = {}
+        self._views: dict[str, View | None] = {}
+        self._memo: dict[Any, Any] = {} if memo is None else memo
+        """What can no longer change from one boundary of the track to the next."""
         self.open = False
         """The rule that judges now has one, of *watch* or worse: its thresholds are then easier to meet, so that it
         does not flicker."""
@@ -63,15 +66,20 @@ class Context:
     # what was measured
 
     def has(self, metric: str) -> bool:
-        series = self.track.get(metric)
-        return series is not None and series.until(self.step) > 0
+        return self._view(metric) is not None
 
     def view(self, metric: str) -> View:
         """Records up to the boundary. Raises Abstain when there are none."""
+        view = self._view(metric)
+        if view is None:
+            raise Abstain(f"{metric} is not measured in this run (yet)")
+        return view
+
+    def _view(self, metric: str) -> View | None:
         if metric not in self._views:
-            if not self.has(metric):
-                raise Abstain(f"{metric} is not measured in this run (yet)")
-            self._views[metric] = View.of(self.track[metric], self.step)
+            series = self.track.get(metric)
+            view = View.of(series, self.step) if series is not None else None
+            self._views[metric] = view if view is not None and len(view.steps) else None
         return self._views[metric]
 
     def newest(self, metric: str, count: int, most: int | None = None) -> Floats:
@@ -381,13 +389,24 @@ class Context:
     @cached_property
     def matrices(self) -> list[int]:
         """Columns of per-parameter metrics that are weight matrices: biases and norm gains are left out."""
-        return [i for i, shape in enumerate(self.view("update.ratio").notes) if "x" in shape]
+        return self._parameters[0]
 
     @cached_property
     def matrix_scales(self) -> Doubles:
         """Square root of the number of elements of each weight matrix: its norm when every element is 1."""
-        shapes = self.view("update.ratio").notes
-        return np.sqrt([float(size(shapes[i])) for i in self.matrices])
+        return self._parameters[1]
+
+    @cached_property
+    def _parameters(self) -> tuple[list[int], Doubles]:
+        """Columns and scales of the weight matrices."""
+        labels = self.view("update.ratio").series.labels
+        key = "parameters", labels.id if labels else None
+        if key not in self._memo:
+            notes = self.view("update.ratio").notes
+            columns = [i for i, shape in enumerate(notes) if "x" in shape]
+            self._memo[key] = columns, np.sqrt([float(size(notes[i])) for i in columns])
+        found: tuple[list[int], Doubles] = self._memo[key]
+        return found
 
     def ratios(self, view: View) -> Floats:
         """update.ratio of the weight matrices (n, m). Those that started at about zero do not count (NaN):
@@ -407,7 +426,14 @@ class Context:
         """Largest update.ratio of any weight matrix in the first eight steps, and up to eight steps after the end of a
         warm-up: value, step, parameter."""
         early = max(self.track.segment.first_step, self.lr_warmup_end)
-        return self.peak(self.view("update.ratio").before(early + 9).thin(400))
+        key = "first peak", early
+        if key in self._memo:
+            known: tuple[float, int, str] = self._memo[key]
+            return known
+        peak = self.peak(self.view("update.ratio").before(early + 9).thin(400))
+        if self.step >= early + 9:
+            self._memo[key] = peak
+        return peak
 
     def peak(self, view: View) -> tuple[float, int, str]:
         """Largest update.ratio of any weight matrix in the view: value, step, parameter. Raises Abstain for none."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -67,6 +68,7 @@ class _Judge:
         self.done = self.regular = 0
         self.opinions = [_Opinion(rule, 1 + track.segment.segment * len(rules) + i) for i, rule in enumerate(rules)]
         self.phase = 0
+        self.memo: dict[Any, Any] = {}
         self.nonfinite: int | None = None
         self.scanned = 0
         self.judgement: tuple[list[str], dict[str, str]] | None = None
@@ -113,7 +115,7 @@ class _Judge:
 
     def _at(self, history: History, step: int, end: End | None) -> Iterator[Frame]:
         opened = frozenset(o.rule.id for o in self.opinions if o.level > QUIET)
-        at = Context(history, self.track, step, end, opened, self.targets)
+        at = Context(history, self.track, step, end, opened, self.targets, self.memo)
         if at.phase_start != self.phase:
             self.phase = at.phase_start
             for opinion in self.opinions:

@@ -99,8 +99,8 @@ class Series:
 
     def names(self) -> list[str]:
         """One name per column."""
-        known = self.labels.names if self.labels else []
-        return [known[i] if i < len(known) else str(i) for i in range(self.width)]
+        known = self.labels.names[: self.width] if self.labels else []
+        return [*known, *map(str, range(len(known), self.width))]
 
     def append(self, steps: Steps, times: Doubles, values: Floats, labels: Labels | None) -> None:
         """Add records; ``values`` is (count, width)."""

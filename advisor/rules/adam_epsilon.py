@@ -13,6 +13,7 @@ from ..context import Context
 from ..finding import Abstain, Found, number
 from ..place import of_optimizer
 from ..rule import Rule
+from ..window import column_medians
 
 SMALLER = "Lower Adam's eps"
 SCALE = "Scale the loss up"
@@ -45,7 +46,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     columns = [i for i, shape in enumerate(view.notes) if "x" in shape]
     if len(view.steps) < limit["samples"] or not columns or at.step < at.warmup:
         raise Abstain("it needs five sampled steps after the warm-up")
-    ratios = np.nanmedian(view.values[:, columns], axis=0)
+    ratios = column_medians(view.values[:, columns])
     known = np.flatnonzero(ratios > 0)
     if not len(known):
         return None

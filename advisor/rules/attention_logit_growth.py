@@ -13,7 +13,7 @@ from ..finding import Abstain, Found, number
 from ..learning_rate import LOWER, lower_remedy
 from ..place import of_layer
 from ..rule import Rule
-from ..window import block_medians, median, trend
+from ..window import block_medians, column_medians, median, trend
 
 QK_NORM = "Normalise queries and keys"
 WARM = "Warm the rate up for longer"
@@ -39,7 +39,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     view = at.view("attention.logit").last(200)
     if len(view.steps) < limit["samples"] or at.step < at.warmup:
         raise Abstain("it needs 20 sampled steps after the warm-up")
-    now = np.nan_to_num(np.nanmedian(view.values[-10:], axis=0))
+    now = np.nan_to_num(column_medians(view.values[-10:]))
     worst = int(np.argmax(now))
     logit, layer = float(now[worst]), view.names[worst]
     if not at.exceeds(logit, limit["large"]):

@@ -14,6 +14,7 @@ from ..finding import Abstain, Found, number
 from ..modes import modes
 from ..place import of_layer
 from ..rule import Rule
+from ..window import column_medians
 
 MOMENTUM = "Let the statistics settle"
 GROUPS = "Normalise without the batch"
@@ -46,7 +47,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if len(view.steps) < 3:
         raise Abstain("too few batches were measured")
     with np.errstate(divide="ignore", invalid="ignore"):
-        off = np.abs(np.log(np.nanmedian(view.values, axis=0)))
+        off = np.abs(np.log(column_medians(view.values)))
     off = np.where(np.isfinite(off), off, 0.0)
     worst = int(np.argmax(off))
     ratio, layer = float(np.nanmedian(view.values[:, worst])), view.names[worst]

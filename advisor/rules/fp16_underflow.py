@@ -11,6 +11,7 @@ from nnwatch.frame import Evidence, Remedy, Severity
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..rule import Rule
+from ..window import column_medians
 
 SCALE = "Scale the loss"
 BFLOAT = "Train in bfloat16"
@@ -45,7 +46,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("it needs ten sampled steps of weight matrices")
     if at.dead[0] >= limit["zeros"]:
         return None
-    shares = np.nan_to_num(np.nanmedian(view.values[:, columns], axis=0))
+    shares = np.nan_to_num(column_medians(view.values[:, columns]))
     share = float(np.median(shares))
     if not at.exceeds(share, limit["zeros"]):
         return None

@@ -12,7 +12,7 @@ from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..learning_rate import RAISE, killed, raise_by
 from ..rule import Rule
-from ..window import block_medians
+from ..window import block_medians, column_medians
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -46,7 +46,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     moving = np.flatnonzero(np.nan_to_num(ratios).max(axis=0, initial=0) > 0)
     if not len(moving):
         raise Abstain("no trained matrix was measured while it moved")
-    fastest = float(np.max(block_medians(np.nanmedian(ratios[:, moving], axis=1)), initial=0.0))
+    fastest = float(np.max(block_medians(column_medians(ratios[:, moving].T)), initial=0.0))
     reach = fastest * at.horizon
     now, first = at.recent_loss(), at.initial_loss
     if not at.undercuts(reach, limit["reach"]) or not at.exceeds(now, limit["loss"] * first):

@@ -12,6 +12,7 @@ from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..place import of_optimizer
 from ..rule import Rule
+from ..window import column_medians
 
 MASTER = "Keep the weights in float32"
 ROUND = "Round at random, or carry the error"
@@ -41,7 +42,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     columns = [i for i, shape in enumerate(view.notes) if "x" in shape]
     if len(view.steps) < limit["samples"] or not columns:
         raise Abstain("it needs five sampled steps of weight matrices")
-    shares = np.nanmedian(view.values[:, columns], axis=0)
+    shares = column_medians(view.values[:, columns])
     known = shares[np.isfinite(shares)]
     share = float(np.median(known)) if len(known) else 0.0
     if not at.exceeds(share, limit["some"]):

@@ -12,7 +12,7 @@ from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..learning_rate import RAISE, raise_remedy
 from ..rule import Rule
-from ..window import block_medians, finite, median, trend
+from ..window import block_medians, column_medians, finite, median, trend
 
 BLOCKERS = {
     "frozen-params",
@@ -57,7 +57,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if at.first_peak[0] > limit["peak"]:
         return None
     view = at.view("update.ratio")
-    typical = np.nanmedian(at.ratios(view.thin(400)), axis=1)
+    typical = column_medians(at.ratios(view.thin(400)).T)
     fastest = float(np.max(block_medians(typical), initial=0.0))
     reach = fastest * at.horizon
     allowed = limit["reach"] * (0.1 if at.finetune else 1)

@@ -13,6 +13,7 @@ from ..finding import Abstain, Found, number, percent
 from ..fixes import VANISH, remedies, titles
 from ..place import of_layer
 from ..rule import Rule
+from ..window import column_medians
 
 INPUT = "Normalise the input"
 SMALLER = "Start with smaller weights"
@@ -40,7 +41,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     view = at.view("act.saturated").last(20)
     if at.step < max(at.warmup, 20) or len(view.steps) < limit["samples"]:
         raise Abstain("it needs five sampled steps after the warm-up")
-    shares = np.nan_to_num(np.nanmedian(view.values, axis=0), nan=-1.0)
+    shares = np.nan_to_num(column_medians(view.values), nan=-1.0)
     worst = int(np.argmax(shares))
     share, layer = float(shares[worst]), view.names[worst]
     outcome = at.loss_key() if at.step >= max(60, at.warmup) else None

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from nnwatch.advisor.window import View, block_medians, noise, outliers, rise_point, slope, trend
+from nnwatch.advisor.window import View, block_medians, column_medians, noise, outliers, rise_point, slope, trend
 from nnwatch.history import Series
 
 NUMBERS = st.lists(st.floats(-1e3, 1e3, width=32), max_size=70)
@@ -99,3 +99,12 @@ def test_a_level_that_falls_or_jumps_once_has_no_rise():
     assert rise_point(quiet) is None
     assert rise_point(quiet - np.arange(20)) is None
     assert rise_point(np.zeros(20)) is None
+
+
+@given(st.integers(0, 9), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_medians_of_columns_leave_out_what_was_not_measured(rows, columns, seed):
+    rng = np.random.default_rng(seed)
+    values = np.where(rng.random((rows, columns)) < 0.3, np.nan, rng.normal(size=(rows, columns)))
+    known = [column[np.isfinite(column)] for column in values.T]
+    expected = [float(np.median(column)) if len(column) else np.nan for column in known]
+    assert column_medians(values) == pytest.approx(expected, nan_ok=True)
