@@ -71,6 +71,11 @@ def _cut(at: Context) -> bool:
     return at.dead[0] >= 0.9
 
 
+def _open(at: Context) -> bool:
+    """The opposite: what is dead is not what stops the input."""
+    return not _cut(at)
+
+
 def _complained_of_nan(at: Context) -> bool:
     """The exception that ended the script speaks of a number that is none."""
     text = " ".join(str(e.data.get("message", "")) for e in at.events("exception")).lower()
@@ -183,7 +188,7 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
         "loss-spike": _always, **_USELESS, **_BLOWN,
     },
     "label-misaligned": {"not-learning": _always, "below-baseline": _always, "overfitting": _always},
-    "input-ignored": {"frozen-params": _always, "dead-relu": _always, "not-learning": _always,
+    "input-ignored": {"frozen-params": _always, "dead-relu": _open, "not-learning": _always,
                       "below-baseline": _always, "prediction-collapse": _always, "plateau": _always,
                       "underfitting": _always},
     "class-imbalance": {"prediction-collapse": _always, "below-baseline": _always, "background-collapse": _always},
@@ -198,11 +203,14 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     },
     "lr-too-high": {
         "dead-relu": _killed_units, "vanishing-gradient": _large_updates, "frozen-params": _large_updates,
-        "saturated-activation": _large_updates, "exploding-gradient": _always, "attention-logit-growth": _always,
+        "saturated-activation": _large_updates, "input-ignored": _large_updates, "exploding-gradient": _always,
+        "attention-logit-growth": _always,
         "output-logit-drift": _always, "clip-too-low": _always, "oscillation": _always, "lr-needs-decay": _always,
         "kl-blowup": _always, "entropy-collapse": _always, "amp-overflow": _always, **_USELESS, **_BLOWN,
     },
-    "weight-decay-too-high": {"dead-relu": _always, "vanishing-gradient": _always, **_USELESS},
+    "weight-decay-too-high": {
+        "input-ignored": _always, "dead-relu": _always, "vanishing-gradient": _always, **_USELESS,
+    },
     "exploding-gradient": {
         **dict.fromkeys(_BLOWN, _recurrent), "dead-relu": _always, "clip-too-low": _always, "amp-overflow": _always,
     },
@@ -211,11 +219,14 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "kl-blowup": _BLOWN,
     "divergence": {
         "dead-relu": _always, "overfitting": _always, "saturated-activation": _always, "below-baseline": _always,
-        "underfitting": _always, "miscalibrated": _always, "plateau": _always, **_BROKEN, **_NAN,
+        "underfitting": _always, "miscalibrated": _always, "plateau": _always, "input-ignored": _always,
+        **_BROKEN, **_NAN,
     },
-    "saturated-activation": {"vanishing-gradient": _always, **_USELESS},
-    "dead-relu": {"vanishing-gradient": _cut, "frozen-params": _cut, "lr-needs-decay": _always, **_USELESS},
-    "vanishing-gradient": {"frozen-params": _always, **_USELESS},
+    "saturated-activation": {"input-ignored": _always, "vanishing-gradient": _always, **_USELESS},
+    "dead-relu": {
+        "vanishing-gradient": _cut, "frozen-params": _cut, "input-ignored": _cut, "lr-needs-decay": _always, **_USELESS,
+    },
+    "vanishing-gradient": {"input-ignored": _always, "frozen-params": _always, **_USELESS},
     "adam-epsilon": {"vanishing-gradient": _always, **_SLOW},
     "clip-too-low": _SLOW,
     "lr-too-low": {"not-learning": _always, "lr-needs-decay": _always, "plateau": _always, "underfitting": _always,
