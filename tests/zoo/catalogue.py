@@ -9,6 +9,11 @@ A family is a training script (``families/NAME.py``) as a person would write it,
     [healthy]
     "sgd 0.3" = { optimizer = "sgd", lr = 0.3 }
 
+    [[grid]]                         # each combination is one more healthy configuration
+    called = "tanh"
+    lr = [1e-3, 3e-3]
+    batch = [32, 64]
+
     [fault]
     "lr 10" = { on = ["sgd 0.3"], causes = ["lr-too-high"], lr = 10 }
 
@@ -19,9 +24,10 @@ or two answers that count as right, ``criterion`` says why a fault counts that c
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -112,13 +118,24 @@ def configurations() -> dict[str, Configuration]:
     """Every configuration by id, healthy ones of a family before its faulty ones."""
     found: dict[str, Configuration] = {}
     for family, table in families().items():
-        healthy = {name: _healthy(family, table, name, entry) for name, entry in table["healthy"].items()}
+        entries = table["healthy"] | {name: entry for grid in table.get("grid", ()) for name, entry in _combined(grid)}
+        healthy = {name: _healthy(family, table, name, entry) for name, entry in entries.items()}
         faulty = [_faulty(healthy[twin], name, entry) for name, entry in table["fault"].items() for twin in entry["on"]]
         for one in [*healthy.values(), *faulty]:
             if one.id in found:
                 raise ValueError(f"{one.id} is there twice")
             found[one.id] = one
     return found
+
+
+def _combined(grid: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every combination of the settings of a grid that are lists; what is no list holds for all of them."""
+    lists = {name: values for name, values in grid.items() if isinstance(values, list) and name != "edit"}
+    fixed = {name: value for name, value in grid.items() if name not in lists and name != "called"}
+    for values in itertools.product(*lists.values()):
+        chosen = dict(zip(lists, values, strict=True))
+        words = [value if isinstance(value, str) else f"{name} {value}" for name, value in chosen.items()]
+        yield " ".join([*filter(None, [grid.get("called")]), *words]), fixed | chosen
 
 
 def _settings(entry: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

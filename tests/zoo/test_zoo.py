@@ -14,6 +14,7 @@ from .causes import GROUPS, SYMPTOMS, group
 from .harm import _label
 from .judge import Outcome, Said
 from .record import session
+from .remedies import adam, localised, parametric, random_fix, random_search, tenth
 from .score import faulty_row
 from .statistics import bootstrap, paired, wilson
 from .trial import Scores, Trial
@@ -75,7 +76,7 @@ def outcome(*warnings, nonfinite=None):
 
 
 def test_what_counts_as_detected_first_and_wrong():
-    one = configurations()["mlp/adam + lr 1"]
+    one = configurations()["mlp/sgd 0.3 + lr 10"]
     right = said("lr-too-high", primary=True)
     row = faulty_row(one, outcome(right, said("dead-relu", cause="lr-too-high"), nonfinite=50), outcome())
     assert (row.detected, row.first, row.symptom, row.wrong, row.lead) == (True, True, False, (), 20)
@@ -89,7 +90,7 @@ def test_what_counts_as_detected_first_and_wrong():
 
 
 def test_a_mutant_is_faulty_only_if_it_hurts():
-    clean, mutant = configurations()["mlp/adam"], configurations()["mlp/adam + lr 1"]
+    clean, mutant = configurations()["mlp/sgd 0.3"], configurations()["mlp/sgd 0.3 + lr 10"]
     good, bad = [0.97, 0.98, 0.96, 0.97, 0.97], [0.1, 0.12, 0.1, 0.09, 0.1]
     assert _label(mutant, {clean.id: good, mutant.id: bad}).label == "faulty"
     assert _label(mutant, {clean.id: good, mutant.id: good}).label == "harmless"
@@ -108,3 +109,39 @@ def test_trials_are_kept_and_a_broken_one_scores_as_chance(tmp_path):
     assert scores.of(broken) == one.chance
     again = Scores(tmp_path)
     assert again.of(short) == scores.of(short)
+
+
+def test_a_remedy_is_read_from_its_text_and_applied_to_the_script():
+    one = configurations()["mlp/sgd 0.3 + lr 10"]
+
+    def asks(change):
+        finding = said("lr-too-high", primary=True)._replace(remedies=(Remedy("t", change, "e"),))
+        return parametric(faulty_row(one, outcome(finding), outcome()))
+
+    assert asks("lr 10 → 0.05 (train.py:41)") == (("lr", 0.05),)
+    assert asks("lr 3 → 5e-4") == (("lr", 5e-4),)
+    assert asks("max_norm 1e-4 → 2.4 (train.py:50)") == (("clip", 2.4),)
+    assert asks("batch 64 → 8") == (("batch", 8),)
+    assert asks("weights of step 300 → the weights of step 100, patience 5 evaluations") == (("epochs", 5),)
+    assert asks("ReLU → LeakyReLU(0.01) or GELU") is None
+    assert "lr = 0.05\n" in one.script(dict(asks("lr 10 → 0.05")))
+
+
+def test_a_structural_remedy_is_right_where_it_names_a_line_of_the_fault():
+    one = next(c for c in configurations().values() if c.causes == ("softmax-twice",) and c.family == "mlp")
+    line = 1 + next(i for i, text in enumerate(one.script({"seed": 0}).splitlines()) if ".softmax(1)" in text)
+
+    def named(change):
+        finding = said("softmax-twice", primary=True)._replace(remedies=(Remedy("t", change, "e"),))
+        return localised(faulty_row(one, outcome(finding), outcome()))
+
+    assert named(f"x (train.py:{line})") is True
+    assert named("x (train.py:3)") is False
+    assert named("x") is None
+
+
+def test_every_control_is_a_script():
+    for one in configurations().values():
+        if one.faulty and one.criterion == "harm":
+            for overrides in (tenth(one), adam(one), random_fix(one), random_search(one, 0)):
+                ast.parse(one.script(dict(overrides)))
