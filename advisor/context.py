@@ -334,6 +334,11 @@ class Context:
         return len(self.facts.get("optimizers") or ()) > 1
 
     @cached_property
+    def several_terms(self) -> bool:
+        """A step consumes several loss calls: the training loss is their sum."""
+        return self.has("loss.term") and self.view("loss.term").values.shape[1] > 1
+
+    @cached_property
     def batchnorm(self) -> bool:
         return bool((self.facts.get("layers") or {}).get("batchnorm"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +12,12 @@ from nnwatch.history import Doubles, Steps
 
 from .context import Context
 from .finding import Abstain
+from .script import layers
 from .window import View
 
 Indices = NDArray[np.intp]
+TOKENS = 30
+"""Classes above which the outputs of a sequence model are taken for tokens."""
 
 
 class Passes(NamedTuple):
@@ -87,6 +91,17 @@ def classes(at: Context, count: int) -> Classes:
 
 
 def dense(at: Context) -> bool:
-    """There are many labels to a sample (pixels, tokens), not one."""
+    """There are many labels to a sample (pixels, tokens), not one.
+
+    By the shapes of the first step, or by counting labels in validation; a sequence model over many classes predicts
+    tokens, however its outputs were flattened for the loss.
+    """
+    shapes = at.facts.get("shapes") or {}
+    if shapes.get("target") and shapes.get("input"):
+        return bool(math.prod(shapes["target"]) > 1.5 * shapes["input"][0])
+    if int(at.facts.get("classes") or 0) > TOKENS and (at.facts.get("attention") or layers(at).get("recurrent")):
+        return True
+    if not (at.has("target.val.count") and at.has("val.size")):
+        return False
     labels = float(np.nansum(at.view("target.val.count").values[-1]))
     return labels > 1.5 * float(at.view("val.size").scalar[-1])

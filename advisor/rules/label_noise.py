@@ -40,7 +40,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Look at the listed samples with their labels and predictions. If half of them are wrong, clean the training set
         the same way; if they are right, collect more of their kind.
     """
-    if loss(at).get("name") not in ("cross_entropy", "nll_loss"):
+    if loss(at).get("name") not in ("cross_entropy", "nll_loss") or at.several_terms:
         raise Abstain("only the cross entropy of a sample says how sure the net was")
     ev = at.evaluations
     if len(ev.loss) < 4 or not np.isfinite(ev.loss).any():

@@ -90,7 +90,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 def _outcome(at: Context, limit: Mapping[str, float]) -> str | None:
     classes = at.facts.get("classes")
     first = at.initial_loss
-    if classes and int(classes) > 1 and first > limit["first"] * math.log(int(classes)):
+    if classes and int(classes) > 1 and not at.several_terms and first > limit["first"] * math.log(int(classes)):
         return (
             f"the first loss is {number(first)}, a guess among {classes} classes has {number(math.log(int(classes)))}"
         )

@@ -11,6 +11,7 @@ from nnwatch.frame import Evidence, Remedy
 
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
+from ..passes import dense
 from ..rule import Rule
 
 MORE = "Evaluate on more samples"
@@ -34,6 +35,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     What to do
         Evaluate on more samples, average over the last evaluations, or compare the means of three seeds or more.
     """
+    if not at.facts.get("classes") or dense(at):
+        raise Abstain("no classification of whole samples")
     if at.step < at.track.segment.first_step + max(at.warmup, limit["part"] * at.horizon):
         raise Abstain("too early: the accuracy still moves")
     ev = at.evaluations
