@@ -24,6 +24,7 @@ from .loss import Term
 from .model import Model
 from .objective import Objective, objective
 from .replay import cloned, inner
+from .sampler import REPEATS
 from .training import Training
 from .undo import foreign, undone
 
@@ -31,8 +32,6 @@ EARLY = (2, 4, 8, 12, 16, 20)
 """Steps of a segment whose gain is measured."""
 WHOLE = (4, 16)
 """Those of them with the passes in eval mode too."""
-SHARE = 0.1
-"""Part of the overhead budget that passes made again may take."""
 LEAST = 50
 """Steps between them, at least."""
 SAME = 1e-3
@@ -126,7 +125,7 @@ class Repeats:
         training.fetch([], lambda _: training.emit.columns("repeat", step, time(), columns))
         if self._step >= EARLY[-1] and sampler.seconds:
             cost = 3 * max(thread_time() - began, sampler.seconds / 3)
-            every = max(LEAST, round(cost / (SHARE * sampler.budget * sampler.seconds)))
+            every = max(LEAST, round(cost / (REPEATS * sampler.budget * sampler.seconds)))
             self._next, self.share = self._step + every, cost / (every * sampler.seconds)
 
     def _put(self, metric: str, value: torch.Tensor) -> None:

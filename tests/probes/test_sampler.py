@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from nnwatch.probes import sampler
-from nnwatch.probes.sampler import DENSE, IDLE, LONGEST, LOOK, Sampler
+from nnwatch.probes.sampler import DENSE, IDLE, LONGEST, LOOK, REPEATS, Sampler
+
+from .harness import run
 
 
 def sampled_steps(budget: float, plain: float, close: float, steps: int, monkeypatch) -> tuple[list[int], Sampler]:
@@ -29,14 +32,17 @@ def test_the_first_steps_are_all_sampled(monkeypatch):
     assert found[DENSE] > DENSE + 1
 
 
-def test_the_interval_keeps_the_budget(monkeypatch):
-    found, made = sampled_steps(0.01, 0.02, 0.021, 2000, monkeypatch)
-    wanted = -(-0.001 // (0.01 * 0.02 - IDLE - LOOK))
-    assert made.every == pytest.approx(wanted, abs=1)
+@pytest.mark.parametrize("budget", [0.002, 0.01, 0.05])
+@pytest.mark.parametrize("plain", [0.02, 0.3])
+@pytest.mark.parametrize("extra", [2e-4, 1e-3, 2e-2])
+def test_the_interval_keeps_the_budget(budget, plain, extra, monkeypatch):
+    found, made = sampled_steps(budget, plain, plain + extra, 4000, monkeypatch)
+    spent = IDLE + LOOK + extra / made.every
     assert found[-1] - found[-2] == made.every
-    assert made.cost is not None
-    assert made.cost == pytest.approx((IDLE + LOOK + 0.001 / made.every) / 0.02)
-    assert made.cost <= 0.0101
+    assert made.cost == pytest.approx(spent / plain)
+    if made.every < LONGEST:
+        assert spent <= budget * plain
+        assert made.every == 2 or IDLE + LOOK + extra / (made.every - 1) > (1 - REPEATS) * budget * plain
 
 
 def test_a_short_step_is_still_sampled_and_the_cost_says_so(monkeypatch):
@@ -50,3 +56,28 @@ def test_cheap_samples_leave_steps_to_compare_with(monkeypatch):
     found, made = sampled_steps(0.01, 0.1, 0.1, 400, monkeypatch)
     assert made.every == 2
     assert found[-1] - found[-2] == 2
+
+
+LONG_STEPS = """
+import time, torch
+from torch import nn
+
+model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for _ in range(160):
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(model(torch.randn(16, 8)), torch.randint(0, 3, (16,))).backward()
+    optimizer.step()
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("budget", [0.01, 0.05])
+def test_a_real_training_is_told_a_cost_within_its_budget(budget):
+    recorded = run(LONG_STEPS, budget=budget)
+    assert recorded.returncode == 0, recorded.stderr
+    costs = recorded.scalars("watch.cost")
+    told = costs[~np.isnan(costs)]
+    assert len(told)
+    assert (told > 0).all()
+    assert (told <= budget).all()
