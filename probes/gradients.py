@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -27,16 +28,19 @@ def norms(parameters: Sequence[torch.Tensor], fetch: Fetch, done: Done) -> None:
             continue
         if gradient.is_sparse:
             gradient = gradient.coalesce().values()
+        elif type(gradient) is not torch.Tensor and hasattr(gradient, "to_local"):
+            gradient = gradient.to_local()
         places.append(place)
-        gradients.append(gradient.to_local() if hasattr(gradient, "to_local") else gradient)
+        gradients.append(gradient)
     if not gradients:
         return
 
     def reduce(arrays: Arrays) -> None:
-        found = np.asarray(arrays[0], np.float64)
-        each = np.full(len(parameters), np.nan)
-        each[places] = found
-        done(each, float(np.sqrt(found @ found)))
+        each = found = np.asarray(arrays[0], np.float64)
+        if len(found) < len(parameters):
+            each = np.full(len(parameters), np.nan)
+            each[places] = found
+        done(each, math.sqrt(found @ found))
 
     native = kernel.norms(gradients)
     if native is not None:

@@ -70,6 +70,8 @@ class Layers:
         self._mode: Functions | None = None
         self._leaf = False
         self._functions = 0
+        self._functional = False
+        """A pass has called an activation that is no module."""
         self._resting = False
         self.thorough = False
         """Are attention and BatchNorm looked at in the coming step?"""
@@ -212,7 +214,8 @@ class Layers:
                     self._names[id(norm)] = name
                     norm._forward_pre_hooks[KEY] = self._norm_enters  # type: ignore[index]
                     self._hooked.append(norm)
-        self._watch_functions(self._more_watchers if self.thorough else self._watchers)
+        if self.thorough or self._functional or self.modes.functional:  # each function of the pass costs 10 us and more
+            self._watch_functions(self._more_watchers if self.thorough else self._watchers)
 
     def _watch_functions(self, watchers: dict[Any, Watcher], evaluating: bool = False) -> None:
         self.modes.begin(evaluating)
@@ -261,6 +264,7 @@ class Layers:
         """A functional activation; one that a module of its own calls is that module's."""
         if not self._leaf and self._functions < FUNCTIONAL and isinstance(output, torch.Tensor):
             self._functions += 1
+            self._functional = True
             name, kind = ACTIVATIONS[func]
             self._see(f"{name}() {self._functions}", kind, output)
 

@@ -77,21 +77,21 @@ WORKLOADS: dict[str, tuple[str, Callable[[], Any]]] = {
 }
 
 
+CROSS_ENTROPY, BACKWARD = F.cross_entropy, torch.autograd.backward
+
+
 class Loop:
-    """One model and its optimizer. The loss function and ``backward`` are the ones that were there when it was made,
-    so a bare step stays bare while torch is patched."""
+    """One model and its optimizer. A bare step calls what was there when this file was loaded, before any patch."""
 
     def __init__(self, workload: str) -> None:
         torch.manual_seed(0)
         self.model, self.x, self.y = WORKLOADS[workload][1]()
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-4)
-        self.originals = F.cross_entropy, torch.autograd.backward
 
     def bare(self) -> torch.Tensor:
-        cross_entropy, backward = self.originals
         self.optimizer.zero_grad()
-        loss = cross_entropy(self.model(self.x), self.y)
-        backward(loss)
+        loss = CROSS_ENTROPY(self.model(self.x), self.y)
+        BACKWARD(loss)
         self.optimizer.step()
         return loss
 
