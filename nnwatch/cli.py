@@ -299,7 +299,7 @@ def metrics(options: argparse.Namespace) -> int:
     from .metric import METRICS
 
     for metric in METRICS.values():
-        print(f"{metric.name:20}  {metric.unit:8}  {metric.meaning}")
+        print(f"{metric.name:22}  {metric.unit:8}  {metric.meaning}")
     return 0
 
 

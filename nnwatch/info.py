@@ -116,8 +116,8 @@ def info(about: Inventory) -> str:
         f"{'frames':12}{'count':>10}{'bytes':>14}",
         *(f"  {kind:10}{count:>10,}{about.bytes[kind]:>14,}" for kind, count in about.kinds.most_common()),
         "",
-        f"{'metrics':32}{'records':>10}",
-        *(f"  {schema:8}{metric:22}{n:>10,}" for (schema, metric), n in sorted(about.records.items())),
+        f"{'metrics':36}{'records':>10}",
+        *(f"  {schema:9} {metric:24}{n:>10,}" for (schema, metric), n in sorted(about.records.items())),
     ]
     return "\n".join(lines) + "\n"
 
