@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from nnwatch.advisor.rule import all_rules
-from nnwatch.frame import Remedy
+from nnwatch.frame import Block, FieldSpec, Labels, Remedy, Schema, Segment
+from nnwatch.history import History
 
+from .baselines import fired
 from .catalogue import FAMILIES, configurations, families
 from .causes import GROUPS, SYMPTOMS, group
 from .harm import _label
@@ -145,3 +147,30 @@ def test_every_control_is_a_script():
         if one.faulty and one.criterion == "harm":
             for overrides in (tenth(one), adam(one), random_fix(one), random_search(one, 0)):
                 ast.parse(one.script(dict(overrides)))
+
+
+def recorded_columns(**columns):
+    """A history with a record a step of each metric; a name's dots are written as two underscores."""
+    history = History()
+    history.apply(Segment(0, 0, 1, 0.0))
+    for number, (name, values) in enumerate(columns.items(), 1):
+        metric, table = name.replace("__", "."), np.atleast_2d(np.asarray(values, np.float32).T).T
+        steps = np.arange(1, len(table) + 1)
+        names = [f"{i}.weight" for i in range(table.shape[1])]
+        history.apply(Labels(number, names, ["4x4"] * len(names)))
+        history.apply(Schema(number, metric, [FieldSpec(metric, table.shape[1], number)]))
+        bytes_of = steps.tobytes(), steps.astype(float).tobytes(), np.ascontiguousarray(table.T).tobytes()
+        history.apply(Block(number, 0, 0, len(steps), *bytes_of))
+    return history
+
+
+def test_published_rules_keep_their_own_thresholds():
+    calm = fired(recorded_columns(loss__train=np.linspace(2, 1, 100), update__ratio=np.full((100, 2), 1e-3)))
+    assert calm["SageMaker Debugger"] == []
+    assert calm["TheDeepChecker"] == []
+    wild = fired(recorded_columns(loss__train=[2.0, np.nan, 1.0], update__ratio=np.full((3, 2), 11), lr=[[0.5]] * 3))
+    assert wild["SageMaker Debugger"] == ["WeightUpdateRatio", "ExplodingTensor"]
+    assert wild["UMLAUT"] == ["learning rate high", "not a number in loss"]
+    assert wild["TheDeepChecker"] == ["updates too large", "not a number"]
+    assert wild["AutoTrainer"] == ["exploding gradient"]
+    assert fired(History())["UMLAUT"] == []
