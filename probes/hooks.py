@@ -20,6 +20,7 @@ from torch.utils.data import dataloader
 from . import around
 from .distributions import USED
 from .lane import INSIDE, STEP
+from .layers import KEY
 from .loss import FUNCTIONS
 from .watch import Watch
 
@@ -212,7 +213,7 @@ def _scripting(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]
 
     @functools.wraps(original)
     def script(obj: Any, optimize: Any = None, _frames_up: int = 0, *args: Any, **kwargs: Any) -> Any:
-        watch.exporting()
+        _tell(watch, watch.exporting)
         return original(obj, optimize, _frames_up + 1, *args, **kwargs)
 
     return script
@@ -221,7 +222,9 @@ def _scripting(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]
 def _reduce(watch: Watch) -> Callable[..., Any]:
     def __reduce_ex__(self: Any, protocol: Any) -> Any:  # noqa: N807
         """Pickling or copying a module: no hook of ours may go along."""
-        watch.layers_off()
+        _tell(watch, watch.layers_off)
+        for hooks in ("_forward_hooks", "_forward_pre_hooks"):  # also if that has failed
+            vars(self).get(hooks, {}).pop(KEY, None)
         return object.__reduce_ex__(self, protocol)
 
     return __reduce_ex__
@@ -264,10 +267,17 @@ def _next(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
 def _noting(watch: Watch, original: Callable[..., Any], told: Callable[[], None]) -> Callable[..., Any]:
     @functools.wraps(original)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        told()
+        _tell(watch, told)
         return original(*args, **kwargs)
 
     return wrapper
+
+
+def _tell(watch: Watch, told: Callable[[], None]) -> None:
+    try:
+        told()
+    except Exception as error:
+        watch.probes.failed("hooks", error)
 
 
 def _made(watch: Watch, original: Callable[..., Any], told: Callable[[Any], None]) -> Callable[..., Any]:

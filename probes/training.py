@@ -26,6 +26,9 @@ from .script import Script
 from .steps import NAN, Steps
 from .terms import Terms
 
+CORE = ("loss", "backward", "step")
+"""Hooks without which nothing else that is measured can be trusted: when one is switched off, all is."""
+
 
 class Training:
     """State and no behaviour of its own. ``settings`` as in the boot folder's settings.json; ``lane`` holds what the
@@ -57,7 +60,7 @@ class Training:
         self.layers = Layers(self.fetch, lambda error: self.probes.failed("activations", error))
         self.awake = False
         self.deaf = False
-        """No ring is to be had: nothing is measured in vain."""
+        """No ring is to be had, or the core has failed: nothing is measured in vain."""
         self.busy = False
         """A pass of our own is running: what the hooks see meanwhile is none of the user's."""
         self.lane.reset()
@@ -151,3 +154,6 @@ class Training:
 
     def _switched_off(self, probe: str, error: str) -> None:
         self.emit.event("probe.failed", self.lane.step, {"probe": probe, "error": error})
+        if probe in CORE:
+            self.deaf = True
+            self.lane.leave()

@@ -276,7 +276,7 @@ class Watch:
     def _exit(self) -> None:
         """At the end of the interpreter: what is still under way, why the script ended, and a clean mark."""
         training = self._training
-        if not training.awake or training.deaf:
+        if not training.awake or not training.emit.on:
             return
         try:
             self.lane.leave()

@@ -103,7 +103,7 @@ def read(recorded: Recorded, path: Path) -> None:
                 schemas[entry["id"]] = entry
     for record in reader.records():
         if record.schema == EVENT:
-            recorded.events.append(json.loads(record.payload))
+            recorded.events.append(json.loads(record.payload) | {"pid": reader.pid})
             continue
         segment, step, _ = HEAD.unpack_from(record.payload)
         values, at = np.frombuffer(record.payload, np.float32, offset=HEAD.size), 0
