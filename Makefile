@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PEERS  := .venv-peers
 READY  := $(VENV)/.ready
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help demo test lint bench bench-probes bench-tui zoo zoo-harm score clean
+.PHONY: help demo test lint bench bench-probes bench-start bench-tui peers zoo zoo-harm score clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -24,8 +25,17 @@ lint: $(READY)  ## ruff and mypy
 
 bench: bench-probes bench-tui  ## what watching costs, and what the screen costs
 
-bench-probes: $(READY)  ## cost of the probes per step, paired against the bare loop
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_probes
+bench-probes: $(READY)  ## cost of the probes per step, beside the tools that `make peers` installs
+	OMP_NUM_THREADS=1 $(or $(wildcard $(PEERS)/bin/python),$(BIN)/python) -m tests.bench.bench_probes
+
+bench-start: $(READY)  ## start-up cost, and memory over 100,000 steps
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_start
+
+peers: $(READY)  ## wandb, TensorBoard, Lightning, TraceML for bench-probes, apart from everything else
+	$(PYTHON) -m venv $(PEERS)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch.pth
+	$(PEERS)/bin/python -m pip install --quiet -r tests/bench/peers.txt
 
 bench-tui: $(READY)  ## CPU and bytes per frame, time to the first frame
 	$(BIN)/python -m tests.bench.bench_tui
@@ -40,9 +50,9 @@ score: $(READY)  ## judge the recordings of the zoo again: what the advisor dete
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.zoo.score
 
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt $(wildcard probes/*.c probes/*.h)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	  echo "nnwatch needs Python 3.10 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \

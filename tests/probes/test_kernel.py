@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -229,3 +231,16 @@ def test_what_is_no_plain_tensor_is_left_to_torch(other):
 def test_a_number_for_each_unit_is_needed():
     with pytest.raises(ValueError, match="unit"):
         kernel.activation(torch.ones(4, 4), 16, activations.EVERYWHERE, bytearray(8), False, 1, 1)
+
+
+def test_an_extension_that_does_not_load_is_done_without():
+    code = """
+import sys
+sys.modules["nnwatch.probes._kernel"] = None
+import torch
+from nnwatch.probes import kernel, lane
+print(kernel.native, lane.Fastest is lane.Lane, kernel.norms([torch.ones(3)]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["None", "True", "None"]
+    assert done.stderr == ""
