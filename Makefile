@@ -6,7 +6,7 @@ PEERS  := .venv-peers
 READY  := $(VENV)/.ready
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help demo test lint bench bench-probes bench-start bench-tui peers zoo zoo-harm score clean
+.PHONY: help demo test lint bench bench-probes bench-start bench-tui bench-advisor peers zoo zoo-harm score clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -23,7 +23,7 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: bench-probes bench-tui  ## what watching costs, and what the screen costs
+bench: bench-probes bench-tui bench-advisor  ## what watching costs, what the screen costs, what the rules cost
 
 bench-probes: $(READY)  ## cost of the probes per step, beside the tools that `make peers` installs
 	OMP_NUM_THREADS=1 $(or $(wildcard $(PEERS)/bin/python),$(BIN)/python) -m tests.bench.bench_probes
@@ -39,6 +39,9 @@ peers: $(READY)  ## wandb, TensorBoard, Lightning, TraceML for bench-probes, apa
 
 bench-tui: $(READY)  ## CPU and bytes per frame, time to the first frame
 	$(BIN)/python -m tests.bench.bench_tui
+
+bench-advisor: $(READY)  ## CPU of all rules, per step and for a session of a million steps
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_advisor
 
 zoo: $(READY)  ## record the zoo: hundreds of small trainings, faulty and healthy (half an hour; goes on where it was)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.zoo.record

@@ -10,9 +10,10 @@ import numpy as np
 from nnwatch.frame import Evidence, Severity
 
 from ..baseline import trivial_loss
-from ..context import Context, shape_of
+from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..fixes import UNDERFIT, remedies, titles
+from ..layers import shape_of
 from ..rule import Rule
 
 NOT_CLEAN = frozenset({

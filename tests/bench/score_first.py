@@ -142,7 +142,7 @@ FAULTY = [
     Scenario("detached layer", "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
              "        self.a, self.b, self.c = nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 10)\n"
              "    def forward(self, x):\n        return self.c(self.b(self.a(x).relu().detach()).relu())\n"
-             f"model = Net()\n{adam(1e-3)}", ("frozen-params",)),
+             f"model = Net()\n{adam(1e-3)}", ("frozen-params", "detached-graph")),
     Scenario("learning rate 0", f"model = mlp()\n{sgd(0)}", ("frozen-params",)),
     Scenario("20 sigmoids", "model = nn.Sequential(nn.Linear(64, 64), nn.Sigmoid(), *[m for _ in range(19) for m in "
              f"(nn.Linear(64, 64), nn.Sigmoid())], nn.Linear(64, 10))\n{sgd(0.1)}", ("vanishing-gradient",)),

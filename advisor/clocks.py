@@ -1,0 +1,183 @@
+"""The clocks of a run: planned steps, warm-up, schedule, phases, and the windows that trends are read from."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+
+from nnwatch.history import Floats, Steps
+
+from .finding import Abstain
+from .measured import STEADY, Measured
+from .window import Numbers, View, block_medians, median, slope, trend
+
+LR_JUMP = 1.5
+"""A learning rate or batch size that changes by more than this factor begins a new phase."""
+
+
+class Clocks(Measured):
+    """In optimizer steps: ``planned`` ones that the script will take, ``horizon`` these or the steps so far."""
+
+    @cached_property
+    def planned(self) -> int | None:
+        """Optimizer steps the script will take (S), None when not known or already passed."""
+        planned = self.facts.get("planned_steps")
+        return int(planned) if planned and planned >= self.step else None
+
+    @property
+    def horizon(self) -> int:
+        """Planned steps; the steps so far where the plan is not known."""
+        return self.planned or self.step
+
+    @property
+    def over(self) -> bool:
+        """The training has taken all its steps: what is not good now will not become good."""
+        if self.end is None:
+            return False
+        return self.end.status == "finished" or (self.planned is not None and self.step >= 0.98 * self.planned)
+
+    @cached_property
+    def learning_rates(self) -> tuple[Steps, Floats]:
+        """Steps (n,) and the largest rate of any group (n,). Raises Abstain when not measured."""
+        view = self.view("lr")
+        return view.steps, view.scalar if view.values.shape[1] == 1 else np.fmax.reduce(view.values, axis=1)
+
+    @cached_property
+    def lr(self) -> float:
+        """The largest learning rate of any group, at its highest so far: the number in the user's script."""
+        return float(np.max(self.learning_rates[1]))
+
+    def lr_at(self, step: int) -> float:
+        steps, rates = self.learning_rates
+        return float(rates[max(0, int(np.searchsorted(steps, step, side="right")) - 1)])
+
+    @cached_property
+    def lr_changes(self) -> tuple[Steps, Floats]:
+        """Steps after which the rate moved, and the rate after each move, the first rate included."""
+        if not self.has("lr"):
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        steps, rates = self.learning_rates
+        moved = np.concatenate(([0], np.flatnonzero(rates[1:] != rates[:-1]) + 1))
+        return steps[moved], rates[moved]
+
+    @cached_property
+    def lr_steady(self) -> bool:
+        """The rate has not moved since the warm-up."""
+        steps = self.lr_changes[0]
+        return len(steps) <= 1 or int(steps[-1]) <= self.warmup
+
+    @cached_property
+    def lr_warmup_end(self) -> int:
+        """The step at which a rate that rises from the start stops rising; 0 when it does not rise."""
+        steps, rates = self.lr_changes
+        falls = np.flatnonzero(np.diff(rates) < 0)
+        top = int(falls[0]) if len(falls) else len(rates) - 1
+        return int(steps[top]) if top > 0 else 0
+
+    @cached_property
+    def warmup(self) -> int:
+        return max(self.lr_warmup_end, 20, min(self.horizon // 100, 500))
+
+    @cached_property
+    def cyclic(self) -> bool:
+        """The learning rate rose again after it had fallen: only equal phases compare."""
+        rates = self.lr_changes[1]
+        falls = np.flatnonzero(np.diff(rates) < 0)
+        if not len(falls):
+            return False
+        after = rates[falls[0] :]
+        return bool(np.any(after > 1.2 * np.minimum.accumulate(after)))
+
+    @cached_property
+    def phase_start(self) -> int:
+        """First step since the last jump of learning rate or batch size: trends are read from here."""
+        steps, rates = self.lr_changes
+        with np.errstate(divide="ignore", invalid="ignore"):
+            jumps = np.flatnonzero(np.abs(np.log(rates[1:] / rates[:-1])) > math.log(LR_JUMP)) + 1
+        start = int(steps[jumps[-1]]) if len(jumps) else 0
+        return max(start, self._batch_change, self._unfrozen, self._loaded, self.track.segment.first_step)
+
+    @cached_property
+    def _unfrozen(self) -> int:
+        """The step from which parameters are trained that were frozen before."""
+        frozen: set[str] = set()
+        start = 0
+        for event in self._told:
+            if "frozen" in event.data:
+                now = set(event.data["frozen"] or ())
+                start = event.step if frozen - now else start
+                frozen = now
+        return start
+
+    @cached_property
+    def _loaded(self) -> int:
+        """The step after which weights were loaded from a file."""
+        return max((event.step for event in self.events("checkpoint.loaded")), default=0)
+
+    @cached_property
+    def _batch_change(self) -> int:
+        if not self.has("batch.size"):
+            return 0
+        view = self.view("batch.size")
+        sizes = view.scalar
+        edges = np.concatenate(([0], np.flatnonzero(sizes[1:] != sizes[:-1]) + 1, [len(sizes)]))
+        long = np.flatnonzero(np.diff(edges) >= STEADY)
+        start = 0
+        for before, after in zip(long[-2:], long[-1:], strict=False):
+            a, b = float(sizes[edges[before]]), float(sizes[edges[after]])
+            if before != after and max(a, b) > LR_JUMP * min(a, b):
+                start = int(view.steps[edges[after]])
+        return start
+
+    @cached_property
+    def window_length(self) -> int:
+        """Steps that a trend is read from: a fifth of the run, 200 to 5,000 steps, and an epoch where one is short."""
+        epoch = int(self.facts.get("steps_per_epoch") or 0)
+        return max(int(min(max(0.2 * self.step, 200), 5000)), min(epoch, 5000))
+
+    def window(self, view: View) -> View:
+        """The newest part of a view that a trend is read from; never across the beginning of a phase."""
+        return view.since(max(self.step - self.window_length + 1, self.phase_start))
+
+    @cached_property
+    def falling(self) -> bool:
+        """The training loss still falls: a trend over the newest window (Mann-Kendall, one-sided 5 %)."""
+        return self.has("loss.train") and self.loss_trend < -1.64
+
+    @cached_property
+    def loss_blocks(self) -> Numbers:
+        """Block medians of the training loss over the newest window."""
+        return block_medians(self.window(self.loss).scalar)
+
+    @cached_property
+    def loss_trend(self) -> float:
+        """Mann-Kendall z of the training loss over the newest window."""
+        return trend(self.loss_blocks)
+
+    @cached_property
+    def flat(self) -> tuple[float, float] | None:
+        """Shares of the loss gained in each of two windows in a row, the older first, neither of which falls
+        (Mann-Kendall); None when one does. Raises Abstain when they do not fit behind the warm-up."""
+        length = self.window_length
+        if self.step - max(self.warmup, self.phase_start) < 2 * length:
+            raise Abstain("too early: it needs two windows of 200 steps after the warm-up")
+        newest = self.loss.since(self.step - length + 1)
+        before = self.loss.since(self.step - 2 * length + 1).before(self.step - length + 1)
+        gains = []
+        for part in (before, newest):
+            blocks = block_medians(part.scalar)
+            if trend(blocks) < -1.64:
+                return None
+            gains.append(-slope(blocks) * len(blocks) / max(median(blocks), 1e-12))
+        return gains[0], gains[1]
+
+    @cached_property
+    def val_improves(self) -> bool | None:
+        """Whether one of the newest evaluations (five, or a tenth of the plan) is the best; None for too few."""
+        ev = self.evaluations
+        recent = max(5, int(np.sum(ev.steps > self.step - self.horizon // 10)))
+        if len(ev.steps) < recent + 2:
+            return None
+        return bool(np.nanmin(ev.loss[-recent:]) < np.nanmin(ev.loss[:-recent]))

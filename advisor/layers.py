@@ -1,0 +1,102 @@
+"""The layers of the net: its weight matrices, how far steps move them, and their dead units."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+
+from nnwatch.history import Doubles, Floats
+
+from .clocks import Clocks
+from .finding import Abstain
+from .window import View
+
+
+class Layers(Clocks):
+    """Weight matrices are the parameters with two or more axes; biases and norm gains are left out."""
+
+    @cached_property
+    def matrices(self) -> list[int]:
+        """Columns of per-parameter metrics that are weight matrices: biases and norm gains are left out."""
+        return self._parameters[0]
+
+    @cached_property
+    def matrix_scales(self) -> Doubles:
+        """Square root of the number of elements of each weight matrix: its norm when every element is 1."""
+        return self._parameters[1]
+
+    @cached_property
+    def _parameters(self) -> tuple[list[int], Doubles]:
+        """Columns and scales of the weight matrices."""
+        labels = self.view("update.ratio").series.labels
+        key = "parameters", labels.id if labels else None
+        if key not in self._memo:
+            notes = self.view("update.ratio").notes
+            columns = [i for i, shape in enumerate(notes) if "x" in shape]
+            self._memo[key] = columns, np.sqrt([float(size(notes[i])) for i in columns])
+        found: tuple[list[int], Doubles] = self._memo[key]
+        return found
+
+    def ratios(self, view: View) -> Floats:
+        """update.ratio of the weight matrices (n, m). Those that started at about zero do not count (NaN):
+        any step is large against nothing."""
+        ratios = view.values[:, self.matrices]
+        if self.has("weight.norm"):
+            norms = self.view("weight.norm")
+            at = np.searchsorted(norms.steps, view.steps)
+            known = (at < len(norms.steps)) & (norms.steps[np.minimum(at, len(norms.steps) - 1)] == view.steps)
+            small = np.zeros(ratios.shape, bool)
+            small[known] = norms.values[at[known]][:, self.matrices] < 1e-3 * self.matrix_scales
+            ratios = np.where(small, np.nan, ratios)
+        return ratios
+
+    @cached_property
+    def first_peak(self) -> tuple[float, int, str]:
+        """Largest update.ratio of any weight matrix in the first eight steps, and up to eight steps after the end of a
+        warm-up: value, step, parameter."""
+        early = max(self.track.segment.first_step, self.lr_warmup_end)
+        key = "first peak", early
+        if key in self._memo:
+            known: tuple[float, int, str] = self._memo[key]
+            return known
+        peak = self.peak(self.view("update.ratio").before(early + 9).thin(400))
+        if self.step >= early + 9:
+            self._memo[key] = peak
+        return peak
+
+    def peak(self, view: View) -> tuple[float, int, str]:
+        """Largest update.ratio of any weight matrix in the view: value, step, parameter. Raises Abstain for none."""
+        ratios = self.ratios(view)
+        if not np.isfinite(ratios).any():
+            raise Abstain("no weight matrix was measured while it moved")
+        row, column = np.unravel_index(int(np.nanargmax(np.where(np.isfinite(ratios), ratios, np.nan))), ratios.shape)
+        return float(ratios[row, column]), int(view.steps[row]), view.names[self.matrices[column]]
+
+    @cached_property
+    def dead(self) -> tuple[float, str]:
+        """Share of dead units in the worst layer now, and its name; (0, "") where not measured."""
+        if not self.has("act.dead"):
+            return 0.0, ""
+        view = self.view("act.dead")
+        newest = np.nan_to_num(view.values[-1], nan=-1)
+        if newest.max(initial=-1) < 0:
+            return 0.0, ""
+        worst = int(np.argmax(newest >= 0.95 * newest.max()))  # of equally dead ones the first, where it began
+        return float(newest[worst]), view.names[worst]
+
+    def dead_before(self, step: int) -> float:
+        """Share of dead units in the worst layer as measured at ``step`` or before; 0 where not measured by then."""
+        early = self.view("act.dead").before(step + 1).values if self.has("act.dead") else np.empty((0, 1))
+        return float(np.nan_to_num(early).max(initial=0.0))
+
+
+def shape_of(written: str) -> tuple[int, ...]:
+    """Shape of a parameter that is written "128x64"; empty for a single number."""
+    return tuple(int(part) for part in written.split("x")) if written else ()
+
+
+def size(written: str) -> int:
+    """Elements of a parameter whose shape is written "128x64"."""
+    return math.prod(shape_of(written))

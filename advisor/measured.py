@@ -1,0 +1,170 @@
+"""What was measured up to a boundary: views of the metrics, facts, events, and the training loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from nnwatch.frame import End, Event
+from nnwatch.history import Evaluations, Floats, History, Track
+
+from .finding import Abstain, number
+from .window import View, finite, median
+
+HYSTERESIS = 0.7
+"""A finding is cleared when its number is back under this part of the threshold that raised it."""
+STEADY = 8
+"""Steps of equal size that make a batch size: the ragged last batch of an epoch is none."""
+
+
+class Measured:
+    """One boundary of one track. Views end at ``step``; ``end`` is given only when the job has ended there."""
+
+    def __init__(
+        self,
+        history: History,
+        track: Track,
+        step: int,
+        end: End | None = None,
+        opened: frozenset[str] = frozenset(),
+        targets: Mapping[str, float] | None = None,
+        memo: dict[Any, Any] | None = None,
+    ) -> None:
+        self.history = history
+        self.track = track
+        self.step = step
+        self.end = end
+        self.opened = opened
+        """Rules with an open finding after the boundary before this one."""
+        self.targets = targets or {}
+        """The user's goals: a value for each of some metrics."""
+        self._views: dict[str, View | None] = {}
+        self._memo: dict[Any, Any] = {} if memo is None else memo
+        """What can no longer change from one boundary of the track to the next."""
+        self.open = False
+        """The rule that judges now has one, of *watch* or worse: its thresholds are then easier to meet, so that it
+        does not flicker."""
+
+    def exceeds(self, value: float, threshold: float) -> bool:
+        return value > threshold * (HYSTERESIS if self.open else 1)
+
+    def undercuts(self, value: float, threshold: float) -> bool:
+        return value < threshold / (HYSTERESIS if self.open else 1)
+
+    def has(self, metric: str) -> bool:
+        return self._view(metric) is not None
+
+    def view(self, metric: str) -> View:
+        """Records up to the boundary. Raises Abstain when there are none."""
+        view = self._view(metric)
+        if view is None:
+            raise Abstain(f"{metric} is not measured in this run (yet)")
+        return view
+
+    def _view(self, metric: str) -> View | None:
+        if metric not in self._views:
+            series = self.track.get(metric)
+            view = View.of(series, self.step) if series is not None else None
+            self._views[metric] = view if view is not None and len(view.steps) else None
+        return self._views[metric]
+
+    def newest(self, metric: str, count: int, most: int | None = None) -> Floats:
+        """The last ``most`` rows of a metric (``count`` where not given), (n, width).
+
+        Raises Abstain with fewer than ``count``.
+        """
+        rows = self.view(metric).last(most or count).values
+        if len(rows) < count:
+            raise Abstain(f"it needs {count} records of {metric}")
+        return rows
+
+    def events(self, name: str) -> list[Event]:
+        """Events of the track up to the boundary; at the end also those of the step that was never finished."""
+        key = self.track.segment.segment, self.track.segment.rank
+        ours = [e for e in self.history.events if e.name == name and (e.segment, e.rank) == key]
+        return ours if self.end is not None else [e for e in ours if e.step <= self.step]
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """What was known about the script at the boundary."""
+        known: dict[str, Any] = {}
+        for event in self._told:
+            known.update(event.data)
+        return known
+
+    @cached_property
+    def _told(self) -> list[Event]:
+        """The events that brought the facts, in order."""
+        key = self.track.segment.segment, self.track.segment.rank
+        ours = [event for event in self.history.fact_log if (event.segment, event.rank) == key]
+        return ours if self.end is not None else [event for event in ours if event.step <= self.step]
+
+    @cached_property
+    def optimizer(self) -> Mapping[str, Any]:
+        """What is known of the (first) optimizer; empty where nothing is."""
+        known: list[dict[str, Any]] = self.facts.get("optimizers") or [{}]
+        return known[0]
+
+    def checkpoint(self, step: int) -> tuple[str, int] | None:
+        """The newest checkpoint file whose last writing was at ``step`` or before, and the step of that; None if none
+        was saved. A file written again later no longer holds what it held."""
+        written = {str(e.data.get("path")): e.step for e in self.events("checkpoint.saved") if e.data.get("path")}
+        kept = [(path, at) for path, at in written.items() if at <= step]
+        return max(kept, key=lambda item: item[1], default=None)
+
+    @cached_property
+    def batch_size(self) -> float | None:
+        """Samples in a usual step, None where not measured."""
+        size = median(self.view("batch.size").last(50).scalar) if self.has("batch.size") else math.nan
+        return size if math.isfinite(size) else None
+
+    @cached_property
+    def evaluations(self) -> Evaluations:
+        return self.track.evaluations(self.step)
+
+    @cached_property
+    def loss(self) -> View:
+        return self.view("loss.train")
+
+    @cached_property
+    def initial_loss(self) -> float:
+        """The first finite training loss: the loss of the untrained net."""
+        values = finite(self.loss.scalar[:STEADY])
+        if not len(values):
+            raise Abstain("the training loss was never finite")
+        return float(values[0])
+
+    def recent_loss(self, most: int = 60) -> float:
+        """Median of the newest losses, at most half of them all, NaN when none is finite."""
+        return median(self.loss.last(min(most, max(1, len(self.loss.steps) // 2))).scalar)
+
+    @cached_property
+    def best_loss(self) -> float:
+        """The best median of 20 consecutive losses among the last 5,000, NaN with fewer than 40 or negative ones."""
+        losses = finite(self.loss.last(5000).scalar)
+        if len(losses) < 40 or float(np.min(losses)) < 0:
+            return math.nan
+        return float(np.min(np.median(losses[len(losses) % 20 :].reshape(-1, 20), axis=1)))
+
+    def risen(self, factor: float) -> str | None:
+        """The outcome "the loss has got worse": its last 20 are that much over the best 20. None if it has not."""
+        now = median(self.loss.last(20).scalar)
+        if not now > factor * self.best_loss:
+            return None
+        return f"the loss is {number(now)}, its best was {number(self.best_loss)}"
+
+    @cached_property
+    def broken(self) -> bool:
+        """The newest training loss is NaN or infinite."""
+        return self.has("loss.train") and not np.isfinite(self.loss.scalar[-1])
+
+    def loss_key(self) -> str | None:
+        """The outcome that goes with most mechanisms: the loss has not left its initial value. None if it has."""
+        now, first = self.recent_loss(), self.initial_loss
+        if now < 0.9 * first:
+            return None
+        return f"the loss has not fallen: {number(now)} now, {number(first)} at the start"
