@@ -127,3 +127,51 @@ def test_origin(done, which):
     assert len(found) == (which != "healthy")
     report = {"step": found[0]["step"], **found[0]["data"]} if found else {}
     assert {key: report.get(key) for key in CASES[which]} == CASES[which], report
+
+
+SKIPPING = """
+    import hashlib, json, random
+    import numpy as np
+    import torch, torch.nn as nn, torch.nn.functional as F
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc1, self.norm, self.fc2 = nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)
+            self.drop = nn.Dropout(0.3)
+            self.passes = 0
+        def forward(self, x):
+            self.passes += 1
+            h = self.drop(torch.relu(self.norm(self.fc1(x)))) * (1 + 0.01 * np.random.rand() + 0.01 * random.random())
+            return self.fc2(h * x.abs().sum(1, keepdim=True) / x.abs().sum(1, keepdim=True))
+
+    torch.manual_seed(1); np.random.seed(1); random.seed(1)
+    net = Net()
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+    x, y = torch.randn(640, 6), torch.randint(0, 3, (640,))
+    x[[60, 500]] = 0                                   # 0 / 0, at a step that is sampled and at one that is not
+    losses = []
+    for start in range(0, 640, 8):
+        kept = {key: value.clone() for key, value in net.state_dict().items()}
+        optimizer.zero_grad()
+        loss = F.cross_entropy(net(x[start : start + 8]), y[start : start + 8])
+        losses.append(str(loss.item()))
+        if not torch.isfinite(loss):
+            net.load_state_dict(kept)
+            continue
+        loss.backward()
+        optimizer.step()
+    digest = hashlib.sha256(b"".join(value.numpy().tobytes() for value in net.state_dict().values()))
+    draws = [torch.rand(()).item(), np.random.rand(), random.random()]
+    print(json.dumps([losses, digest.hexdigest(), net.passes, draws]))
+"""
+
+
+def test_a_training_that_leaves_out_bad_batches_is_the_same_bit_for_bit():
+    watched, bare = run(SKIPPING), run(SKIPPING, watched=False)
+    assert watched.returncode == 0, watched.stderr
+    assert watched.printed() == bare.printed()
+    assert watched.printed()[0].count("nan") == 2
+    told = [event["data"] for event in watched.events if event["name"] == "nonfinite"]
+    assert [(data["origin"], data["op"], data.get("bad_samples")) for data in told] == [("forward", "div", [4])] * 2
+    assert sum(event["name"] == "autopsy" for event in watched.events) == 2
