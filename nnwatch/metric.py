@@ -55,7 +55,7 @@ METRICS = _table(
     ("step.seconds", "s", "run", "low", "step time", "Wall time from the end of one optimizer step to the end of the next."),
     ("data.wait", "s", "run", "low", "data wait", "Part of the step spent waiting for the next batch."),
     ("step.skipped", "", "run", None, "skipped", "Optimizer steps skipped by the gradient scaler since the previous record."),
-    ("loss.term", "", "term", "low", "loss terms", "Value of each loss call of the step that training consumed, by call site (only where a step has several)."),
+    ("loss.term", "", "term", "low", "loss terms", "Value of each loss call of the step that training consumed, by call site, mean over the calls from there (only where the script has several; NaN where this step had none)."),
     ("amp.scale", "", "run", None, "loss scale", "Factor of the gradient scaler when the step was taken."),
     # sampled steps
     ("momentum", "", "group", None, "momentum", "Momentum (SGD) or beta1 (Adam) of each parameter group."),
@@ -80,7 +80,7 @@ METRICS = _table(
     ("target.ignored", "", "run", None, "ignored targets", "Share of the targets that ignore_index leaves out of the loss."),
     ("target.padding", "", "run", None, "padding in the loss", "Share of the targets that equal the padding index of an embedding and are counted in the loss."),
     ("target.each", "", "row", None, "labels in order", "Label of each of the first 64 samples of the training batch, in order."),
-    ("target.order", "", "run", None, "batch order", "24-bit checksum of the training batch's targets: equal when the same samples come at the same place again."),
+    ("target.order", "", "run", None, "batch order", "24-bit checksum of the training batch's targets: equal when the same samples come at the same place again. Taken in the first four steps of each pass over the loader too."),
     ("input.rows", "", "row", None, "training rows", "24-bit fingerprint of each of the first 256 samples that enter the model in training."),
     ("loss.train.each", "", "row", "low", "losses in the batch", "Loss of each of the first 64 samples of the training batch, without reduction."),
     ("loss.persistence", "", "run", "low", "persistence", "Loss of predicting the last input value again (time series), with the script's own loss function."),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from time import time
 from typing import Any
 
 import torch
 
-from . import inputs
+from . import batch, inputs
 from .clock import UNSTEPPED
 from .closing import Closing
 from .linkage import Linkage
@@ -16,6 +17,9 @@ from .nonfinite import NonFinite
 from .pending import Pending
 from .segments import Segments
 from .training import Training
+
+OPENING = 4
+"""Steps at the beginning of a pass over the training loader whose labels are noted, in their order."""
 
 
 class Backward:
@@ -72,20 +76,34 @@ class Backward:
             training.term, training.node = term, node
         training.probes.run("facts", lambda: training.script.passes_back(lane.step, clock.stepping != 0))
         self._count(term)
+        if training.micro <= 1:
+            self._labels(term)
         if type(value) is float and value - value != 0.0 and self._nonfinite.alarm.armed:
             self._nonfinite.loss(term, node, value)
         training.probes.run("linkage", lambda: self._linkage.see(node, term))
         if training.sample is not None and not training.sample.looked:
             look(training, training.sample, term)
 
+    def _labels(self, term: Term | None) -> None:
+        """Of thorough samples and, that one pass over the data can be compared with the next, where one begins."""
+        training = self._training
+        opening, training.opening = training.opening, max(0, training.opening - 1)
+        sample = training.sample
+        if term is not None and (opening or (sample is not None and sample.thorough)):
+            emit, step = training.emit, training.lane.step + 1
+            publish = lambda columns: emit.columns("labels", step, time(), columns)  # noqa: E731
+            training.probes.run("labels", lambda: batch.labels(term, training.fetch, publish))
+
     def _count(self, term: Term | None) -> None:
         """The batch and its samples, once however many passes it takes."""
-        lane = self._training.lane
+        training, lane = self._training, self._training.lane
         lane.target = term.target if term is not None else None
         lane.backwards += 1
         if lane.fresh:
             lane.fresh = False
             lane.batches += 1
+            if lane.trained_on is not lane.loader:
+                training.opening = OPENING
             lane.trained_on = lane.loader
             lane.rows += inputs.rows(lane.batch)
         elif lane.loader is None and term is not None:

@@ -9,6 +9,7 @@ import numpy as np
 from torch import nn
 
 from .confidence import SOFTMAX
+from .emit import Column
 from .fetch import Arrays, Fetch
 from .loss import Term
 from .model import Model
@@ -23,7 +24,7 @@ SAMPLED = 65536
 Put = Callable[[str, Any], None]
 
 
-def order(term: Term, fetch: Fetch, put: Put) -> None:
+def labels(term: Term, fetch: Fetch, publish: Callable[[list[Column]], None]) -> None:
     """``target.order``, and ``target.each`` where there is one label for each sample."""
     target = term.target
     if target is None or not target.dim() or not target.numel():
@@ -32,9 +33,8 @@ def order(term: Term, fetch: Fetch, put: Put) -> None:
     seen = target.detach().reshape(-1)[:CHECKED]
 
     def reduce(arrays: Arrays) -> None:
-        put("target.order", checksum(arrays[0]))
-        if single:
-            put("target.each", arrays[0][:EACH])
+        order: Column = "target.order", 0, checksum(arrays[0])
+        publish([order, ("target.each", 0, arrays[0][:EACH])] if single else [order])
 
     fetch([seen], reduce)
 

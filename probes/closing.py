@@ -117,6 +117,6 @@ class Closing:
             and type(training.loss) is float
             and training.skipped is None
             and self._nonfinite.alarm.armed
-            and not training.terms.several
+            and not (training.terms.several or training.opening)
             and not (self._pending.terms or training.fetch.waiting)
         )

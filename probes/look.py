@@ -34,7 +34,6 @@ def look(training: Training, sample: Sample, term: Term | None) -> None:
 def _look_thoroughly(training: Training, sample: Sample, term: Term, entered: object) -> None:
     run, fetch, put, padding = training.probes.run, training.fetch, sample.detail, training.layers.padding
     run("outputs", lambda: outputs.moments(term, fetch, put))
-    run("labels", lambda: batch.order(term, fetch, put))
     run("losses", lambda: each.first(term, batch.EACH, fetch, lambda losses: put("loss.train.each", losses)))
     if padding:
         run("padding", lambda: batch.padding(term, padding, fetch, put))

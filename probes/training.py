@@ -100,6 +100,8 @@ class Training:
         self.terms = Terms()
         self.noise = Noise()
         self.averaged = Averaged()
+        self.opening = 0
+        """Steps of the beginning of a pass over the training loader that are still to come."""
         self.disturbed = False
         """A validation batch ran meanwhile."""
         self.news = False

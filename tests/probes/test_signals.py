@@ -284,6 +284,30 @@ def test_rows_are_the_same_in_training_and_validation(tmp_path):
     assert not set(seen[:6]) & set(trained)
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_the_order_of_the_data_in_each_epoch(tmp_path, shuffle, monkeypatch):
+    monkeypatch.setattr(sampler, "DENSE", 2)
+    monkeypatch.setattr(sampler.Sampler, "_choose", lambda self: setattr(self, "every", 100))
+    torch.manual_seed(0)
+    x, y = torch.randn(40, 4), torch.arange(40)
+
+    def run():
+        model = nn.Linear(4, 40)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        for _ in range(4):
+            for a, b in DataLoader(TensorDataset(x, y), batch_size=4, shuffle=shuffle):
+                optimizer.zero_grad()
+                F.cross_entropy(model(a), b).backward()
+                optimizer.step()
+
+    done = watched(tmp_path, run)
+    assert done.steps("target.order") == [10 * epoch + n for epoch in range(4) for n in (1, 2, 3, 4)]
+    orders = done.scalars("target.order").reshape(4, 4)
+    assert (orders[1:] == orders[0]).all() != shuffle
+    if not shuffle:
+        np.testing.assert_array_equal(done.values("target.each")[:4].reshape(-1), np.arange(16))
+
+
 def test_numbers_that_are_not_finite_are_no_error(tmp_path):
     torch.manual_seed(0)
     x = torch.full((8, 5, 1), math.nan)
