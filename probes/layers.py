@@ -70,8 +70,8 @@ class Layers:
         self._mode: Functions | None = None
         self._leaf = False
         self._functions = 0
-        self._functional = False
-        """A pass has called an activation that is no module."""
+        self._functional: bool | None = None
+        """Has a pass called an activation that is no module? None until one was watched."""
         self._resting = False
         self.thorough = False
         """Are attention and BatchNorm looked at in the coming step?"""
@@ -98,6 +98,7 @@ class Layers:
         """Find where a pass may begin and the layers to look at."""
         self.remove()
         self._forget()
+        self._functional = None
         self.modes.adopt(model)
         self.padding = padding_indices(model)
         roots = model.roots
@@ -214,7 +215,7 @@ class Layers:
                     self._names[id(norm)] = name
                     norm._forward_pre_hooks[KEY] = self._norm_enters  # type: ignore[index]
                     self._hooked.append(norm)
-        if self.thorough or self._functional or self.modes.functional:  # each function of the pass costs 10 us and more
+        if self.thorough or self._functional is not False or self.modes.functional:  # each function of the pass costs 10 us and more
             self._watch_functions(self._more_watchers if self.thorough else self._watchers)
 
     def _watch_functions(self, watchers: dict[Any, Watcher], evaluating: bool = False) -> None:
@@ -240,6 +241,7 @@ class Layers:
         mode, self._mode = self._mode, None
         if mode is not None:
             mode.leave()
+            self._functional = bool(self._functional)
 
     def _leaf_enters(self, module: nn.Module, args: Any) -> None:
         self._leaf = True
