@@ -215,7 +215,9 @@ class Layers:
                     self._names[id(norm)] = name
                     norm._forward_pre_hooks[KEY] = self._norm_enters  # type: ignore[index]
                     self._hooked.append(norm)
-        if self.thorough or self._functional is not False or self.modes.functional:  # each function of the pass costs 10 us and more
+        if (
+            self.thorough or self._functional is not False or self.modes.functional
+        ):  # each function of the pass costs 10 us and more
             self._watch_functions(self._more_watchers if self.thorough else self._watchers)
 
     def _watch_functions(self, watchers: dict[Any, Watcher], evaluating: bool = False) -> None:
