@@ -13,7 +13,8 @@ from . import facts
 from .loaders import Pass
 from .loss import Term
 from .model import Model
-from .source import Line, Rounds, lines, rounds
+from .rounds import Rounds, rounds
+from .source import Line, lines
 
 SETTLED = 10
 """Steps after which the number of backward passes per step is believed."""
