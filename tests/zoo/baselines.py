@@ -1,4 +1,4 @@
-"""The published rule sets on the very same recordings, with their own thresholds: `python -m tests.zoo.baselines`.
+"""The published rule sets on the very same recordings, with their own thresholds.
 
 Each rule is a small pure function of the columns of a run and says whether it fires anywhere in it. What a rule is
 taken to mean is generous: any cause that its documentation names counts. Steps from 21 on are sampled every second
@@ -9,7 +9,6 @@ AutoTrainer (Zhang et al. 2021), section V-D; TheDeepChecker (Ben Braiek and Kho
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import math
 import multiprocessing
@@ -26,7 +25,7 @@ from .catalogue import Configuration, Half, configurations
 from .harm import labels
 from .judge import load
 from .record import recorded, session
-from .score import RESULTS, rate
+from .score import rate
 
 Floats = NDArray[np.float64]
 NAN = ("nan-input", "nan-loss-fn", "nan-backward", "divergence", "exploding-gradient", "lr-too-high")
@@ -304,7 +303,8 @@ def _fired(one: tuple[str, Path]) -> tuple[str, dict[str, list[str]]]:
     return one[0], fired(load(one[1]))
 
 
-def table(half: Half, workers: int) -> Iterable[str]:
+def report(half: Half, workers: int) -> Iterable[str]:
+    """Each rule set on the same runs as the advisor, and what was published elsewhere."""
     label = labels()
     chosen = [c for c in configurations().values() if c.half == half and label.get(c.id) in ("healthy", "faulty")]
     jobs = [(one.id, session(one)) for one in chosen if recorded(one)]
@@ -331,6 +331,7 @@ def table(half: Half, workers: int) -> Iterable[str]:
         mean = sum(len(said[one.id][name]) for one in healthy) / max(len(healthy), 1)
         yield f"  {'rules that fire on a healthy run':42} {mean:.2f} of {len(rules)}"
         yield f"  not evaluated: {NOT_EVALUATED[name]}"
+    yield PUBLISHED
 
 
 PUBLISHED = """
@@ -344,19 +345,3 @@ Published by others, on their own subjects and conditions (not comparable with t
   TrainCheck (2025)       18/20 silent errors within an iteration; 1.5 to 31 % of its invariants are false, by how many
                           reference runs they are learned from
 """
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Published rule sets on the same recordings.")
-    parser.add_argument("--aside", action="store_true")
-    parser.add_argument("--workers", type=int, default=2)
-    args = parser.parse_args()
-    half: Half = "aside" if args.aside else "tuning"
-    lines = [f"python -m tests.zoo.baselines{' --aside' if args.aside else ''}", *table(half, args.workers), PUBLISHED]
-    text = "\n".join(lines)
-    (RESULTS / f"baselines_{half}.txt").write_text(text)
-    print(text)
-
-
-if __name__ == "__main__":
-    main()

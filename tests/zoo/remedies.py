@@ -1,7 +1,5 @@
 """What the first remedy does: applied automatically through the settings of the script, and trained again.
 
-    python -m tests.zoo.remedies [--aside] [--workers 2]
-
 A remedy is *parametric* when it changes a number that the script has as a setting (learning rate, clipping, weight
 decay, dropout, batch, the length of the run); the others are *structural* and scored by whether they name a line that
 the fault changed. Over three seeds that were not recorded a run is
@@ -16,7 +14,6 @@ changed at random, and a random search of two runs over learning rate and optimi
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import math
 import random
@@ -25,9 +22,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from .catalogue import Configuration, Half, configurations
+from .catalogue import Configuration, configurations
 from .record import HOME
-from .score import RESULTS, Row, rows
+from .score import Row
 from .statistics import paired
 from .trial import Scores, Trial
 
@@ -179,19 +176,3 @@ def _line(name: str, outcomes: Sequence[str]) -> str:
     total = max(len(outcomes), 1)
     cells = "".join(f"{count[o]:5} {100 * count[o] / total:4.0f} %" for o in OUTCOMES)
     return f"{name:36}{cells}"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Apply the first remedies, beside controls.")
-    parser.add_argument("--aside", action="store_true")
-    parser.add_argument("--workers", type=int, default=2)
-    args = parser.parse_args()
-    half: Half = "aside" if args.aside else "tuning"
-    faulty, _, _ = rows(half, args.workers)
-    text = "\n".join([f"python -m tests.zoo.remedies{' --aside' if args.aside else ''}", *report(faulty, args.workers)])
-    (RESULTS / f"remedies_{half}.txt").write_text(text + "\n")
-    print(text)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,4 @@
-"""How good the advisor is on the zoo: `make score`, results in ``results/score_tuning.txt`` and ``score_aside.txt``.
-
-    python -m tests.zoo.score [--aside] [--workers 2]
-
-Recordings are judged again by the rules as they are now. ``--aside`` opens the half that no threshold was tuned on;
-each opening is written down in ``results/openings.txt``.
+"""How good the advisor is: recordings judged again by the rules as they are now, and counted.
 
 *Detected*: a right cause is among the first three findings at *warn* or worse, and the clean twin does not get it.
 *First right*: the primary diagnosis is a right cause. *Symptom only*: every warning names what can be seen, none a
@@ -12,10 +7,8 @@ cause. *Wrong*: a warning that names a cause which is not right, is not folded u
 
 from __future__ import annotations
 
-import argparse
 import statistics as stats
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from .catalogue import Configuration, Half, configurations
@@ -24,9 +17,6 @@ from .harm import labels
 from .judge import Outcome, judge_all
 from .record import recorded
 from .statistics import bootstrap, wilson
-
-RESULTS = Path(__file__).parent / "results"
-OPENINGS = RESULTS / "openings.txt"
 
 
 class Row(NamedTuple):
@@ -117,6 +107,13 @@ def summary(faulty: Sequence[Row], healthy: Sequence[Outcome]) -> Iterable[str]:
         yield f"{name:44} median {stats.median(leads):.0f} of {len(leads)} runs, {sorted(leads)}"
 
 
+def report(faulty: Sequence[Row], healthy: Sequence[Outcome], missing: Sequence[str]) -> Iterable[str]:
+    """The whole table, line by line."""
+    yield f"{len(faulty)} faulty and {len(healthy)} healthy configurations, {len(missing)} not recorded\n"
+    yield from summary(faulty, healthy)
+    yield from details(faulty, healthy)
+
+
 def details(faulty: Sequence[Row], healthy: Sequence[Outcome]) -> Iterable[str]:
     yield "\nBy group of causes: detected, first diagnosis right"
     for name in GROUPS:
@@ -151,32 +148,3 @@ def _said(outcome: Outcome) -> str:
         for s in outcome.warnings
     )
     return ", ".join(said) or "nothing" + (f" (watch: {', '.join(outcome.watches)})" if outcome.watches else "")
-
-
-def opened() -> int:
-    """Write down that the half set aside was opened; how often that was, this time included."""
-    before = OPENINGS.read_text().splitlines() if OPENINGS.exists() else []
-    OPENINGS.write_text("".join(f"{line}\n" for line in [*before, f"opening {len(before) + 1}"]))
-    return len(before) + 1
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Score the advisor on the zoo.")
-    parser.add_argument("--aside", action="store_true", help="open the half that no threshold was tuned on")
-    parser.add_argument("--workers", type=int, default=2)
-    args = parser.parse_args()
-    half: Half = "aside" if args.aside else "tuning"
-    lines = [f"python -m tests.zoo.score{' --aside' if args.aside else ''}"]
-    if args.aside:
-        lines.append(f"opening {opened()} of the half set aside")
-    faulty, healthy, missing = rows(half, args.workers)
-    lines.append(f"{len(faulty)} faulty and {len(healthy)} healthy configurations, {len(missing)} not recorded\n")
-    lines += summary(faulty, healthy)
-    lines += details(faulty, healthy)
-    text = "\n".join(lines) + "\n"
-    (RESULTS / f"score_{half}.txt").write_text(text)
-    print(text)
-
-
-if __name__ == "__main__":
-    main()

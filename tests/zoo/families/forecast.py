@@ -7,8 +7,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 seed = 0
-rows = 700
-window = 24
+rows = 500
+window = 16
 width = 24
 dropout = 0.0
 batch = 32

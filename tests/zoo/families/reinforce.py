@@ -7,8 +7,8 @@ from torch.distributions import Categorical
 seed = 0
 width = 32
 carts = 16
-horizon = 60
-updates = 60
+horizon = 50
+updates = 40
 gamma = 0.97
 bonus = 0.0
 lr = 0.01

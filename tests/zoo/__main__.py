@@ -1,0 +1,50 @@
+"""The score of the advisor on the zoo: `make score`, tables in ``results/``.
+
+    python -m tests.zoo [--aside] [--workers 2]
+
+``--aside`` opens the half that no threshold was tuned on; each opening is written down in ``results/openings.txt``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+from . import baselines, remedies, score
+from .catalogue import Half
+
+RESULTS = Path(__file__).parent / "results"
+OPENINGS = RESULTS / "openings.txt"
+
+
+def opened(file: Path = OPENINGS) -> int:
+    """Write down that the half set aside was opened; how often that was, this time included."""
+    before = file.read_text().splitlines() if file.exists() else []
+    file.write_text("".join(f"{line}\n" for line in [*before, f"opening {len(before) + 1}"]))
+    return len(before) + 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.zoo", description="Score the advisor on the zoo.")
+    parser.add_argument("--aside", action="store_true", help="open the half that no threshold was tuned on")
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args()
+    half: Half = "aside" if args.aside else "tuning"
+    title = f"python -m tests.zoo{' --aside' if args.aside else ''}"
+    if args.aside:
+        title += f"   (opening {opened()} of the half set aside)"
+    faulty, healthy, missing = score.rows(half, args.workers)
+
+    def write(name: str, lines: Iterable[str]) -> None:
+        text = "\n".join([title, *lines]) + "\n"
+        (RESULTS / f"{name}_{half}.txt").write_text(text)
+        print(text, flush=True)
+
+    write("score", score.report(faulty, healthy, missing))
+    write("baselines", baselines.report(half, args.workers))
+    write("remedies", remedies.report(faulty, args.workers))
+
+
+if __name__ == "__main__":
+    main()
