@@ -23,11 +23,11 @@ class Modes(NamedTuple):
         return self.eval > factor * self.train and self.eval - self.train > floor
 
 
-def modes(at: Context) -> Modes:
-    """Both losses over the newest window. Raises Abstain for fewer than five batches."""
-    train, evaluated = at.window(at.loss), at.window(at.view("loss.train.eval"))
+def modes(at: Context, since: int) -> Modes:
+    """Both losses over the newest batches of step ``since`` or later. Raises Abstain for fewer than three."""
+    train, evaluated = at.loss.since(since), at.view("loss.train.eval").since(since).last(20)
     shared = np.intersect1d(train.steps, evaluated.steps)
     a, b = (view.scalar[np.searchsorted(view.steps, shared)] for view in (train, evaluated))
-    if len(finite(b)) < 5:
+    if len(finite(b)) < 3:
         raise Abstain("too few batches were tried in evaluation mode")
     return Modes(median(a), median(b), len(shared))

@@ -39,9 +39,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("the batch size is not measured")
     each = at.batch_size / max(1, int(at.facts.get("accumulation") or 1))
     if at.batchnorm and each < limit["batch"] and not at.facts.get("frozen"):
-        if at.step < at.track.segment.first_step + max(at.warmup, limit["after"]):
+        settled = at.track.segment.first_step + int(max(at.warmup, limit["after"]))
+        if at.step < settled:
             raise Abstain("too early: the statistics have not settled yet")
-        both = modes(at)
+        both = modes(at, settled - int(limit["after"]) // 2)
         if not both.worse(limit["worse"], 0.02 * at.initial_loss):
             return None
         expect = f"the loss in evaluation mode comes down to that of training, {number(both.train)}"

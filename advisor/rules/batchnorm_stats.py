@@ -41,9 +41,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         A momentum of 0.9 in PyTorch is the share of the newest batch, not of the old average: 0.1 is the usual value.
         Tiny batches give no statistics: use GroupNorm, or a larger batch.
     """
-    if at.step < at.track.segment.first_step + max(at.warmup, limit["after"]):
+    settled = at.track.segment.first_step + int(max(at.warmup, limit["after"]))
+    if at.step < settled:
         raise Abstain("too early: the statistics have not settled yet")
-    view = at.window(at.view("bn.variance.ratio"))
+    view = at.view("bn.variance.ratio").since(settled - int(limit["after"]) // 2).last(20)
     if len(view.steps) < 3:
         raise Abstain("too few batches were measured")
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -51,12 +52,12 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     off = np.where(np.isfinite(off), off, 0.0)
     worst = int(np.argmax(off))
     ratio, layer = float(np.nanmedian(view.values[:, worst])), view.names[worst]
-    shift = _shift(at, layer)
+    shift = _shift(at, layer, int(view.steps[0]))
     if not (at.exceeds(float(np.exp(off[worst])), limit["ratio"]) or at.exceeds(shift, limit["shift"])):
         return None
     keys = [f"the running variance of {layer} is {number(ratio)} times its batches', its mean {number(shift)} off"]
     with suppress(Abstain):
-        both = modes(at)
+        both = modes(at, int(view.steps[0]))
         if both.worse(limit["worse"], 0.02 * at.initial_loss):
             keys.append(f"in evaluation mode the same batches cost {number(both.eval)}, not {number(both.train)}")
     momentum = next((row[3] for row in at.facts.get("norms") or () if row[0] == layer and len(row) > 3), None)
@@ -81,11 +82,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )
 
 
-def _shift(at: Context, layer: str) -> float:
+def _shift(at: Context, layer: str, since: int) -> float:
     """Median distance of the running mean of a layer from its batches', in their deviations; 0 where not measured."""
     if not at.has("bn.mean.shift"):
         return 0.0
-    view = at.window(at.view("bn.mean.shift"))
+    view = at.view("bn.mean.shift").since(since)
     return float(np.nanmedian(view.values[:, view.names.index(layer)])) if layer in view.names else 0.0
 
 

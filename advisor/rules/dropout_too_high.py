@@ -43,9 +43,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     name, p = max(rates, key=lambda rate: rate[1])
     if not p > limit["p"]:
         return None
-    if at.step < at.track.segment.first_step + max(at.warmup, limit["part"] * at.horizon):
+    begin = at.track.segment.first_step
+    if at.step < begin + max(at.warmup, limit["part"] * at.horizon):
         raise Abstain("too early: half of the run is allowed for it")
-    both, guess = modes(at), trivial_loss(at)[0]
+    both, guess = modes(at, begin + int(0.2 * at.horizon)), trivial_loss(at)[0]
     if both.eval < limit["far"] * guess or both.train < 1.2 * both.eval:
         return None
     val = float(np.nanmedian(at.evaluations.loss[-3:])) if len(at.evaluations.loss) else both.eval

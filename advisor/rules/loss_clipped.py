@@ -30,7 +30,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Mechanism: a clamp or minimum in autograd's graph between the loss function and backward(). Outcome: what
-        backward() is called on is lower than what the loss function gave, by 2 % or more, in most of the newest steps.
+        backward() is called on is lower than what the loss function gave, by 5 % or more, in most of the newest steps.
         Without the graph: a fifth of the samples of a batch have exactly the same, largest loss while the others
         differ.
 
@@ -69,11 +69,8 @@ def _by_graph(at: Context) -> tuple[str, tuple[str, ...], Evidence] | None:
         return None
     if not CLAMPS & set(after) or set(after) - CLAMPS - OTHERS or not at.has("loss.root"):
         return None
-    count = min(50, len(at.loss.steps))
-    root, whole = at.view("loss.root").last(count).scalar, at.loss.last(count).scalar
-    if len(root) != len(whole):
-        return None
-    lower = float(np.mean(root < 0.98 * whole))
+    root, whole = _pairs(at)
+    lower = float(np.mean((root < 0.95 * whole) & (whole > 0))) if len(root) >= 3 else 0.0
     if lower < 0.5:
         return None
     now, full = median(root), median(whole)
@@ -83,6 +80,20 @@ def _by_graph(at: Context) -> tuple[str, tuple[str, ...], Evidence] | None:
         (f"a {name} stands between the two", f"it lowered the loss in {percent(lower)} of the newest steps"),
         Evidence("loss.root", now, full, "what backward() was called on, against the loss", 0, at.step),
     )
+
+
+def _pairs(at: Context) -> tuple[np.ndarray, np.ndarray]:
+    """What backward() was called on beside what the loss function gave: the mean of its samples where these are known
+    (an unreduced loss has no value of its own)."""
+    root = at.view("loss.root").last(5000)
+    if at.has("loss.train.each"):
+        each = at.view("loss.train.each").last(20)
+        whole, steps = np.nanmean(each.values, axis=1), each.steps
+    else:
+        losses = at.loss.last(50)
+        whole, steps = losses.scalar, losses.steps
+    shared = np.intersect1d(root.steps, steps)
+    return root.scalar[np.searchsorted(root.steps, shared)], whole[np.searchsorted(steps, shared)]
 
 
 def _by_samples(at: Context, limit: Mapping[str, float]) -> tuple[str, tuple[str, ...], Evidence] | None:

@@ -24,9 +24,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         converged.
 
     How it is decided
-        Mechanism: after a fifth of the run the KL divergence is under 0.01 nats per dimension, over the newest window.
+        Mechanism: after a fifth of the run the KL divergence is under 0.01 nats per dimension, over the newest samples.
         Outcome: what the decoder gives hardly differs between samples (spread under a tenth of the targets'), or
-        permuted inputs cost nothing more. The first alone is *watch*.
+        permuted inputs cost nothing more, or the divergence has fallen from its first
+        value to under 0.001: a code that is learned makes it rise. The first alone is *watch*.
 
     When it is a false alarm
         A KL divergence that is to be small (a step of policy optimisation, a distillation that has arrived): runs of
@@ -40,13 +41,14 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("a small step of the policy is meant to be small")
     if at.step < at.track.segment.first_step + max(at.warmup, limit["part"] * at.horizon):
         raise Abstain("too early: the code is learned after the mean picture")
-    view = at.window(at.view("distribution.kl"))
+    late = at.track.segment.first_step + int(limit["part"] * at.horizon)
+    view = at.view("distribution.kl").since(late).last(20)
     kl = median(view.scalar)
-    if len(view.steps) < 5 or not at.undercuts(kl, limit["kl"]):
+    if len(view.steps) < 2 or not at.undercuts(kl, limit["kl"]):
         return None
     keys = [f"the KL divergence is {number(kl)} nats per dimension"]
     severity: Severity = "watch"
-    outcome = _alike(at, limit)
+    outcome = _alike(at, limit) or _shut(at, kl, limit)
     if outcome:
         severity = "warn"
         keys.append(outcome)
@@ -79,6 +81,13 @@ def _alike(at: Context, limit: Mapping[str, float]) -> str | None:
     return None
 
 
+def _shut(at: Context, kl: float, limit: Mapping[str, float]) -> str | None:
+    first = median(at.view("distribution.kl").scalar[:5])
+    if kl > limit["shut"] or kl > first / 3:
+        return None
+    return f"it was {number(first)} at first and has fallen since, where a code that is learned makes it rise"
+
+
 RULE = Rule(
     "posterior-collapse",
     "the latent code is not used",
@@ -87,6 +96,6 @@ RULE = Rule(
     (ANNEAL, FREE, WEAKER),
     "Bowman et al. 2016 (annealing), Kingma et al. 2016 (free bits).",
     check,
-    {"kl": 0.01, "part": 0.2, "spread": 0.1},
+    {"kl": 0.01, "shut": 1e-3, "part": 0.2, "spread": 0.1},
     slow=True,
 )

@@ -42,9 +42,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if at.step < at.track.segment.first_step + max(at.warmup, limit["part"] * at.horizon):
         raise Abstain("too early: every net begins with zero")
     means, stds = (finite(at.view(f"target.{kind}").thin(200).scalar) for kind in ("mean", "std"))
-    if len(stds) < 10 or np.max(np.abs(means)) > limit["close"] or np.max(np.abs(stds - 1)) > limit["close"]:
+    far = max(float(np.sqrt(np.mean(means**2))), float(np.sqrt(np.mean((stds - 1) ** 2)))) if len(stds) else 1.0
+    if len(stds) < 10 or far > limit["close"]:
         raise Abstain("the targets are no standard noise")
-    output, now = median(at.view("output.std").last(50).scalar), median(at.window(at.loss).scalar)
+    output, now = median(at.view("output.std").last(3).scalar), median(at.window(at.loss).scalar)
     trivial = 1.0 if loss(at).get("name") == "mse_loss" else 0.8
     if not at.undercuts(output, limit["output"]) or now < 0.95 * trivial:
         return None
