@@ -33,7 +33,7 @@ typedef struct {
     double number;
     /* of the training */
     PyObject *left, *due, *canary, *looks, *optimizer, *numbered;
-    Py_ssize_t groups;
+    Py_ssize_t groups, fields;
     long long until, segment;
     uint32_t schema;
     double epoch;
@@ -216,14 +216,14 @@ static int init(Lane *self, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
-/* open(place of the ring, id of the schema, learning rates in it, optimizer, until, looks) */
+/* open(place of the ring, id of the schema, its numbers, learning rates among them, optimizer, until, looks) */
 static PyObject *open_lane(Lane *self, PyObject *args)
 {
     PyObject *optimizer, *looks;
     unsigned long long map, ring, length, thread;
     unsigned int schema;
-    if (!PyArg_ParseTuple(args, "(KKKKL)InOLO", &map, &ring, &length, &thread, &self->segment, &schema, &self->groups,
-                          &optimizer, &self->until, &looks))
+    if (!PyArg_ParseTuple(args, "(KKKKL)InnOLO", &map, &ring, &length, &thread, &self->segment, &schema, &self->fields,
+                          &self->groups, &optimizer, &self->until, &looks))
         return NULL;
     self->map = (unsigned char *)(uintptr_t)map;
     self->ring = ring;
@@ -232,7 +232,7 @@ static PyObject *open_lane(Lane *self, PyObject *args)
     self->schema = schema;
     put(&self->optimizer, optimizer);
     put(&self->looks, looks == Py_None ? NULL : looks);
-    self->stage = self->groups + 6 <= FIELDS ? LOSS : CLOSED;
+    self->stage = self->fields <= FIELDS ? LOSS : CLOSED;
     Py_RETURN_NONE;
 }
 
@@ -385,14 +385,16 @@ static PyObject *stepped(Lane *self, PyObject *optimizer)
 {
     unsigned char record[HEAD + STEP_HEAD + 4 * FIELDS + 4];
     float values[FIELDS], *at = values + 2;
-    if (self->stage != STEPPING || !rates(optimizer, at, self->groups))
+    int loaded = self->loader && self->loader != Py_None;
+    if (self->stage != STEPPING || self->groups + (loaded ? 6 : 4) != self->fields ||
+        !rates(optimizer, at, self->groups))
         Py_RETURN_FALSE;
     double ended = now(CLOCK_MONOTONIC), when = now(CLOCK_REALTIME), seconds = ended - self->ended;
     at += self->groups;
     values[0] = values[1] = (float)self->number;
     *at++ = self->rows ? (float)self->rows : NAN;
     *at++ = (float)seconds;
-    if (self->loader && self->loader != Py_None) {
+    if (loaded) {
         if (!number_of_pass(self))
             return NULL;
         *at++ = (float)self->epoch;

@@ -58,6 +58,7 @@ class Lane:
         "_canary",
         "_due",
         "_emit",
+        "_fields",
         "_groups",
         "_left",
         "_looks",
@@ -138,7 +139,7 @@ class Lane:
         else to do. With ``looks`` each step's calls are kept, and a gradient is looked at, for an autopsy."""
         self._emit = emit
         self._schema = schema
-        self._groups = _groups(schema)
+        self._fields, self._groups = _widths(schema)
         self._optimizer = optimizer
         self._until = until
         self._looks = looks
@@ -204,7 +205,7 @@ class Lane:
         if self.stage != STEPPING:
             return False
         values = rates(optimizer)
-        if len(values) != self._groups:
+        if len(values) != self._groups or self._groups + (4 if self.loader is None else 6) != self._fields:
             return False
         ended = perf_counter()
         seconds = ended - self.ended
@@ -226,8 +227,10 @@ class Lane:
         return True
 
 
-def _groups(schema: Schema) -> int:
-    return next((field.width for field in schema.fields if field.metric == "lr"), 0)
+def _widths(schema: Schema) -> tuple[int, int]:
+    """Numbers in a record, and learning rates among them."""
+    rates = next((field.width for field in schema.fields if field.metric == "lr"), 0)
+    return sum(field.width for field in schema.fields), rates
 
 
 def _native() -> type[Lane]:
@@ -241,7 +244,7 @@ def _native() -> type[Lane]:
         def open(self, emit: Emitter, schema: Schema, optimizer: Any, until: int, looks: Layers | None) -> None:
             place = emit.place()
             if place is not None:
-                super().open(place, schema.id, _groups(schema), optimizer, until, looks)
+                super().open(place, schema.id, *_widths(schema), optimizer, until, looks)
 
     found: type[Lane] = Native
     return found
