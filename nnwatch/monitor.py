@@ -8,6 +8,7 @@ Commit. ``FD`` is a pipe to the launcher: what is written there reaches the user
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import selectors
@@ -19,11 +20,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from . import git, lineage, notices, settings
 from . import job as jobs
-from . import lineage, notices, settings
 from .alert import Alerts
 from .console import Follower
-from .frame import SEVERITIES, End, Event, Finding, Frame, Status
+from .frame import SEVERITIES, End, Event, Finding, Frame, Segment, Status
 from .ingest import Ingest
 from .narrate import Narrator
 from .recorder import Recorder
@@ -172,6 +173,8 @@ class Monitor:
         for frame in came:
             lineage.link(frame, self.card)
             take(frame)
+            if isinstance(frame, Segment) and (found := self._git()) is not None:
+                take(Event("facts", frame.time, frame.first_step, frame.segment, frame.rank, {"git": found}))
         texts = self._console.read(now, self._history.last_step, last=self._history.end is not None)
         for text in texts:
             take(text)
@@ -191,6 +194,12 @@ class Monitor:
             self._dropped = dropped
         if now - self.card.started > _UNSEEN and not any((self.job / "hello").glob("*")):
             self._tell_unseen()  # torch would have been imported by now; a first backward pass may take its time
+
+    @functools.cache  # noqa: B019 - the monitor lives as long as its process
+    def _git(self) -> dict[str, Any] | None:
+        """Of the script's folder, when training began."""
+        script = next((word for word in self.card.command if word.endswith(".py")), "")
+        return git.state((Path(self.card.cwd) / script).parent if script else Path(self.card.cwd))
 
     def _judge(self) -> None:
         """Let the advisor look at what is new. It is loaded with the first training: it brings scipy."""
