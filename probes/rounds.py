@@ -12,18 +12,14 @@ import os
 import sys
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
-from torch.utils.data import DataLoader
-
+from .expressions import called, endless, length_of, value_of
 from .source import Line, frames, is_own
 
 Loop = ast.For | ast.While | ast.AsyncFor
 HARMLESS = ("torch", "nnwatch", "accelerate", "tqdm", "click", "hydra", "typer", "fire", "absl", "lightning_fabric")
 """Packages that may stand between two lines of the user's without going round in loops of their own."""
-WRAPPERS = ("enumerate", "tqdm", "track", "reversed", "sorted", "list")
-"""Calls that go over their first argument once."""
 
 
 class Rounds(NamedTuple):
@@ -79,8 +75,8 @@ def _times(around: list[tuple[FrameType, Loop]], batches: int | None) -> int:
     limits = _limits(loop, frame, around)
     here = {(limit.name, limit.rounds) for limit in limits}
     if isinstance(loop, ast.For):
-        length = _length(loop.iter, frame)
-        if length is None and not inner and isinstance(loop.iter, ast.Call) and not _endless(loop.iter):
+        length = length_of(loop.iter, frame)
+        if length is None and not inner and isinstance(loop.iter, ast.Call) and not endless(loop.iter):
             length = batches
         if length is not None:
             limits.append(_Limit(loop, length, "", False))
@@ -145,7 +141,7 @@ def _limits(loop: Loop, frame: FrameType, around: list[tuple[FrameType, Loop]]) 
                 step = _increment(counting, name)
                 if step is None:
                     continue
-                now = _value(ast.Name(name), frame)
+                now = value_of(ast.Name(name), frame)
                 if type(now) is not int or (counting is innermost and around[-1][0] is not frame):
                     raise _UnknownError
                 start = now - step[0] * (step[1] < _line_in(counting, around))
@@ -174,15 +170,15 @@ def _target(loop: Loop, frame: FrameType) -> tuple[str, int] | None:
     """The name that a loop over range() or enumerate() counts with, from where on."""
     if not isinstance(loop, ast.For) or not isinstance(loop.iter, ast.Call):
         return None
-    call, name = loop.iter, _name(loop.iter)
+    call, name = loop.iter, called(loop.iter)
     while name in ("tqdm", "track") and call.args and isinstance(call.args[0], ast.Call):
         call = call.args[0]
-        name = _name(call)
+        name = called(call)
     if name in ("range", "trange") and isinstance(loop.target, ast.Name):
-        first = _value(call.args[0], frame) if len(call.args) == 2 else 0
+        first = value_of(call.args[0], frame) if len(call.args) == 2 else 0
     elif name == "enumerate" and isinstance(loop.target, ast.Tuple) and isinstance(loop.target.elts[0], ast.Name):
         given = call.args[1:] or [keyword.value for keyword in call.keywords if keyword.arg == "start"]
-        first = _value(given[0], frame) if given else 0
+        first = value_of(given[0], frame) if given else 0
         return (loop.target.elts[0].id, first) if type(first) is int else None
     else:
         return None
@@ -229,7 +225,7 @@ def _compared(test: ast.expr, frame: FrameType, goes_on: bool) -> Iterator[tuple
         shift, left = left.right.value, left.left  # i + 1 >= limit
     else:
         shift = 0
-    limit = _value(right, frame)
+    limit = value_of(right, frame)
     if not isinstance(left, ast.Name) or type(limit) is not int or type(shift) is not int:
         return
     ending = (ast.Lt, ast.NotEq) if goes_on else (ast.GtE, ast.Eq)
@@ -243,8 +239,8 @@ def _compared(test: ast.expr, frame: FrameType, goes_on: bool) -> Iterator[tuple
 def _is_false(test: ast.expr, frame: FrameType) -> bool:
     """Is it known to fail: a limit that is None or 0?"""
     if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.IsNot):
-        return _known(test.left, frame) and _value(test.left, frame) is None
-    return isinstance(test, ast.Name | ast.Attribute) and _known(test, frame) and not _value(test, frame)
+        return _known(test.left, frame) and value_of(test.left, frame) is None
+    return isinstance(test, ast.Name | ast.Attribute) and _known(test, frame) and not value_of(test, frame)
 
 
 def _known(expression: ast.expr, frame: FrameType) -> bool:
@@ -252,7 +248,7 @@ def _known(expression: ast.expr, frame: FrameType) -> bool:
     if isinstance(expression, ast.Name):
         return expression.id in frame.f_locals or expression.id in frame.f_globals
     return isinstance(expression, ast.Attribute) and expression.attr in getattr(
-        _value(expression.value, frame), "__dict__", {}
+        value_of(expression.value, frame), "__dict__", {}
     )
 
 
@@ -324,98 +320,3 @@ def _loops(frame: FrameType) -> list[Loop]:
             found.append(node)
         nodes.extend(ast.iter_child_nodes(node))
     return found
-
-
-def _name(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-
-
-def _endless(call: ast.Call) -> bool:
-    return _name(call) in ("count", "repeat", "iter") or any(
-        word in _name(call).lower() for word in ("cycle", "infinite", "forever", "endless")
-    )
-
-
-def _length(expression: ast.expr, frame: FrameType) -> int | None:
-    """Rounds of a loop over ``expression``."""
-    if isinstance(expression, ast.Call):
-        name, arguments = _name(expression), expression.args
-        if any(isinstance(argument, ast.Starred) for argument in arguments):
-            return None
-        if name in ("range", "trange"):
-            limits = [_value(argument, frame) for argument in arguments]
-            return len(range(*limits)) if limits and all(type(n) is int for n in limits) else None
-        if name in WRAPPERS and arguments:
-            return _length(arguments[0], frame)
-        if name == "zip" and arguments:
-            known = [_length(a, frame) for a in arguments if not (isinstance(a, ast.Call) and _endless(a))]
-            return min(n for n in known if n is not None) if known and None not in known else None
-        if name == "product" and arguments:
-            lengths = [_length(argument, frame) for argument in arguments]
-            return math.prod(n for n in lengths if n is not None) if None not in lengths else None
-        if name == "islice" and len(arguments) == 2:
-            stop, length = _value(arguments[1], frame), _length(arguments[0], frame)
-            return (min(stop, length) if length is not None else stop) if type(stop) is int else None
-        return None
-    if isinstance(expression, ast.Tuple | ast.List):
-        return None if any(isinstance(e, ast.Starred) for e in expression.elts) else len(expression.elts)
-    return _size(_value(expression, frame))
-
-
-def _size(value: Any) -> int | None:
-    if type(value).__name__.startswith("tqdm"):
-        total = getattr(value, "__dict__", {}).get("total")
-        return total if type(total) is int else None
-    if isinstance(value, DataLoader):
-        try:
-            return len(value)
-        except TypeError:  # a stream
-            return None
-    return len(value) if isinstance(value, list | tuple | range | dict | set) else None
-
-
-def _value(expression: ast.expr, frame: FrameType) -> Any:
-    """The value of a name, an attribute, an item or arithmetic, without running any code of the user's; else None."""
-    match expression:
-        case ast.Constant(value=value):
-            return value
-        case ast.Name(id=name):
-            return frame.f_locals.get(name, frame.f_globals.get(name))
-        case ast.Attribute(value=owner, attr=name):
-            return _attribute(_value(owner, frame), name)
-        case ast.Subscript(value=owner, slice=key):
-            held, at = _value(owner, frame), _value(key, frame)
-            return held.get(at) if type(held) is dict and isinstance(at, str | int) else None
-        case ast.Call(func=ast.Name(id="len"), args=[argument]):
-            value = _value(argument, frame)
-            return len(value) if type(value) is torch.Tensor else _size(value)
-        case ast.Call(func=ast.Name(id="int"), args=[argument]):
-            value = _value(argument, frame)
-            return int(value) if type(value) in (int, float) and math.isfinite(value) else None
-        case ast.Call(func=ast.Name(id="min" | "max" as which), args=[_, _, *_] as arguments):
-            values = [_value(argument, frame) for argument in arguments]
-            return (min if which == "min" else max)(values) if all(type(v) is int for v in values) else None
-        case ast.BinOp(left=left, op=operator, right=right):
-            a, b = _value(left, frame), _value(right, frame)
-            if type(a) is not int or type(b) is not int:
-                return None
-            match operator:
-                case ast.Add():
-                    return a + b
-                case ast.Sub():
-                    return a - b
-                case ast.Mult():
-                    return a * b
-                case ast.FloorDiv():
-                    return a // b if b else None
-    return None
-
-
-def _attribute(owner: Any, name: str) -> Any:
-    """Of an object's own dictionary, or of those of its classes where it is a plain number."""
-    own = getattr(owner, "__dict__", {})
-    if name in own:
-        return own[name]
-    kinds = owner.__mro__ if isinstance(owner, type) else type(owner).__mro__
-    found = next((vars(kind)[name] for kind in kinds if name in vars(kind)), None)
-    return found if type(found) in (int, float) else None
