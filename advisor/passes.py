@@ -99,8 +99,10 @@ def dense(at: Context) -> bool:
     shapes = at.facts.get("shapes") or {}
     if shapes.get("target") and shapes.get("input"):
         return bool(math.prod(shapes["target"]) > 1.5 * shapes["input"][0])
-    if int(at.facts.get("classes") or 0) > TOKENS and (at.facts.get("attention") or layers(at).get("recurrent")):
-        return True
+    if int(at.facts.get("classes") or 0) > TOKENS:
+        embedded = any(row[1] == "Embedding" for row in at.facts.get("modules") or ())
+        if embedded or at.facts.get("attention") or layers(at).get("recurrent"):
+            return True
     if not (at.has("target.val.count") and at.has("val.size")):
         return False
     labels = float(np.nansum(at.view("target.val.count").values[-1]))

@@ -12,7 +12,7 @@ from nnwatch.history import Doubles
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..fixes import IMBALANCE, remedies, titles
-from ..passes import classes, dense
+from ..passes import TOKENS, classes, dense
 from ..rule import Rule
 from ..script import loss
 
@@ -27,7 +27,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Mechanism: the training samples of a class are outnumbered ten to one by the most frequent. Outcome: in three
         evaluations, after a fifth of the run, under a tenth of its validation samples are recognised, of ten at least.
-        A ratio of 100 alone is told as a fact.
+        A ratio of 100 alone is told as a fact, of up to 30 classes: more have a long tail by nature.
 
     When it is a false alarm
         A rare class that cannot be told from the input. Weighted losses and balanced samplers are silent while their
@@ -53,7 +53,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     keys = [f"class {worst} is outnumbered {ratio:.0f} to 1 in the training batches"]
     if missed:
         keys.append(f"under {percent(limit['recall'])} of its validation samples are recognised")
-    elif ratio < limit["fact"] or loss(at).get("weighted"):
+    elif ratio < limit["fact"] or len(counts) > TOKENS or loss(at).get("weighted"):
         return None
     more = f" (and {len(missed) - 1} more)" if len(missed) > 1 else ""
     seen = f", and it is hardly ever recognised{more}" if missed else ""
