@@ -65,5 +65,5 @@ $(READY): pyproject.toml constraints.txt $(wildcard probes/*.c probes/*.h)
 	  echo "this Python has no venv module; on Debian: apt-get install python3-venv"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet torch -e '.[dev]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet torch -e '.[dev,frameworks]'
 	@touch $@

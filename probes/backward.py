@@ -12,12 +12,13 @@ from .clock import UNSTEPPED
 from .closing import Closing
 from .linkage import Linkage
 from .look import look
-from .loss import Term, scalar
+from .loss import Term, Value, scalar
 from .nonfinite import NonFinite
 from .pending import Pending
 from .segments import Segments
 from .training import Training
 
+_functorch = torch._C._functorch
 OPENING = 4
 """Steps at the beginning of a pass over the training loader whose labels are noted, in their order."""
 
@@ -32,6 +33,8 @@ class Backward:
         self._segments = segments
         self._closing = closing
         self._linkage = Linkage(training)
+        self._transformed = 0
+        """Passes of torch.func so far."""
 
     def begins(self, tensors: Any) -> None:
         """torch.autograd.backward is called on ``tensors``."""
@@ -42,11 +45,9 @@ class Backward:
         if not training.awake:
             self._segments.wake()
         self._segments.passes_back()
-        clock = training.clock
-        if clock.waiting and clock.backward_begins():
-            self._closing.close()
+        self._closing.close_waiting()
         sample = training.sample
-        if sample is not None and training.model is not None and not (training.micro or clock.backwards):
+        if sample is not None and training.model is not None and not (training.micro or training.clock.backwards):
             model = training.model
             training.probes.run("stale", lambda: sample.stale(model))
         root = tensors if isinstance(tensors, torch.Tensor) else tensors[0]
@@ -61,11 +62,56 @@ class Backward:
             terms = self._pending.consumed(node)
             at_root = scalar(root)
             value = terms[0].value if len(terms) == 1 else None
+            if value is not None and value != at_root and terms[0].kwargs.get("reduction") == "sum":
+                training.summed, value = True, None
             if value is None:
                 value = training.unscaled if training.unscaled is not None else at_root
             training.unscaled = None
-        if training.micro and clock.stepping:  # a closure evaluated again (LBFGS): its first loss counts
+        self._counts(terms, node, value, at_root)
+
+    def trains(self, outputs: Any, inputs: Any) -> bool:
+        """Is torch.autograd.grad of ``outputs`` by ``inputs`` that of one loss by what is trained? With an optimizer
+        that is parameters: an adversarial example is not trained."""
+        of = outputs if isinstance(outputs, torch.Tensor) else outputs[0] if len(outputs) == 1 else None
+        by = [inputs] if isinstance(inputs, torch.Tensor) else inputs
+        kind = torch.nn.Parameter if self._training.script.optimizers() else torch.Tensor
+        if not isinstance(of, torch.Tensor) or of.numel() != 1:
+            return False
+        return any(isinstance(each, kind) and each.is_leaf and each.requires_grad for each in by)
+
+    def transformed(self, grads: Any, value: torch.Tensor) -> None:
+        """torch.func.grad gave ``grads`` of a function that came to ``value``; under vmap one of each sample.
+
+        Not where a backward pass follows, whose loss these are part of (the derivatives of a solution, by its inputs).
+        """
+        training, lane = self._training, self._training.lane
+        if _functorch.is_batchedtensor(value):
+            value = _functorch.get_unwrapped(value).mean()
+        followed = lane.backwards > self._transformed or (value.requires_grad and training.script.optimizers())
+        if training.deaf or training.busy or _functorch.is_functorch_wrapped_tensor(value) or followed:
             return
+        lane.leave()
+        if not training.awake:
+            self._segments.wake()
+        self._segments.passes_back()
+        self._closing.close_waiting()
+        self._pending.consumed(None)
+        self._transformed += 1
+        number = scalar(value)
+        self._counts([], None, number, number)
+        sample = training.sample
+        if sample is not None:
+            parts = [part for part in inputs.tensors(grads) if not _functorch.is_functorch_wrapped_tensor(part)]
+            if parts:
+                norm = torch.cat([part.reshape(-1) for part in parts]).norm()
+                training.fetch([norm], lambda arrays: sample.put("grad.norm", arrays[0]))
+        self.ended()
+
+    def _counts(self, terms: list[Term], node: Any, value: Value | None, at_root: Value | None) -> None:
+        """A backward pass: the losses it is for, and what they were made from."""
+        training, lane, clock = self._training, self._training.lane, self._training.clock
+        if training.micro and clock.stepping and not lane.fresh:
+            return  # a closure evaluated again (L-BFGS): its first loss counts
         term = terms[0] if terms else None
         training.terms.take(terms)
         if value is not None and at_root is not None:
@@ -96,7 +142,7 @@ class Backward:
 
     def _count(self, term: Term | None) -> None:
         """The batch and its samples, once however many passes it takes."""
-        training, lane = self._training, self._training.lane
+        training, lane, loaders = self._training, self._training.lane, self._training.loaders
         lane.target = term.target if term is not None else None
         lane.backwards += 1
         if lane.fresh:
@@ -104,7 +150,13 @@ class Backward:
             lane.batches += 1
             if lane.trained_on is not lane.loader:
                 training.opening = OPENING
+                if lane.loader is not None:
+                    lane.epoch = loaders.epoch(lane.loader, lane.trained_on, lane.epoch)
             lane.trained_on = lane.loader
+            lane.rows += inputs.rows(lane.batch)
+        elif loaders.ahead:
+            loaders.ahead -= 1
+            lane.batches += 1
             lane.rows += inputs.rows(lane.batch)
         elif lane.loader is None and term is not None:
             lane.rows += inputs.rows(term.target)

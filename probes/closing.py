@@ -25,6 +25,12 @@ class Closing:
         self._pending = pending
         self._nonfinite = nonfinite
 
+    def close_waiting(self) -> None:
+        """A backward pass begins: a step that was left open for another optimizer is over."""
+        clock = self._training.clock
+        if clock.waiting and clock.backward_begins():
+            self.close()
+
     def close(self) -> None:
         """Publish the step."""
         training = self._training
@@ -34,8 +40,8 @@ class Closing:
         seconds, lane.ended = ended - lane.ended, ended
         loss, root, micro = training.loss, training.root, training.micro
         if micro != 1:
-            loss, root = (loss / micro, root / micro) if micro else (NAN, NAN)
-        waited = (lane.loader, lane.wait) if lane.loader is not None else None
+            loss, root = (loss if training.summed else loss / micro, root / micro) if micro else (NAN, NAN)
+        waited = (lane.epoch, lane.wait) if lane.loader is not None else None
         scaler = (training.skipped, training.scale()) if training.skipped is not None else None
         optimizers, late = training.optimizers, self._nonfinite.late_loss
         training.steps.publish(step, when, (loss, root), optimizers, lane.rows, seconds, waited, scaler, late)
@@ -54,6 +60,7 @@ class Closing:
             training.probes.run("sample", lambda: self._finish(sample, step, when))
         training.accumulates = micro > 1
         training.micro = lane.rows = 0
+        training.summed = False
         lane.wait = 0.0
         self.due(step, seconds)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,18 +10,11 @@ import torch
 from torch import nn
 
 from .loss import Term
-from .model import Model
+from .model import Model, unwrapped
 from .source import Line
 
 NAMES = 200
 """Names of parameters listed, at most."""
-FRAMEWORKS = {
-    "lightning": "lightning",
-    "pytorch_lightning": "lightning",
-    "accelerate": "accelerate",
-    "ignite": "ignite",
-    "keras": "keras",
-}
 KINDS: dict[str, tuple[type[nn.Module], ...]] = {
     "batchnorm": (nn.modules.batchnorm._BatchNorm,),
     "dropout": (nn.modules.dropout._DropoutNd,),
@@ -34,14 +26,12 @@ KINDS: dict[str, tuple[type[nn.Module], ...]] = {
 }
 
 
-def process(script: str) -> dict[str, Any]:
+def process(script: str, framework: str | None) -> dict[str, Any]:
     """The versions, and what drives the loop."""
-    trainer = getattr(sys.modules.get("transformers.trainer"), "Trainer", None)
-    framework = next((name for module, name in FRAMEWORKS.items() if module in sys.modules), None)
     return {
         "torch": str(torch.__version__),
         "python": platform.python_version(),
-        "framework": "transformers" if trainer is not None else framework,
+        "framework": framework,
         "script": script,
     }
 
@@ -52,7 +42,7 @@ def model(model: Model) -> dict[str, Any]:
     modules = [module for root in roots for module in root.modules()]
     facts: dict[str, Any] = {
         "model": {
-            "class": " + ".join(type(root).__name__ for root in roots) or None,
+            "class": " + ".join(type(unwrapped(root)).__name__ for root in roots) or None,
             "parameters": sum(parameter.numel() for parameter in parameters),
             "trainable": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
         },

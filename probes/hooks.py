@@ -13,12 +13,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch._functorch import eager_transforms
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils import checkpoint as checkpointing
 from torch.utils.data import dataloader
 
 from . import around
 from .distributions import USED
+from .frameworks import Frameworks
 from .lane import INSIDE, STEP
 from .layers import KEY
 from .loss import FUNCTIONS
@@ -41,6 +43,8 @@ class Patches:
             if hasattr(F, name):
                 self._put(F, name, _loss(watch, name, getattr(F, name)))
         self._put(torch.autograd, "backward", _backward(watch, torch.autograd.backward))
+        self._put(torch.autograd, "grad", _grad(watch, torch.autograd.grad))
+        self._put(eager_transforms, "grad_and_value_impl", _transform(watch, eager_transforms.grad_and_value_impl))
         clip = _clip(watch, torch.nn.utils.clip_grad_norm_)
         self._put(torch.nn.utils, "clip_grad_norm_", clip)
         self._put(torch.nn.utils.clip_grad, "clip_grad_norm_", clip)
@@ -72,6 +76,7 @@ class Patches:
         self._undo.append(register_optimizer_step_pre_hook(before).remove)
         self._undo.append(register_optimizer_step_post_hook(after).remove)
         around.put(self._put, watch)
+        self._undo.append(Frameworks(watch).remove)
 
     def _put(self, owner: Any, name: str, patch: Any) -> None:
         own = vars(owner).get(name)
@@ -142,7 +147,7 @@ def _backward(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
                     watch.backward.begins(tensors)
             except Exception as error:
                 watch.probes.failed("backward", error)
-            original(tensors, *args, **kwargs)
+            found = original(tensors, *args, **kwargs)
         finally:
             lane.inside_backward = False
         try:
@@ -152,21 +157,54 @@ def _backward(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
                 watch.backward.ended()
         except Exception as error:
             watch.probes.failed("backward", error)
-        return None
+        return found
 
     return backward
+
+
+def _grad(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
+    """torch.autograd.grad of a loss is a backward pass. Not of interest: a gradient that is part of a loss itself
+    (``create_graph``), or is asked for before the backward pass (``retain_graph``), or not for what is trained."""
+    watched = _backward(watch, original)
+
+    @functools.wraps(original)
+    def grad(
+        outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: Any = None, create_graph: bool = False,
+        *args: Any, **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        plain = not (_compiling() or retain_graph or create_graph) and grad_outputs is None
+        way = watched if plain and watch.backward.trains(outputs, inputs) else original
+        return way(outputs, inputs, grad_outputs, retain_graph, create_graph, *args, **kwargs)
+
+    return grad
+
+
+def _transform(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
+    """torch.func.grad and grad_and_value: a backward pass that autograd's own entry never sees."""
+
+    @functools.wraps(original)
+    def grad_and_value_impl(*args: Any, **kwargs: Any) -> Any:
+        found = original(*args, **kwargs)
+        if not _compiling():
+            try:
+                watch.backward.transformed(found[0], found[1][0] if isinstance(found[1], tuple) else found[1])
+            except Exception as error:
+                watch.probes.failed("backward", error)
+        return found
+
+    return grad_and_value_impl
 
 
 def _optimizer(
     watch: Watch,
     expected: Callable[[torch.optim.Optimizer], bool],
-    told: Callable[[torch.optim.Optimizer], None],
+    told: Callable[[torch.optim.Optimizer, bool], None],
 ) -> Callable[..., None]:
     def hook(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         if not _compiling():
             try:
                 if not expected(optimizer):
-                    told(optimizer)
+                    told(optimizer, (args[1] if len(args) > 1 else kwargs.get("closure")) is not None)
             except Exception as error:
                 watch.probes.failed("step", error)
 
@@ -254,6 +292,8 @@ def _next(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             if lane.iterator is None or lane.iterator() is not self:
                 watch.pass_begins(self)
+            elif lane.fresh:
+                watch.loaders.ahead += 1
             lane.batch = batch
             lane.fresh = True
             lane.wait += perf_counter() - began

@@ -24,7 +24,7 @@ typedef struct {
     PyObject_HEAD
     /* public, as in lane.py */
     PyObject *iterator, *loader, *batch, *target, *trained_on;
-    long long step, backwards, batches, rows;
+    long long step, epoch, backwards, batches, rows;
     double wait, ended;
     int stage;
     char inside_backward, fresh;
@@ -32,18 +32,17 @@ typedef struct {
     PyObject *name, *function, *args, *kwargs, *value, *node;
     double number;
     /* of the training */
-    PyObject *left, *due, *canary, *looks, *optimizer, *numbered;
+    PyObject *left, *due, *canary, *looks, *optimizer;
     Py_ssize_t groups, fields;
     long long until, segment;
     uint32_t schema;
-    double epoch;
     unsigned char *map;
     uint64_t ring, length;
     pthread_t thread;
 } Lane;
 
 static struct {
-    PyObject *item, *grad_fn, *requires_grad, *version, *next_functions, *param_groups, *lr, *target, *call, *number;
+    PyObject *item, *grad_fn, *requires_grad, *version, *next_functions, *param_groups, *lr, *target, *call;
     PyObject *is_cpu, *rows, *Left;
 } names;
 
@@ -176,7 +175,7 @@ static int is_true(PyObject *object, PyObject *name)
 static PyObject *begin(Lane *self, PyObject *unused)
 {
     self->stage = CLOSED;
-    self->step = self->backwards = self->batches = self->rows = 0;
+    self->step = self->epoch = self->backwards = self->batches = self->rows = 0;
     self->wait = 0;
     self->ended = NAN;
     self->number = NAN;
@@ -369,18 +368,6 @@ static int rates(PyObject *optimizer, float *at, Py_ssize_t groups)
     return plain;
 }
 
-/* loader.number, asked once per pass */
-static int number_of_pass(Lane *self)
-{
-    if (self->numbered == self->loader)
-        return 1;
-    PyObject *number = PyObject_GetAttr(self->loader, names.number);
-    self->epoch = number ? PyFloat_AsDouble(number) : 0;
-    Py_XDECREF(number);
-    put(&self->numbered, self->loader);
-    return !PyErr_Occurred();
-}
-
 static PyObject *stepped(Lane *self, PyObject *optimizer)
 {
     unsigned char record[HEAD + STEP_HEAD + 4 * FIELDS + 4];
@@ -395,8 +382,6 @@ static PyObject *stepped(Lane *self, PyObject *optimizer)
     *at++ = self->rows ? (float)self->rows : NAN;
     *at++ = (float)seconds;
     if (loaded) {
-        if (!number_of_pass(self))
-            return NULL;
         *at++ = (float)self->epoch;
         *at++ = (float)self->wait;
         self->wait = 0;
@@ -429,8 +414,7 @@ static PyObject *stepped(Lane *self, PyObject *optimizer)
 
 #define REFERENCES(each)                                                                                             \
     each(iterator) each(loader) each(batch) each(target) each(trained_on) each(name) each(function) each(args)       \
-        each(kwargs) each(value) each(node) each(left) each(due) each(canary) each(looks) each(optimizer)            \
-            each(numbered)
+        each(kwargs) each(value) each(node) each(left) each(due) each(canary) each(looks) each(optimizer)
 
 static int traverse(Lane *self, visitproc visit, void *arg)
 {
@@ -476,6 +460,7 @@ static PyMemberDef members[] = {
     {"target", T_OBJECT, offsetof(Lane, target), 0, NULL},
     {"trained_on", T_OBJECT, offsetof(Lane, trained_on), 0, NULL},
     {"step", T_LONGLONG, offsetof(Lane, step), 0, NULL},
+    {"epoch", T_LONGLONG, offsetof(Lane, epoch), 0, NULL},
     {"backwards", T_LONGLONG, offsetof(Lane, backwards), 0, NULL},
     {"batches", T_LONGLONG, offsetof(Lane, batches), 0, NULL},
     {"rows", T_LONGLONG, offsetof(Lane, rows), 0, NULL},
@@ -514,7 +499,6 @@ PyObject *lane_type(PyObject *module, PyObject *args)
     names.lr = PyUnicode_InternFromString("lr");
     names.target = PyUnicode_InternFromString("target");
     names.call = PyUnicode_InternFromString("call");
-    names.number = PyUnicode_InternFromString("number");
     names.is_cpu = torch_.is_cpu;
     return PyType_FromSpec(&spec);
 }

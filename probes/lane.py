@@ -71,6 +71,7 @@ class Lane:
         "batch",
         "batches",
         "ended",
+        "epoch",
         "fresh",
         "inside_backward",
         "iterator",
@@ -122,6 +123,8 @@ class Lane:
         self.target: torch.Tensor | None = None
         """Of the loss call that was last trained on."""
         self.trained_on: Pass | None = None
+        self.epoch = 0
+        """Of the pass that was last trained on."""
         self._call: Call | None = None
         self._node: Any = None
         self._number = NAN
@@ -218,7 +221,7 @@ class Lane:
         if loader is None:
             values += (self.rows or NAN, seconds)
         else:
-            values += (self.rows or NAN, seconds, loader.number, self.wait)
+            values += (self.rows or NAN, seconds, self.epoch, self.wait)
             self.wait = 0.0
         self.rows = 0
         self._emit.numbers(self._schema, step, time(), number, number, *values)

@@ -14,10 +14,12 @@ from torch.utils.data import BatchSampler, RandomSampler, SequentialSampler
 class Pass(NamedTuple):
     """One pass over a loader. Two passes are over the same loader when their ``loader`` is the same object.
 
-    ``number`` counts from 1; ``batches`` and ``rows`` (samples of the data set) are None where it does not say.
+    ``number`` counts the passes over that loader from 1; ``batches`` and ``rows`` (samples of the data set) are None
+    where it does not say.
     """
 
     loader: weakref.ref[Any]
+    iterator: weakref.ref[Any]
     number: int
     batches: int | None
     rows: int | None
@@ -27,15 +29,34 @@ class Loaders:
     def __init__(self) -> None:
         self._numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._passes: weakref.WeakKeyDictionary[Any, Pass] = weakref.WeakKeyDictionary()
+        self.ahead = 0
+        """Batches fetched before the last one that were not trained on yet: a Trainer fetches those of a step first."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Epochs are counted from 1 again: a new segment."""
+        self._epochs: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
     def began(self, loader: Any, iterator: Any) -> None:
         """``iter(loader)`` gave ``iterator``."""
         self._numbers[loader] = number = self._numbers.get(loader, 0) + 1
         rows = _length(getattr(loader, "dataset", None))
-        self._passes[iterator] = Pass(weakref.ref(loader), number, _length(loader), rows)
+        self._passes[iterator] = Pass(weakref.ref(loader), weakref.ref(iterator), number, _length(loader), rows)
 
     def of(self, iterator: Any) -> Pass | None:
         return self._passes.get(iterator)
+
+    def epoch(self, now: Pass, before: Pass | None, epoch: int) -> int:
+        """The epoch of pass ``now``, which training has begun to learn from; it last learned from ``before``, in
+        ``epoch``. A loader that is made anew for every epoch goes on counting; a second one, which training draws
+        from in turn with the first, has epochs of its own."""
+        loader = now.loader()
+        if loader is None:  # made for one pass
+            return epoch + 1
+        if loader not in self._epochs:
+            anew = before is not None and before.iterator() is None
+            self._epochs[loader] = (epoch if anew else 0) + 1 - now.number
+        return self._epochs[loader] + now.number
 
 
 def _length(sized: Any) -> int | None:

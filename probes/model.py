@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import nn
 
-_WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.")
-"""Prefixes that DDP, torch.compile and FSDP put before a parameter's name."""
+_INNER = ("module", "_orig_mod", "_fsdp_wrapped_module")
+"""Names that DDP, torch.compile and FSDP give to the module they wrap."""
+_WRAPPERS = tuple(name + "." for name in _INNER)
 
 
 class Model:
@@ -69,11 +70,21 @@ def plain(name: str) -> str:
     return name
 
 
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The user's own module inside of what torch put around it."""
+    while len(module._modules) == 1 and not module._parameters:
+        [(name, inner)] = module._modules.items()
+        if inner is None or name not in _INNER:
+            break
+        module = inner
+    return module
+
+
 def prefixes(roots: list[nn.Module]) -> list[str]:
     """What tells the names of several models apart: nothing for one, the class (and a number) for more."""
     if len(roots) < 2:
         return [""] * len(roots)
-    classes = [type(root).__name__ for root in roots]
+    classes = [type(unwrapped(root)).__name__ for root in roots]
     return [
         f"{name}{classes[:place].count(name) + 1 if classes.count(name) > 1 else ''}."
         for place, name in enumerate(classes)

@@ -26,7 +26,10 @@ class Script:
     def __init__(self) -> None:
         self.compiled = False
         self.amp = False
+        self.framework: str | None = None
+        """Which one drives the loop."""
         self.loss: dict[str, Any] | None = None
+        self._driven: tuple[int | None, int | None, str] = None, None, ""
         self._made: weakref.WeakValueDictionary[int, torch.optim.Optimizer] = weakref.WeakValueDictionary()
         self._lines: dict[int, list[Line]] = {}
         self._rounds: Rounds | None = None
@@ -45,6 +48,11 @@ class Script:
         self.loss = self._rounds = self._val_rows = self._planned = None
         self._frozen_block = None
         self._told.clear()
+
+    def driven(self, framework: str, steps: int | None, said: str, epochs: int | None = None) -> None:
+        """A framework drives the loop, for so many optimizer steps, or epochs, as ``said``."""
+        self.framework = framework
+        self._driven = steps, epochs, said
 
     def optimizer_made(self, optimizer: torch.optim.Optimizer) -> None:
         self._made[id(optimizer)] = optimizer
@@ -104,7 +112,7 @@ class Script:
     ) -> dict[str, Any]:
         """Facts that are new or have changed, ``more`` among them; ``first`` steps before the segment, and in it so
         far ``step`` steps, ``backwards`` passes, ``batches`` of the training loader."""
-        known = facts.process(self.path) | (self.loss or {})
+        known = facts.process(self.path, self.framework) | (self.loss or {})
         if model is not None and model.parameters():
             known |= facts.model(model)
         if optimizers:
@@ -130,6 +138,11 @@ class Script:
             plan["accumulation"] = max(1, round(backwards / step))
         if loader is not None and loader.batches and batches:
             plan["steps_per_epoch"] = max(1, round(loader.batches * _ratio(step, batches)))
+        steps, epochs, said = self._driven
+        if steps is None and epochs and "steps_per_epoch" in plan:
+            steps = epochs * plan["steps_per_epoch"]
+        if steps is not None:
+            return plan | {"planned_steps": steps, "planned_from": said}
         visits = backwards - self._elsewhere
         if self._rounds is not None and self._planned is None and visits > 0:
             planned = first + max(1, round(self._rounds.times * _ratio(step, visits)))

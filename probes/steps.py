@@ -13,7 +13,6 @@ from nnwatch.metric import Field
 
 from .emit import Emitter, Schema
 from .fetch import Fetch
-from .loaders import Pass
 from .loss import Value
 
 NAN = float("nan")
@@ -38,19 +37,19 @@ class Steps:
         optimizers: Optimizers,
         rows: int,
         seconds: float,
-        loader: tuple[Pass, float] | None,
+        loader: tuple[int, float] | None,
         scaler: tuple[int, Value] | None,
         late: Callable[[], Callable[[float], None]],
     ) -> None:
-        """``losses`` are loss and root; ``loader`` the pass and the seconds waited for it; ``scaler`` the steps it
-        skipped and its factor. ``late()`` is called when the loss is not here yet, and what it gives back is called
-        with the loss when it has come."""
+        """``losses`` are loss and root; ``loader`` the epoch and the seconds waited for its batches; ``scaler`` the
+        steps it skipped and its factor. ``late()`` is called when the loss is not here yet, and what it gives back is
+        called with the loss when it has come."""
         values = rates(optimizers[0]()) if len(optimizers) == 1 else [r for ref in optimizers for r in rates(ref())]
         groups = len(values)
         if loader is None:
             values += (rows or NAN, seconds)
         else:
-            values += (rows or NAN, seconds, loader[0].number, loader[1])
+            values += (rows or NAN, seconds, *loader)
         if scaler is not None:
             values += (scaler[0], scaler[1] if type(scaler[1]) is float else NAN)
         if self._shape != (groups, len(values)):

@@ -16,6 +16,7 @@ from .emit import Emitter
 from .fetch import Fetch
 from .lane import Lane
 from .layers import Layers
+from .loaders import Loaders
 from .loss import Term, Value
 from .model import Model
 from .noise import Noise
@@ -52,6 +53,7 @@ class Training:
             "attention": lambda: {"attention": sorted(self.layers.attention.seen) or None},
         }
         """Where more facts come from, by the name of the probe."""
+        self.loaders = Loaders()
 
     def reset(self) -> None:
         """Asleep, with nothing of an earlier process or ring."""
@@ -70,6 +72,7 @@ class Training:
         """Nothing of an earlier segment; ``first`` steps were made before it by the same weights."""
         self.lane.begin()
         self.begin_after(first)
+        self.loaders.begin()
         self.clock = Clock()
         self.steps = Steps(self.emit, self.fetch)
         self.model: Model | None = None
@@ -90,6 +93,8 @@ class Training:
         self.loss: Value = NAN
         self.root: Value = NAN
         """Sums over these passes."""
+        self.summed = False
+        """The losses are sums that the script divides itself: what it makes of them adds up to the step's loss."""
         self.unscaled: Value | None = None
         """The number that a gradient scaler scaled, before it did."""
         self.skipped: int | None = None

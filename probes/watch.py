@@ -23,7 +23,6 @@ from .checkpoints import Checkpoints
 from .closing import Closing
 from .lane import BACKWARD, STEP, STEPPING, Left
 from .layers import Layers
-from .loaders import Loaders
 from .loss import Term, scalar
 from .nonfinite import NonFinite
 from .once import Once
@@ -49,7 +48,7 @@ class Watch:
         self.probes = training.probes
         self.script = training.script
         self.distributions = training.distributions
-        self.loaders = Loaders()
+        self.loaders = training.loaders
         self.user = User(training)
         self._pending = Pending(training)
         self._nonfinite = NonFinite(training)
@@ -131,6 +130,7 @@ class Watch:
         self.lane.leave()
         self.lane.iterator = weakref.ref(iterator)
         self.lane.loader = loader = self.loaders.of(iterator)
+        self.loaders.ahead = 0
         known = self.lane.trained_on
         if loader is not None and known is not None and loader.loader is known.loader and loader.number in NEWS:
             self._training.tell()
@@ -203,7 +203,8 @@ class Watch:
             self._training.fetch([norm.reshape(1)], lambda arrays: sample.put("grad.clip.norm", arrays[0]))
             sample.put("grad.clip.max", limit)
 
-    def before_step(self, optimizer: torch.optim.Optimizer) -> None:
+    def before_step(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
+        """``closure``: backward passes, and with them the gradients, are still to come, inside the step."""
         training = self._training
         self.optimizer_calls += 1
         if training.deaf or training.busy:
@@ -216,7 +217,7 @@ class Watch:
             training.clock.stepping = id(optimizer)
         sample = training.sample
         if sample is not None:
-            if training.micro:
+            if training.micro and not closure:
                 self.probes.run("gradients", lambda: self._gradients(sample, optimizer))
             self.probes.run("weights", lambda: sample.weights_before(optimizer))
             self.probes.run("elements", lambda: sample.elements_before(optimizer))
@@ -230,7 +231,7 @@ class Watch:
         if sample.gradient - sample.gradient != 0.0:
             self._nonfinite.gradients()
 
-    def after_step(self, optimizer: torch.optim.Optimizer) -> None:
+    def after_step(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
         training = self._training
         if training.deaf or training.busy:
             return

@@ -29,6 +29,7 @@ class Snapshot:
         self._copy = kernel.snapshot(parameters, SAMPLED)
         if self._copy is None:
             self._parts = _parts(parameters)
+            self._sizes = np.array([_local(parameter).numel() for parameter in parameters])
             self._places = [parameter.data_ptr() for parameter in parameters]
             self._before = torch.cat(self._parts)
 
@@ -45,7 +46,7 @@ class Snapshot:
         after = torch.cat(self._parts)
         counts = np.array([len(part) for part in self._parts])
         starts = np.add.accumulate(counts) - counts
-        sizes = np.array([parameter.numel() for parameter in self._parameters])
+        sizes = self._sizes
         self._parts = []
 
         def reduce(arrays: Arrays) -> None:
@@ -62,4 +63,9 @@ class Snapshot:
 
 def _parts(parameters: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """Views of the sampled elements of each parameter."""
-    return [strided(p.to_local() if hasattr(p, "to_local") else p, SAMPLED) for p in parameters]
+    return [strided(_local(parameter), SAMPLED) for parameter in parameters]
+
+
+def _local(parameter: torch.Tensor) -> torch.Tensor:
+    """What this process holds of a parameter."""
+    return parameter.to_local() if hasattr(parameter, "to_local") else parameter
