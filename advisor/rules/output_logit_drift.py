@@ -25,10 +25,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Mechanism: log Z has moved by over 10 from where it began, in the second half of the run so far it has kept
-        moving the same way (Mann-Kendall). Outcome: the loss is a tenth over its best.
+        moving the same way (Mann-Kendall). Outcome: the loss is half as much again over its best.
 
     When it is a false alarm
-        A drift that ends is harmless: without the outcome it is *watch*, and it is cleared when the drift stops.
+        Logits grow as a net becomes sure of itself: without the outcome it takes a drift of 30, and is *watch*.
 
     What to do
         1e-4 times the mean of (log Z)^2 added to the loss, a weight decay on the output layer, a lower rate.
@@ -45,6 +45,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if direction * drift <= 0 or abs(direction) < 1.64:
         return None
     outcome = at.risen(limit["worse"])
+    if not outcome and abs(drift) < limit["alone"] * limit["drift"]:
+        return None
     severity: Severity = "warn" if outcome else "watch"
     expect = f"log Z stays within {limit['drift']:g} of {number(began)}"
     return Found(
@@ -70,5 +72,5 @@ RULE = Rule(
     (Z_LOSS, DECAY, LOWER),
     "Chowdhery et al. 2022 (PaLM: z-loss 1e-4); Wortsman et al. 2023.",
     check,
-    {"samples": 40, "late": 200, "drift": 10, "worse": 1.1},
+    {"samples": 40, "late": 200, "drift": 10, "worse": 1.5, "alone": 3},
 )
