@@ -114,7 +114,7 @@ class _Judge:
         return self.nonfinite
 
     def _at(self, history: History, step: int, end: End | None) -> Iterator[Frame]:
-        opened = frozenset(o.rule.id for o in self.opinions if o.level > QUIET)
+        opened = frozenset(o.rule.id for o in self.opinions if o.level > SEVERITIES.index("info"))
         at = Context(history, self.track, step, end, opened, self.targets, self.memo)
         if at.phase_start != self.phase:
             self.phase = at.phase_start

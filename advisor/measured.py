@@ -39,7 +39,7 @@ class Measured:
         self.step = step
         self.end = end
         self.opened = opened
-        """Rules with an open finding after the boundary before this one."""
+        """Rules with an open finding, of *watch* or worse, after the boundary before this one."""
         self.targets = targets or {}
         """The user's goals: a value for each of some metrics."""
         self._views: dict[str, View | None] = {}

@@ -43,7 +43,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     view = at.view("grad.zeros").last(20)
     columns = [i for i, shape in enumerate(view.notes) if "x" in shape]
     if len(view.steps) < limit["samples"] or not columns:
-        raise Abstain("it needs ten sampled steps of weight matrices")
+        raise Abstain("it needs three sampled steps of weight matrices")
     if at.dead[0] >= limit["zeros"]:
         return None
     shares = np.nan_to_num(column_medians(view.values[:, columns]))
@@ -83,5 +83,5 @@ RULE = Rule(
     (SCALE, BFLOAT),
     "Smallest number of float16: 6e-8; Micikevicius et al. 2018 for the scaling.",
     check,
-    {"scale": 16, "samples": 10, "zeros": 0.5},
+    {"scale": 16, "samples": 3, "zeros": 0.5},
 )

@@ -29,7 +29,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         (or in the 20 sampled steps before a loss that grew until it was NaN). Outcome: the loss is still at its first
         value after 60 steps; or it rose to three times that and is over it after 30; or it is ten times that after
         10; or it is no number any more. Both are needed: healthy runs with large first updates are common. Where over
-        30 % of the first sampled steps made the loss of their own batch worse, that is a mechanism as well.
+        half of the first sampled steps made the loss of their own batch worse, that is a mechanism as well.
         Later in the run: the rate rose by half or more over all before, the loss was falling until then, and is a tenth
         higher and not falling since: *warn*.
 
@@ -156,8 +156,8 @@ RULE = Rule(
         "patience": 60,
         "lost": 10,
         "lasting": 10,
-        "samples": 8,
-        "worse": 0.3,
+        "samples": 5,
+        "worse": 0.5,
         "rose": 1.5,
         "higher": 1.1,
     },

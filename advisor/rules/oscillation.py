@@ -119,7 +119,7 @@ RULE = Rule(
     "Small runs: the loss of the same batch rises in over 30 % of the steps at rates that are too high in 9 of 18, in "
     "none of 40 healthy ones.",
     check,
-    {"samples": 20, "worse": 0.3, "usual": 1e-3, "swings": 100, "turns": 0.9, "amplitude": 0.1, "floor": 0.05,
+    {"samples": 10, "worse": 0.3, "usual": 1e-3, "swings": 100, "turns": 0.9, "amplitude": 0.1, "floor": 0.05,
      "gain": 0.01},
     goal=True,
 )  # fmt: skip

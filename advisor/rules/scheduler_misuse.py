@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
@@ -102,11 +104,13 @@ def _horizon(at: Context, known: Mapping[str, Any], limit: Mapping[str, float]) 
 def _rhythm(at: Context, known: Mapping[str, Any], limit: Mapping[str, float]) -> Found | None:
     if known.get("every") != "step" or str(known.get("class")) not in BY_EPOCH or at.planned is None:
         return None
-    now = at.lr_at(at.step)
-    if at.step > limit["soon"] * at.planned or now > limit["gone"] * at.lr:
+    steps, rates = at.learning_rates
+    low = np.flatnonzero(rates < limit["gone"] * at.lr)
+    if not len(low) or int(steps[low[0]]) > limit["soon"] * at.planned:
         return None
+    gone, now = int(steps[low[0]]), at.lr_at(at.step)
     return _found(
-        at, known, "warn", f"{_name(known)} is stepped per batch: the rate is {number(now)} at step {at.step} already",
+        at, known, "warn", f"{_name(known)} is stepped per batch: lr {number(now)}, almost nothing since step {gone}",
         f"it began at {number(at.lr)}, and {at.planned - at.step:,} steps are still planned",
         Remedy(RHYTHM, f"scheduler.step() after each batch → after each epoch{_place(known)}",
                f"the learning rate is above {number(0.5 * at.lr)} after an epoch"),

@@ -89,13 +89,13 @@ STREAM = records(KILLED_BY_A_HIGH_RATE | {"end": {"status": "finished", "exit": 
 WHOLE = b"".join(map(pack, flushed(STREAM, set())))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.sets(st.integers(1, len(STREAM)), max_size=60))
 def test_findings_do_not_depend_on_how_frames_were_flushed(cuts):
     assert b"".join(map(pack, flushed(STREAM, cuts))) == WHOLE
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.integers(1, len(STREAM)))
 def test_a_new_advisor_goes_on_where_the_other_stopped(cut):
     history, said = History(), []
