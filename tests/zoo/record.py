@@ -1,4 +1,4 @@
-"""Records configurations: each is one true ``nnwatch run`` with a session file of its own.
+"""Records configurations with `nnwatch run`, a dozen processes a job, and gives each a session file of its own.
 
     python -m tests.zoo.record [--half tuning|aside] [--workers 2] [NAME...]
 
@@ -10,25 +10,33 @@ What is there already and was made from the same script is kept; delete the fold
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from nnwatch.frame import Commit, Frame
+from nnwatch.session import Reader, Writer
+
 from . import data
 from .catalogue import Configuration, configurations
+from .split import Ran, of_process
 
 ROOT = Path(__file__).parents[2]
 HOME = ROOT / ".nnwatch-zoo"
 SEED = 0
-LIMIT = 300
-"""Seconds for one recording; one that takes longer, on a busy machine, is left for the next call."""
+WARM = Path(__file__).parent / "warm.py"
+TOGETHER = 12
+"""Configurations under one `nnwatch run`, so that torch, launcher and monitor start once for all of them."""
+LIMIT = 600
+"""Seconds for these; what is not done by then, on a busy machine, is left for the next call."""
 
 
 def session(configuration: Configuration, home: Path = HOME) -> Path:
@@ -43,43 +51,54 @@ def recorded(configuration: Configuration, home: Path = HOME) -> bool:
     return path.exists() and script.exists() and script.read_text() == configuration.script({"seed": SEED})
 
 
-def record(configuration: Configuration, home: Path = HOME) -> float:
-    """Train it under nnwatch, in a folder of its own; the wall time in seconds."""
-    path, script = session(configuration, home), configuration.script({"seed": SEED})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    began = time.monotonic()
+def record(chosen: Sequence[Configuration], home: Path = HOME) -> None:
+    """Train some configurations under one `nnwatch run`, in processes of their own; a session file for each."""
     with tempfile.TemporaryDirectory(prefix="nnwatch-zoo-") as folder:
         here = Path(folder)
-        for file in (home / "work").iterdir():
-            if file.suffix != ".jsonl":
-                (here / file.name).symlink_to(file)
-        (here / "train.py").write_text(script)
+        places = [here / str(number) for number in range(len(chosen))]
+        for one, place in zip(chosen, places, strict=True):
+            place.mkdir()
+            for file in (home / "work").iterdir():
+                if file.suffix != ".jsonl":
+                    (place / file.name).symlink_to(file)
+            (place / "train.py").write_text(one.script({"seed": SEED}))
         made = here / "run.nnw"
         command = [sys.executable, "-m", "nnwatch", "run", "--headless", "--budget", "100%", "--session", str(made)]
-        command += ["--python", sys.executable, "train.py"]
+        command += ["--python", sys.executable, str(WARM), *map(str, places)]
         env = {key: value for key, value in os.environ.items() if not key.startswith("NNWATCH")}
         env |= {"OMP_NUM_THREADS": "1", "XDG_STATE_HOME": str(here / "state"), "PYTHONPATH": str(ROOT)}
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             subprocess.run(command, cwd=here, env=env, capture_output=True, timeout=LIMIT, check=False)
-        except subprocess.TimeoutExpired:
-            return LIMIT
-        shutil.move(made, path)
-    path.with_suffix(".py").write_text(script)
-    return time.monotonic() - began
+        reader = Reader(made)
+        frames = reader.read()
+        reader.close()
+        for one, place in zip(chosen, places, strict=True):
+            if (place / "done.json").exists():
+                _keep(one, frames, Ran(**json.loads((place / "done.json").read_text())), home)
+
+
+def _keep(one: Configuration, frames: Sequence[Frame], ran: Ran, home: Path) -> None:
+    path = session(one, home)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    writer = Writer(path)
+    writer.append(of_process(frames, ran), Commit(ran.ended))
+    writer.close()
+    path.with_suffix(".py").write_text(one.script({"seed": SEED}))
 
 
 def record_all(chosen: Iterable[Configuration], workers: int = 2, home: Path = HOME) -> None:
-    """Record those that are missing, ``workers`` at a time."""
+    """Record those that are missing, ``workers`` jobs at a time."""
     data.write(home / "work")
     missing = [one for one in chosen if not recorded(one, home)]
+    groups = [missing[i : i + TOGETHER] for i in range(0, len(missing), TOGETHER)]
     began = time.monotonic()
     print(f"{len(missing)} sessions to record", flush=True)
     with ThreadPoolExecutor(workers) as pool:
-        for number, (one, seconds) in enumerate(
-            zip(missing, pool.map(lambda one: record(one, home), missing), strict=True), 1
-        ):
-            print(f"{number:4} {time.monotonic() - began:6.0f} s  {one.id}  ({seconds:.1f} s)", flush=True)
+        for group, _ in zip(groups, pool.map(lambda group: record(group, home), groups), strict=True):
+            for one in group:
+                lost = "" if recorded(one, home) else "  (not recorded: call again)"
+                print(f"{time.monotonic() - began:6.0f} s  {one.id}{lost}", flush=True)
 
 
 def main() -> None:

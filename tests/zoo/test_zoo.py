@@ -13,9 +13,10 @@ from nnwatch.history import History
 from .baselines import fired
 from .catalogue import FAMILIES, configurations, families
 from .causes import GROUPS, SYMPTOMS, group
+from .data import write
 from .harm import _label
-from .judge import Outcome, Said
-from .record import session
+from .judge import Outcome, Said, judge, load
+from .record import record, recorded, session
 from .remedies import adam, localised, parametric, random_fix, random_search, tenth
 from .score import faulty_row
 from .statistics import bootstrap, paired, wilson
@@ -174,3 +175,25 @@ def test_published_rules_keep_their_own_thresholds():
     assert wild["TheDeepChecker"] == ["updates too large", "not a number"]
     assert wild["AutoTrainer"] == ["exploding gradient"]
     assert fired(History())["UMLAUT"] == []
+
+
+def test_a_recording_of_several_gives_each_its_own_session(tmp_path):
+    ids = (
+        "regression/momentum 0.01",
+        "finetune/all weights + labels not shifted",
+        "regression/adam + NaN in the table",
+    )
+    chosen = [configurations()[id] for id in ids]
+    write(tmp_path / "work")
+    record(chosen, tmp_path)
+    healthy, crashed, broken = (load(session(one, tmp_path)) for one in chosen)
+    assert all(recorded(one, tmp_path) for one in chosen)
+    assert [len(history.tracks) for history in (healthy, crashed, broken)] == [1, 0, 1]
+    assert healthy.last_step == 110
+    assert healthy.facts[0, 0]["planned_steps"] == 110
+    assert healthy.end
+    assert crashed.end
+    assert (healthy.end.status, crashed.end.status, crashed.end.exit) == ("finished", "failed", 1)
+    assert len(healthy.tracks[0, 0]["loss.train"]) == 110
+    assert judge("b", broken).nonfinite == broken.events[0].step
+    assert judge("a", healthy).nonfinite is None
