@@ -27,8 +27,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Mechanism: over the newest 200 steps one rank waits for its data longer than the median of the others, by over a
-        fifth of a step. Outcome: all ranks take the same time for a step, so the others waited for it. Where the step
-        times themselves differ by that much, the ranks do not wait for each other: *watch*.
+        fifth of a step and ten milliseconds. Outcome: all ranks take the same time for a step, so the others waited for
+        it. Where the step times themselves differ by that much, the ranks do not wait for each other: *watch*.
 
     When it is a false alarm
         The first epoch, while each rank fills its own cache.
@@ -50,7 +50,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     usual = float(np.median(list(steps.values())))
     together = max(steps.values()) < (1 + limit["share"]) * min(steps.values())
     slow, late = _latest(waits if together and len(waits) > 1 else steps)
-    if not at.exceeds(late / usual, limit["share"]):
+    if not at.exceeds(late / usual, limit["share"]) or late < limit["seconds"]:
         return None
     severity: Severity = "warn" if together else "watch"
     what = "waits for its data" if together else "takes for a step"
@@ -93,5 +93,5 @@ RULE = Rule(
     (SHARE, HOST),
     "What each rank waits for itself, against a step that takes all of them equally long.",
     check,
-    {"share": 0.2, "after": 50},
+    {"share": 0.2, "seconds": 0.01, "after": 50},
 )
