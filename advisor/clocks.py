@@ -141,6 +141,16 @@ class Clocks(Measured):
         """The newest part of a view that a trend is read from; never across the beginning of a phase."""
         return view.since(max(self.step - self.window_length + 1, self.phase_start))
 
+    def late(self, view: View) -> View:
+        """The part of a view that belongs to the second half of the steps so far; all of it in the first 40 steps.
+
+        The first 20 steps are all sampled, later ones as the budget allows: the newest records of a metric may be
+        mostly of the net's first steps, and say nothing of what it has become.
+        """
+        first = self.track.segment.first_step
+        age = self.step - first
+        return view.since(first + age // 2 + 1) if age > 40 else view
+
     @cached_property
     def falling(self) -> bool:
         """The training loss still falls: a trend over the newest window (Mann-Kendall, one-sided 5 %)."""
@@ -156,6 +166,11 @@ class Clocks(Measured):
         """Mann-Kendall z of the training loss over the newest window."""
         return trend(self.loss_blocks)
 
+    @property
+    def gained(self) -> float:
+        """Share of the training loss that the newest window has gained; negative where it rose."""
+        return _gain(self.loss_blocks)
+
     @cached_property
     def flat(self) -> tuple[float, float] | None:
         """Shares of the loss gained in each of two windows in a row, the older first, neither of which falls
@@ -170,7 +185,7 @@ class Clocks(Measured):
             blocks = block_medians(part.scalar)
             if trend(blocks) < -1.64:
                 return None
-            gains.append(-slope(blocks) * len(blocks) / max(median(blocks), 1e-12))
+            gains.append(_gain(blocks))
         return gains[0], gains[1]
 
     @cached_property
@@ -181,3 +196,8 @@ class Clocks(Measured):
         if len(ev.steps) < recent + 2:
             return None
         return bool(np.nanmin(ev.loss[-recent:]) < np.nanmin(ev.loss[:-recent]))
+
+
+def _gain(blocks: Numbers) -> float:
+    """Share of their median by which the blocks fall from the first to the last (Theil-Sen)."""
+    return -slope(blocks) * len(blocks) / max(median(blocks), 1e-12)

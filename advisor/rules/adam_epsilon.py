@@ -42,7 +42,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("Adam is not in use")
     if float(eps) > limit["chosen"]:
         raise Abstain("a large eps was chosen")
-    view = at.view("adam.eps.ratio").last(10)
+    view = at.late(at.view("adam.eps.ratio")).last(10)
     columns = [i for i, shape in enumerate(view.notes) if "x" in shape]
     if len(view.steps) < limit["samples"] or not columns or at.step < at.warmup:
         raise Abstain("it needs two sampled steps after the warm-up")

@@ -89,7 +89,7 @@ def _classification(at: Context, limit: Mapping[str, float]) -> Measured | None:
     if best > -error or not newest.guessing:
         return None
     accuracy = float(newest.right[-1].sum() / n[-1])
-    train = median(at.view("accuracy.train").last(20).scalar) if at.has("accuracy.train") else math.nan
+    train = median(at.late(at.view("accuracy.train")).last(20).scalar) if at.has("accuracy.train") else math.nan
     outcome = None
     if train > float(majority[-1]) + error:
         outcome = f"in training {percent(train)} are right"

@@ -25,12 +25,14 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         nearly all are dead, nothing passes the layer and the net outputs a constant.
 
     How it is decided
-        Mechanism: 40 % of a layer dead. Outcome: the loss has not left its first value. Without the second it takes
-        60 % and is *watch*: 30 % dead channels cost a CNN nothing, 56 % cost an MLP one point. 90 % of a layer with a
-        loss that does not move is an error. A tenth of a layer that died since the first measurement is *info*.
+        Mechanism: 40 % of a layer dead. Outcome: the loss has not left its first value after 60 steps. Without the
+        second it takes 60 % and is *watch*: 30 % dead channels cost a CNN nothing, 56 % cost an MLP one point. 90 % of
+        a layer with a loss that does not move is an error. A tenth of a layer that died since the first measurement is
+        *info*.
 
     When it is a false alarm
-        Layers that are sparse by design (mixture of experts, top-k), and padding that makes most inputs zero.
+        Layers that are sparse by design (mixture of experts, top-k), and padding that makes most inputs zero. Large
+        first steps can leave a layer silent that comes back as the ones in front of it move: hence the 60 steps.
 
     What to do
         If it came with large updates, lower the learning rate; if it was so from the first batch, look at biases,
@@ -43,7 +45,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     dead, layer = at.dead
     if not layer:
         raise Abstain("no layer was seen for 512 samples yet")
-    outcome = at.loss_key() if at.step >= at.warmup else None
+    outcome = at.loss_key() if at.step >= max(60, at.warmup) else None
     index = view.names.index(layer)
     column, name = view.values[:, index], f"{view.notes[index] or 'layer'} {layer}"
     known = np.flatnonzero(np.isfinite(column))

@@ -29,8 +29,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         gradient, are in the optimizer, and are not in it. Judged after 20 steps, and only while none of them has moved.
 
     When it is a false alarm
-        Layers used in some steps only: experts of a mixture, stochastic depth, a head that is trained later. Nets that
-        are trained in turn (GAN) are not judged.
+        Norms that forward() no longer uses (no weight matrix among what is not reached: *watch*): what they normalised
+        is trained without them. Layers used in some steps only: experts of a mixture, stochastic depth, a head that is
+        trained later. Nets that are trained in turn (GAN) are not judged.
 
     What to do
         Look in forward() for detach(), .data, .item(), numpy(), no_grad(), an argmax, a new tensor made from old
@@ -47,7 +48,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if not names:
         return None
     most = len(names) > limit["most"] * max(1, len(_trained(at)))
-    severity: Severity = "watch" if most and at.finetune else "error"
+    severity: Severity = "watch" if (most and at.finetune) or not _any_matrix(at, names) else "error"
     return Found(
         severity,
         f"{len(names)} trained parameters are not connected to the loss: {some(names)}",
@@ -67,6 +68,15 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
 def _trained(at: Context) -> list[str]:
     return at.view("weight.norm").names if at.has("weight.norm") else []
+
+
+def _any_matrix(at: Context, names: list[str]) -> bool:
+    """Whether one of them is a weight matrix; true where their shapes are not known."""
+    if not at.has("update.ratio"):
+        return True
+    view = at.view("update.ratio")
+    known = dict(zip(view.names, view.notes, strict=True))
+    return any("x" in known.get(name, "x") for name in names)
 
 
 def _moved(at: Context, name: str) -> bool:

@@ -91,7 +91,7 @@ def _typical(at: Context) -> float:
     """Typical change of a weight matrix in a step, 0 where not measured."""
     if not at.has("update.ratio"):
         return 0.0
-    ratios = at.ratios(at.view("update.ratio").last(100))
+    ratios = at.ratios(at.late(at.view("update.ratio")).last(100))
     return float(np.nan_to_num(median(ratios.ravel())))
 
 

@@ -74,7 +74,7 @@ def _uneven(at: Context, limit: Mapping[str, float]) -> tuple[str | None, Eviden
     """The gradient grows on its way back through the layers."""
     if not at.has("grad.norm.layer") or len(at.matrices) < 3:
         return None, None
-    view = at.view("grad.norm.layer").last(20)
+    view = at.late(at.view("grad.norm.layer")).last(20)
     rms = np.median(view.values[:, at.matrices], axis=0) / at.matrix_scales
     if not (np.isfinite(rms).all() and rms[-1] > 0 and rms[0] > limit["uneven"] * rms[-1]):
         return None, None

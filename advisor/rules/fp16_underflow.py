@@ -40,7 +40,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("no half precision is in use")
     if at.has("amp.scale") and float(at.view("amp.scale").scalar[-1]) >= limit["scale"]:
         return None
-    view = at.view("grad.zeros").last(20)
+    view = at.late(at.view("grad.zeros")).last(20)
     columns = [i for i, shape in enumerate(view.notes) if "x" in shape]
     if len(view.steps) < limit["samples"] or not columns:
         raise Abstain("it needs three sampled steps of weight matrices")

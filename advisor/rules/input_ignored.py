@@ -84,7 +84,7 @@ def _constant(at: Context, limit: Mapping[str, float]) -> tuple[bool, str, str, 
 def _permuted(at: Context, limit: Mapping[str, float]) -> tuple[bool, str, str, Evidence] | None:
     if at.step < at.track.segment.first_step + max(at.warmup, limit["part"] * at.horizon):
         raise Abstain("too early: a net may learn its bias first")
-    permuted, plain = at.window(at.view("loss.permuted")), at.window(at.view("loss.train.eval"))
+    permuted, plain = at.late(at.view("loss.permuted")), at.late(at.view("loss.train.eval"))
     shared = np.intersect1d(permuted.steps, plain.steps)
     a, b = (view.scalar[np.searchsorted(view.steps, shared)] for view in (permuted, plain))
     rise = finite(a - b).astype(np.float64)

@@ -55,7 +55,7 @@ def _flat(at: Context, limit: Mapping[str, float]) -> Found | None:
         return None
     guess, meaning = trivial_loss(at)
     now = at.recent_loss()
-    moved = float(np.nanmedian(at.ratios(at.view("update.ratio").last(20)))) * at.step
+    moved = float(np.nanmedian(at.ratios(at.late(at.view("update.ratio")).last(20)))) * at.step
     if abs(now / guess - 1) > 0.03 or moved < limit["moved"]:
         return None
     return Found(

@@ -38,7 +38,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     if at.facts.get("precision") not in ("bfloat16", "float16"):
         raise Abstain("the weights are not kept in half precision")
-    view = at.view("weight.unchanged").last(20)
+    view = at.late(at.view("weight.unchanged")).last(20)
     columns = [i for i, shape in enumerate(view.notes) if "x" in shape]
     if len(view.steps) < limit["samples"] or not columns:
         raise Abstain("it needs two sampled steps of weight matrices")

@@ -72,7 +72,7 @@ def _predicted(at: Context, index: object) -> float | None:
     """Share of the padding index among the newest predictions; None where they are not counted."""
     if not isinstance(index, int) or not at.has("predicted.count"):
         return None
-    counts = np.nansum(at.view("predicted.count").last(20).values, axis=0)
+    counts = np.nansum(at.late(at.view("predicted.count")).last(20).values, axis=0)
     return float(counts[index] / counts.sum()) if 0 <= index < len(counts) and counts.sum() else None
 
 

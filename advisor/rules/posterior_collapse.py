@@ -70,12 +70,14 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
 def _alike(at: Context, limit: Mapping[str, float]) -> str | None:
     if at.has("output.spread") and at.has("target.std"):
-        spread = median(at.view("output.spread").last(20).scalar)
-        size = median(at.view("target.std").last(20).scalar)
+        spread = median(at.late(at.view("output.spread")).last(20).scalar)
+        size = median(at.late(at.view("target.std")).last(20).scalar)
         if spread < limit["spread"] * size:
             return f"outputs differ between samples by {percent(spread / size)} of the targets' deviation"
     if at.has("loss.permuted") and at.has("loss.train.eval"):
-        permuted, plain = (median(at.view(f"loss.{kind}").last(20).scalar) for kind in ("permuted", "train.eval"))
+        permuted, plain = (
+            median(at.late(at.view(f"loss.{kind}")).last(20).scalar) for kind in ("permuted", "train.eval")
+        )
         if permuted < 1.01 * plain:
             return f"with permuted inputs the loss is {number(permuted)}, as it is without: {number(plain)}"
     return None

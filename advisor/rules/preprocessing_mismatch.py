@@ -105,7 +105,7 @@ def _outcome(at: Context) -> str | None:
         return None
     val, train = float(ev.loss[-1]), at.recent_loss()
     if at.has("accuracy.train") and math.isfinite(accuracy := float(ev.accuracy[-1])):
-        now = median(at.view("accuracy.train").last(20).scalar)
+        now = median(at.late(at.view("accuracy.train")).last(20).scalar)
         if now - accuracy > 3 * math.sqrt(max(accuracy * (1 - accuracy), 1e-3) / float(ev.size[-1])):
             return f"{percent(now)} are right in training, {percent(accuracy)} in validation"
         return None

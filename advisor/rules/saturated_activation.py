@@ -38,7 +38,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Inputs of mean 0 and standard deviation 1, weights of standard deviation 1/sqrt(fan_in), a normalisation in
         front of the activation, or ReLU.
     """
-    view = at.view("act.saturated").last(20)
+    view = at.late(at.view("act.saturated")).last(20)
     if at.step < max(at.warmup, 20) or len(view.steps) < limit["samples"]:
         raise Abstain("it needs five sampled steps after the warm-up")
     shares = np.nan_to_num(column_medians(view.values), nan=-1.0)

@@ -30,13 +30,16 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         More data or more regularisation, the usual advice, make it worse; more steps change nothing.
 
     How it is decided
-        In the last fifth of the plan, with no fault of the optimisation open: the validation loss is within 10 % or two
-        standard errors of the training loss, and both are above the user's goal (`targets` in nnwatch.toml), or above
-        half of what a guess costs. It is *warn* when a goal is missed, or a hidden layer has fewer units than there are
-        classes; *watch* with dropout of 0.5 or more or a weight decay of 0.05 or more; else *info*.
+        In the last fifth of a plan of 400 steps or more, with no fault of the optimisation open, and with a training
+        loss that no longer falls (Mann-Kendall, and by more than 5 % over the newest window): the validation loss is
+        within 10 % or two standard errors of the training loss, and both are above the user's goal (`targets` in
+        nnwatch.toml), or above half of what a guess costs. It is *warn* when a goal is missed, or a hidden layer has
+        fewer units than there are classes; *watch* with dropout of 0.5 or more or a weight decay of 0.05 or more; else
+        *info*.
 
     When it is a false alarm
-        Noisy labels have a floor that no net gets under: hence *info* without a reason.
+        Noisy labels have a floor that no net gets under: hence *info* without a reason. A net whose loss still falls,
+        or that has taken a few hundred steps, was trained too short, whatever its size.
 
     What to do
         First see whether ten samples can be learned by heart. Then train longer if the loss still falls; more layers,
@@ -46,8 +49,12 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("the loss is no goal here")
     if not at.over and (at.planned is None or at.step < limit["late"] * at.planned):
         raise Abstain("judged in the last fifth of the plan")
+    if at.horizon < limit["short"]:
+        raise Abstain("the plan is too short to tell a small net from a short training")
     if at.opened & NOT_CLEAN:
         raise Abstain("another fault keeps the loss high")
+    if at.falling and at.gained > limit["falls"]:
+        raise Abstain("the training loss still falls")
     ev = at.evaluations
     known = np.flatnonzero(np.isfinite(ev.loss))
     if not len(known):
@@ -122,7 +129,7 @@ RULE = Rule(
     titles(UNDERFIT),
     "Notes C136, C290, C170-172; a high loss alone is no sign: noisy labels have one too.",
     check,
-    {"late": 0.8, "gap": 0.1, "half": 0.5, "dropout": 0.5, "decay": 0.05},
+    {"late": 0.8, "short": 400, "falls": 0.05, "gap": 0.1, "half": 0.5, "dropout": 0.5, "decay": 0.05},
     slow=True,
     goal=True,
 )

@@ -24,8 +24,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         In the last tenth of the plan: the median confidence of the predictions is under half of the way from a guess to
-        certainty, the training loss still falls (Mann-Kendall), and the validation loss, where measured, is not over
-        the training loss by a tenth.
+        certainty, over the newest batches of the second half of the run; the training loss still falls (Mann-Kendall),
+        and the validation loss, where measured, is not over the training loss by a tenth.
 
     When it is a false alarm
         Label smoothing (not judged), mixup, distillation and noisy labels keep the confidence low on purpose; a
@@ -41,7 +41,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     classes = int(at.facts.get("classes") or 0)
     if classes < 2:
         raise Abstain("the number of classes is not known")
-    counts = np.asarray(np.nansum(at.view("confidence.train").last(20).values, axis=0, dtype=np.float64))
+    counts = np.asarray(np.nansum(at.late(at.view("confidence.train")).last(20).values, axis=0, dtype=np.float64))
     both = counts[:CONFIDENCE_BINS] + counts[CONFIDENCE_BINS:]
     if both.sum() < limit["samples"]:
         raise Abstain("too few predictions were seen")

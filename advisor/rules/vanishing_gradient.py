@@ -36,8 +36,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     if at.finetune:
         raise Abstain("the net was trained before: small gradients in its first layers are meant")
-    gradients = at.view("grad.norm.layer").last(int(limit["samples"]))
-    ratios = at.view("update.ratio").last(int(limit["samples"]))
+    gradients = at.late(at.view("grad.norm.layer")).last(int(limit["samples"]))
+    ratios = at.late(at.view("update.ratio")).last(int(limit["samples"]))
     if len(gradients.steps) < limit["samples"] or len(at.matrices) < 3:
         raise Abstain("it needs 20 sampled steps of three or more weight matrices")
     rms = np.median(gradients.values[:, at.matrices], axis=0) / at.matrix_scales
