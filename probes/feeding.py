@@ -39,7 +39,12 @@ class Feeding:
         sampler = getattr(loader, "sampler", None)
         if isinstance(sampler, DistributedSampler):
             calls = self._epochs_set.get(sampler, 0)
-            known["sampler_epochs"] = {"class": type(sampler).__name__, "set_epoch_calls": calls, "passes": now.number}
+            known["sampler_epochs"] = {
+                "class": type(sampler).__name__,
+                "set_epoch_calls": calls,
+                "passes": now.number,
+                "shuffle": bool(sampler.shuffle),
+            }
         return known
 
 

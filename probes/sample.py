@@ -22,18 +22,20 @@ from .weights import Snapshot
 THOROUGH = 5
 """One sampled step in so many is looked at thoroughly: what costs more than its news is worth each time. On a small
 perceptron the probes take about twice as long in such a step as in another sampled one."""
-ELEMENTWISE = 15
-"""One in so many also by single elements of its parameters, which takes half as long again."""
+ELEMENTWISE = 16
+"""One in so many also by single elements of its parameters, which takes half as long again. A power of two, so that
+ranks whose intervals differ share such steps."""
 ELEMENTS = ("grad.zeros", "weight.unchanged", "adam.eps.ratio")
 
 
 class Sample:
     """The records of one sampled step, the ``number``-th from 0: ``sample`` and, where it is ``thorough``, ``detail``,
-    and now and then ``elements``. ``model`` is set as soon as an optimizer has shown what is being trained."""
+    and, where it is ``elementwise``, ``elements``. ``model`` is set as soon as an optimizer has shown what is being
+    trained."""
 
-    def __init__(self, fetch: Fetch, emit: Emitter, number: int) -> None:
+    def __init__(self, fetch: Fetch, emit: Emitter, number: int, elementwise: bool) -> None:
         self.thorough = number % THOROUGH == 0
-        self._elementwise = number % ELEMENTWISE == 0
+        self._elementwise = elementwise
         self.looked = False
         """At a batch: the first one of several micro-batches stands for all."""
         self.model: Model | None = None

@@ -10,14 +10,14 @@ from . import kernel
 
 DENSE = 20
 """First steps of a segment, all sampled: a learning rate that is too high kills before step 10."""
-SETTLE = 10
+SETTLE = 8
 """Interval until there are enough steps of both kinds to compare."""
 ENOUGH = 5
 KEPT = 15
 """Newest durations that a median is taken of."""
 SHORTEST = 2
 """With every step sampled there would be none to compare with."""
-LONGEST = 200
+LONGEST = 256
 """Steps between samples at most: with fewer, rules that need them could not judge a short run of short steps."""
 LEAST = 0.25
 """Share of the budget that sampling may have even where the hooks alone take more: a step of a few hundred
@@ -41,7 +41,9 @@ def median(values: deque[float]) -> float:
 
 
 class Sampler:
-    """Decides from medians of real steps: interval N = ceil((sampled - idle) / (budget * step - hooks)).
+    """Decides from medians of real steps: interval N = ceil((sampled - idle) / (budget * step - hooks)), rounded up to
+    a power of two; sampled are its multiples. So ranks that chose different intervals share the steps of the longest,
+    without a word between them.
 
     The difference of whole steps is what counts: timing our own code alone misses the slower module calls and
     the cold caches it leaves behind. ``budget`` is a share of the step's wall time, ``first`` the
@@ -74,7 +76,7 @@ class Sampler:
         if sampled:
             if step >= self._dense:
                 self._choose()
-            self.next = step + self.every
+            self.next = (step // self.every + 1) * self.every
         now = thread_time()
         if self._mark is not None and not disturbed:
             (self._sampled if sampled else self._idle).append(now - self._mark)
@@ -94,5 +96,6 @@ class Sampler:
         hooks = IDLE + LOOK * (step >= LONG)
         budget = (1 - REPEATS) * self.budget * step
         allowed = max(budget - hooks, LEAST * budget)
-        self.every = min(max(math.ceil(extra / allowed), SHORTEST), LONGEST)
+        least = min(max(math.ceil(extra / allowed), SHORTEST), LONGEST)
+        self.every = 1 << (least - 1).bit_length()
         self.cost = (hooks + extra / self.every) / step

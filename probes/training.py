@@ -21,7 +21,7 @@ from .loss import Term, Value
 from .model import Model
 from .noise import Noise
 from .probe import Probes
-from .sample import Sample
+from .sample import ELEMENTWISE, Sample
 from .sampler import Sampler
 from .script import Script
 from .steps import NAN, Steps
@@ -123,7 +123,8 @@ class Training:
 
     def new_sample(self) -> Sample:
         """The coming step is looked at closely."""
-        sample = Sample(self.fetch, self.emit, self.samples)
+        elementwise = not self.samples or (self.lane.step + 1) % (ELEMENTWISE * self.sampler.every) == 0
+        sample = Sample(self.fetch, self.emit, self.samples, elementwise)
         sample.model = self.model
         self.samples += 1
         return sample

@@ -149,7 +149,7 @@ def test_activations_are_the_same(output, kind, channels):
                 value = value.relu()
                 value.select(1 if channels else -1, 0).zero_()
             seen.see("layer", kind, value, channels, Fetch())
-        sample = Sample(Fetch(), Emitter([], 0), 1)
+        sample = Sample(Fetch(), Emitter([], 0), 1, False)
         seen.put(sample, lambda names, notes: 1)
         columns = {metric: np.asarray(values, float) for metric, _, values in sample._columns}
         return [columns.get(metric, np.array([-1.0])) for metric in activations.METRICS]

@@ -11,13 +11,15 @@ from nnwatch.probes.sampler import DENSE, IDLE, LONGEST, LOOK, REPEATS, Sampler
 from .harness import run
 
 
-def sampled_steps(budget: float, plain: float, close: float, steps: int, monkeypatch) -> tuple[list[int], Sampler]:
+def sampled_steps(
+    budget: float, plain: float, close: float, steps: int, monkeypatch, first: int = 0
+) -> tuple[list[int], Sampler]:
     """Which steps are sampled, by a clock of our own: ``plain`` seconds a step, ``close`` for a sampled one."""
     now = [0.0]
     monkeypatch.setattr(sampler, "thread_time", lambda: now[0])
-    made = Sampler(budget)
+    made = Sampler(budget, first)
     found, closely = [], True
-    for step in range(1, steps + 1):
+    for step in range(first + 1, first + steps + 1):
         now[0] += close if closely else plain
         if closely:
             found.append(step)
@@ -42,7 +44,18 @@ def test_the_interval_keeps_the_budget(budget, plain, extra, monkeypatch):
     assert made.cost == pytest.approx(spent / plain)
     if made.every < LONGEST:
         assert spent <= budget * plain
-        assert made.every == 2 or IDLE + LOOK + extra / (made.every - 1) > (1 - REPEATS) * budget * plain
+        assert made.every == 2 or IDLE + LOOK + extra / (made.every / 2) > (1 - REPEATS) * budget * plain
+
+
+@pytest.mark.parametrize("first", [0, 1003])
+def test_ranks_of_different_speed_share_the_steps_of_the_slower_pace(first, monkeypatch):
+    def late(extra: float) -> tuple[set[int], int]:
+        found, made = sampled_steps(0.01, 0.1, 0.1 + extra, 3000, monkeypatch, first)
+        return {step for step in found if step > first + 1000}, made.every
+
+    (often, short), (seldom, long) = late(5e-3), late(2e-2)
+    assert (short, long) == (8, 32)
+    assert seldom < often
 
 
 def test_a_short_step_is_still_sampled_and_the_cost_says_so(monkeypatch):
