@@ -160,7 +160,7 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
         "dead-relu": _always, "saturated-activation": _always, **_USELESS, **_BLOWN,
     },
     "checkpoint-no-grad": {"frozen-params": _always, "detached-graph": _always, **_USELESS},
-    "stale-optimizer-params": {"frozen-params": _always, **_USELESS},
+    "stale-optimizer-params": {"frozen-params": _always, "detached-graph": _always, **_USELESS},
     "detached-graph": {"frozen-params": _always, "vanishing-gradient": _always, **_USELESS},
     "frozen-params": _USELESS,
     "resume-mismatch": {"loss-spike": _always, "divergence": _always, "lr-too-high": _always, "overfitting": _always},
