@@ -13,8 +13,8 @@ heads = 4
 dropout = 0.0
 noise = 0.0
 batch = 64
-epochs = 12
-lr = 2e-3
+epochs = 7
+lr = 3e-3
 weight_decay = 0.0
 clip = 0.0
 
