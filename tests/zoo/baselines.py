@@ -60,9 +60,9 @@ class Run:
         kept = [i for i, shape in enumerate(series.labels.notes) if "x" in shape]
         return series.values[:, kept].astype(float)
 
-    def sizes(self) -> Floats:
-        """Elements of each weight matrix (m,)."""
-        series = self.track.get("grad.norm.layer")
+    def sizes(self, metric: str) -> Floats:
+        """Elements of each weight matrix (m,) that the metric knows."""
+        series = self.track.get(metric)
         shapes = series.labels.notes if series is not None and series.labels else []
         return np.array([math.prod(map(int, shape.split("x"))) for shape in shapes if "x" in shape], float)
 
@@ -91,7 +91,7 @@ class Published(NamedTuple):
 def _mean_gradient(run: Run) -> Floats:
     """Mean |g| of each matrix, from its norm: that of a normal distribution."""
     norms = run.matrices("grad.norm.layer")
-    return np.sqrt(2 / np.pi) * norms / np.sqrt(run.sizes()) if norms.size else norms
+    return np.sqrt(2 / np.pi) * norms / np.sqrt(run.sizes("grad.norm.layer")) if norms.size else norms
 
 
 def _overfit(run: Run) -> bool:
@@ -117,7 +117,7 @@ def _poor_init(run: Run) -> bool:
     norms = run.matrices("weight.norm")[:1]
     if not norms.size:
         return False
-    variance = norms[0] ** 2 / run.sizes()[: norms.shape[1]]
+    variance = norms[0] ** 2 / run.sizes("weight.norm")
     return bool(variance.max() > 10 * max(variance.min(), 1e-30))
 
 

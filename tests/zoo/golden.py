@@ -22,7 +22,7 @@ FOLDER = ROOT / "tests" / "sessions"
 CHOSEN = {
     "healthy": "regression/momentum 0.01",
     "nan-in-a-table": "regression/adam + NaN in the table",
-    "rate-of-three": "regression/sgd 0.03 + lr 3",
+    "rate-of-one": "regression/adam + lr 1",
     "rate-of-a-millionth": "finetune/all weights + lr 1e-6",
     "broadcast-targets": "regression/adam + broadcast",
     "head-after-the-optimizer": "finetune/all weights, sgd + head made after the optimizer",
