@@ -6,7 +6,7 @@ PEERS  := .venv-peers
 READY  := $(VENV)/.ready
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help demo test lint bench bench-probes bench-start bench-tui bench-advisor peers zoo zoo-harm score score-aside clean
+.PHONY: help demo test lint bench bench-probes bench-start bench-tui bench-advisor peers zoo zoo-harm score styles score-aside pages clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -54,6 +54,13 @@ score: $(READY)  ## judge the recordings of the zoo again: what the advisor dete
 
 score-aside: $(READY)  ## the same for the half that no threshold was tuned on; each opening is counted
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.zoo --aside
+
+styles: $(READY)  ## run every way to train and write what is had of each
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.styles.table
+
+pages: $(READY)  ## write the pages that are made from the rules
+	$(BIN)/python -m nnwatch.advisor.catalogue > advisor/rules/README.md
+	$(BIN)/python -m nnwatch.advisor.catalogue notes > advisor/NOTES.md
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) $(PEERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from nnwatch.metric import METRICS, describe
 
 from .rule import Rule, all_rules
+from .undecided import UNDECIDED, undecided
 
 SECTIONS = ("Why it matters", "How it is decided", "When it is a false alarm", "What to do")
 _WHERE = {"low": "lower is better", "high": "higher is better", None: "neither high nor low is good by itself"}
@@ -17,6 +18,7 @@ def listing(rules: Sequence[Rule]) -> str:
     """Every rule and every metric, a line each."""
     width = max(len(name) for name in (*METRICS, *(rule.id for rule in rules)))
     lines = ["Rules", *(f"  {rule.id:{width}}  {rule.title}" for rule in rules)]
+    lines += ["", "Causes that no rule decides", *(f"  {one.id:{width}}  {one.title}" for one in UNDECIDED)]
     lines += ["", "Metrics", *(f"  {metric.name:{width}}  {metric.title}" for metric in METRICS.values())]
     return "\n".join([*lines, "", "nnwatch explain ID tells all about one of them."])
 
@@ -26,6 +28,8 @@ def page(rule_id: str, rules: Sequence[Rule] | None = None) -> str:
 
     Raises KeyError with a line for the user for an unknown id.
     """
+    if (cause := undecided(rule_id)) is not None:
+        return f"{cause.id}: {cause.title} (no rule decides it)\n\n{cause.why}\n\n{cause.where}"
     known = {rule.id: rule for rule in rules or all_rules()}
     if rule_id not in known:
         near = difflib.get_close_matches(rule_id, [*known, *METRICS], 3)

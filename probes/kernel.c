@@ -483,5 +483,10 @@ PyMODINIT_FUNC PyInit__kernel(void)
     };
     Py_XDECREF(torch);
     Py_XDECREF(nn);
-    return PyErr_Occurred() ? NULL : PyModule_Create(&definition);
+    PyObject *module = PyErr_Occurred() ? NULL : PyModule_Create(&definition);
+    if (module && PyModule_AddIntConstant(module, "VERSION", VERSION)) {
+        Py_DECREF(module);
+        return NULL;
+    }
+    return module;
 }

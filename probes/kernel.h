@@ -6,6 +6,8 @@
 #include <Python.h>
 #include <stdint.h>
 
+#define VERSION 2 /* of what Python and C expect of each other; kernel.py has the same */
+
 /* torch.Tensor and its attributes, looked up once. */
 typedef struct {
     PyObject *tensor, *parameter, *float32, *int64;

@@ -15,10 +15,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+VERSION = 2
+"""Of what this module and the extension expect of each other: one that was built from other sources is left alone."""
+
 native: ModuleType | None
 try:
     from . import _kernel as native
 except ImportError:
+    native = None
+if getattr(native, "VERSION", None) != VERSION:
     native = None
 
 

@@ -53,7 +53,7 @@ COLUMNS = {
     "autopsy": ("poisoned",),
     "same bits": ("bits",),
 }
-"""Columns of the table in docs/STYLES.md, and what a script may know of each."""
+"""Columns of the table in probes/STYLES.md, and what a script may know of each."""
 DENSE = 20
 """Steps from the first that are all sampled."""
 

@@ -1,4 +1,4 @@
-"""The ways people train, a row of docs/STYLES.md each."""
+"""The ways people train, a row of probes/STYLES.md each."""
 
 from __future__ import annotations
 

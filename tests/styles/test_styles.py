@@ -4,6 +4,7 @@ import pytest
 
 from .running import missing, outcome
 from .styles import STYLES
+from .table import PAGE, page, row
 
 
 @pytest.mark.slow
@@ -14,3 +15,11 @@ def test_style(style):
         pytest.skip(f"{absent} is not installed: pip install -e '.[frameworks]'")
     had = outcome(style.title)
     assert {name for name, there in had.items() if not there} == set(style.lacks)
+    assert row(style, had) in PAGE.read_text("utf-8").splitlines(), "run `make styles` and commit what it wrote"
+
+
+def test_the_page_has_a_row_for_every_style_and_nothing_else():
+    text = PAGE.read_text("utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| style")]
+    assert [line.split(" | ")[0][2:] for line in rows] == [style.title for style in STYLES]
+    assert text == page(rows)
