@@ -16,7 +16,7 @@ demo: $(READY)  ## watch a digit classifier train: the faulty run first, then th
 	@NNWATCH_HOME=$(CURDIR)/.nnwatch $(BIN)/python demos/main.py
 
 test: $(READY) lint  ## lint, types, and all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
