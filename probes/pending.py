@@ -87,7 +87,7 @@ class Pending:
         seen, trained = term.target, lane.target
         if seen is not None and trained is not None and seen.data_ptr() == trained.data_ptr():
             return  # the training batch once more: a metric
-        if lane.fresh and self._learned_from(lane.loader):
+        if self._learned_from(term.loader) if gradients else lane.fresh and self._learned_from(lane.loader):
             return  # a pass over the training data, or a metric before the batch is trained on
         training.disturbed = True
         training.script.validated(lane.loader)
