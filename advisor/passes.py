@@ -16,6 +16,8 @@ from .script import layers
 from .window import View
 
 Indices = NDArray[np.intp]
+LETTERS = 10
+"""Classes from which a sequence model that looks its input up in a table is taken to predict letters or words."""
 TOKENS = 30
 """Classes above which the outputs of a sequence model are taken for tokens."""
 
@@ -99,10 +101,13 @@ def dense(at: Context) -> bool:
     shapes = at.facts.get("shapes") or {}
     if shapes.get("target") and shapes.get("input"):
         return bool(math.prod(shapes["target"]) > 1.5 * shapes["input"][0])
-    if int(at.facts.get("classes") or 0) > TOKENS:
-        embedded = any(row[1] == "Embedding" for row in at.facts.get("modules") or ())
-        if embedded or at.facts.get("attention") or layers(at).get("recurrent"):
-            return True
+    classes, embedded = (
+        int(at.facts.get("classes") or 0),
+        any(r[1] == "Embedding" for r in at.facts.get("modules") or ()),
+    )
+    sequence = bool(at.facts.get("attention") or layers(at).get("recurrent"))
+    if (embedded or sequence) and classes > (LETTERS if embedded and sequence else TOKENS):
+        return True
     if not (at.has("target.val.count") and at.has("val.size")):
         return False
     labels = float(np.nansum(at.view("target.val.count").values[-1]))
