@@ -118,7 +118,17 @@ SCRIPT = """
     print(json.dumps(out))
 """
 PLANTS = [*(f"run:{name}" for name in NAMES), *(f"entry:{name}" for name in ENTRIES)]
-UNMET = {"run:cell", "run:user", "run:fetch", "run:noise", "run:r2", "entry:compiling"}
+UNMET = {
+    "run:cell",
+    "run:user",
+    "run:fetch",
+    "run:noise",
+    "run:framework",
+    "entry:backward.trains",
+    "entry:backward.transformed",
+    "run:r2",
+    "entry:compiling",
+}
 """What this script gives no occasion for: notebooks, logging, a GPU, accumulation, regression, torch.compile."""
 
 

@@ -55,7 +55,11 @@ def _outcome(style: Style, folder: Path) -> dict[str, bool]:
 
 
 def _launcher(style: Style) -> list[str]:
-    return ["--", "torchrun", f"--nproc-per-node={style.ranks}"] if style.ranks > 1 else []
+    return (
+        ["--", sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={style.ranks}"]
+        if style.ranks > 1
+        else []
+    )
 
 
 def _own(folder: Path, rank: int) -> dict[str, Any]:

@@ -58,11 +58,7 @@ STYLES = (
         lacks=dict.fromkeys(("activation", "gradient", "gradients", "lr", "model", "updates", "weights"), NO_OPTIMIZER),
     ),
     Style("torch.compile", "compiled aot_eager model"),
-    Style(
-        "torch.compile, the loss too",
-        "compiled eager both",
-        lacks=dict.fromkeys(("val.loss", "val.rows"), "a compiled loss is only seen where backward begins at it"),
-    ),
+    Style("torch.compile, the loss too", "compiled eager both"),
     Style("torch.jit.script", "scripted"),
     Style("checkpointing", "checkpointing plain"),
     Style("checkpointing, reentrant", "checkpointing reentrant"),
