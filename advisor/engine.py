@@ -71,7 +71,8 @@ class _Judge:
         self.memo: dict[Any, Any] = {}
         self.nonfinite: int | None = None
         self.scanned = 0
-        self.judgement: tuple[list[str], dict[str, str]] | None = None
+        self.reasons: dict[str, str | None] = {}
+        """Why each rule abstained at the last boundary; None of one that judged."""
         self.ended = False
 
     def judge(self, history: History) -> Iterator[Frame]:
@@ -121,7 +122,7 @@ class _Judge:
             for opinion in self.opinions:
                 if opinion.level == QUIET:
                     opinion.votes.clear()
-        judged, abstained = [], {}
+        reasons: dict[str, str | None] = {}
         for opinion in self.opinions:
             rule = opinion.rule
             at.open = opinion.level > SEVERITIES.index("info")
@@ -130,16 +131,20 @@ class _Judge:
                     raise Abstain("the loss is no number any more: it has no trend")
                 found = rule.check(at, rule.thresholds)
             except Abstain as reason:
-                abstained[rule.id] = str(reason)
+                reasons[rule.id] = str(reason)
                 continue
             except Exception as error:  # one broken rule must not silence the others
-                abstained[rule.id] = f"the rule itself failed: {type(error).__name__}: {error}"
+                reasons[rule.id] = f"the rule itself failed: {type(error).__name__}: {error}"
                 continue
-            judged.append(rule.id)
+            reasons[rule.id] = None
             opinion.vote(found, capped(rule, found, at) if found else None, end is not None)
         frames: list[Frame] = list(self._say(at))
-        if (judged, abstained) != self.judgement:
-            self.judgement = judged, abstained
+        before = self.reasons
+        changed = {rule: why for rule, why in reasons.items() if rule not in before or why != before[rule]}
+        if changed:
+            self.reasons = reasons
+            judged = [rule for rule, why in changed.items() if why is None]
+            abstained = {rule: why for rule, why in changed.items() if why is not None}
             segment = self.track.segment
             frames.append(Judgement(step, segment.segment, segment.rank, judged, abstained))
         if step > self.silent_until:

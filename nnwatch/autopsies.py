@@ -20,7 +20,17 @@ ORIGINS = {
     "weights": "in the weights, before the first step",
     "unknown": "at a place that is not known",
 }
-_NUMBERS = ("bad_samples", "samples", "outside", "classes", "input_min", "input_max", "ranges", "batch_step")
+_NUMBERS = (
+    "bad_samples",
+    "samples",
+    "outside",
+    "classes",
+    "raised",
+    "input_min",
+    "input_max",
+    "ranges",
+    "batch_step",
+)
 """What an event may say besides; absent where it is not known."""
 
 

@@ -157,7 +157,11 @@ class Finding(Struct, tag="finding", omit_defaults=True):
 
 
 class Judgement(Struct, tag="judgement", omit_defaults=True):
-    """Which rules could judge at this step, and why the others could not."""
+    """Which rules could judge at this step, and why the others could not.
+
+    In a session it names only the rules for which that changed since the last judgement of its segment and rank:
+    reasons hold numbers that move, and all rules at each would be half of a short session. A ``History`` adds the rest.
+    """
 
     step: int
     segment: int

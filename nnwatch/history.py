@@ -271,14 +271,25 @@ class History:
                 self.findings[frame.id] = frame
                 self.finding_log.append(frame)
             case Judgement():
-                self.judgement = frame
-                self.judgements.append(frame)
+                self.judgement = self._whole(frame)
+                self.judgements.append(self.judgement)
             case Commit():
                 self.commit = frame
             case Run():
                 self.run = frame
             case End():
                 self.end = frame
+
+    def _whole(self, change: Judgement) -> Judgement:
+        """A judgement with what the one before it in its segment and rank says of all other rules."""
+        own = change.segment, change.rank
+        before = next((j for j in reversed(self.judgements) if (j.segment, j.rank) == own), None)
+        if before is None:
+            return change
+        judged = [rule for rule in before.judged if rule not in change.abstained]
+        judged += [rule for rule in change.judged if rule not in before.judged]
+        abstained = {rule: why for rule, why in before.abstained.items() if rule not in change.judged}
+        return Judgement(change.step, *own, judged, abstained | change.abstained)
 
     def _block(self, block: Block) -> None:
         schema = self._schemas.get(block.schema)

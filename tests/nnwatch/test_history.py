@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnwatch.frame import Block, Event, FieldSpec, Finding, Labels, Schema, Segment
+from nnwatch.frame import Block, Event, FieldSpec, Finding, Judgement, Labels, Schema, Segment
 from nnwatch.history import History
 
 
@@ -81,6 +81,21 @@ def test_facts_merge_findings_replace_and_the_log_keeps_all():
         )
     assert history.findings[1].status == "resolved"
     assert [finding.status for finding in history.finding_log] == ["open", "resolved"]
+
+
+def test_a_judgement_says_what_changed_and_the_history_knows_the_rest():
+    history = History()
+    history.apply(Judgement(10, 0, 0, ["a"], {"b": "too early", "c": "no validation"}))
+    history.apply(Judgement(10, 1, 0, [], {"a": "another segment"}))
+    history.apply(Judgement(20, 0, 0, ["b"], {"a": "lost its signal"}))
+    history.apply(Judgement(30, 0, 0, [], {"c": "one validation"}))
+    assert [(j.step, j.segment, j.judged, j.abstained) for j in history.judgements] == [
+        (10, 0, ["a"], {"b": "too early", "c": "no validation"}),
+        (10, 1, [], {"a": "another segment"}),
+        (20, 0, ["b"], {"c": "no validation", "a": "lost its signal"}),
+        (30, 0, ["b"], {"c": "one validation", "a": "lost its signal"}),
+    ]
+    assert history.judgement == history.judgements[-1]
 
 
 def test_the_newest_segment_of_the_lowest_rank_is_the_main_one():
