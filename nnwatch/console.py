@@ -48,7 +48,7 @@ class Follower:
         rest = _collapse(data[whole:])
         if skipped:
             text = f"[nnwatch left out {skipped:,} bytes: too fast to show]\n{text}"
-        if rest and (text or rest != self._shown) and (last or time - self._shown_at >= _UNFINISHED_EVERY):
+        if rest and (text or rest != self._shown) and (last or abs(time - self._shown_at) >= _UNFINISHED_EVERY):
             text += rest
             self._shown_at = time
         elif not text:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from . import job as jobs
+from .memory import Kills
 from .runs import Card, Process, RunError, write_json
 
 _FORWARDED = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
@@ -147,6 +148,7 @@ def watch(job: Path, greeting: str = "") -> int:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     # A parent may have left SIGCHLD ignored; the kernel would then throw the exit status away.
     on_child = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    kills = Kills(os.getpid())
     try:
         trainer = _start(job, card, before, on_child)
     except OSError as error:
@@ -176,9 +178,10 @@ def watch(job: Path, greeting: str = "") -> int:
     if pidfd >= 0:
         os.close(pidfd)
     code: int = trainer.returncode
-    end = {"exit": code if code >= 0 else None, "signal": -code if code < 0 else None, "time": time.time()}
+    number = -code if code < 0 else None
+    end = {"exit": code if code >= 0 else None, "signal": number, "time": time.time()}
     with contextlib.suppress(OSError):
-        write_json(job / "exit.json", end)
+        write_json(job / "exit.json", end | {"cause": kills.cause(number) if code else ""})
     monitor.finish(signals)
     return code
 

@@ -26,6 +26,7 @@ from .alert import Alerts
 from .console import Follower
 from .frame import SEVERITIES, End, Event, Finding, Frame, Segment, Status
 from .ingest import Ingest
+from .memory import Kills
 from .narrate import Narrator
 from .recorder import Recorder
 from .report import Summary, headline
@@ -56,6 +57,7 @@ class Monitor:
             raise ValueError(f"{job}: the launcher has not started anything")
         self._trainer, self._launcher = card.trainer, card.launcher
         self._trainer_ended = False
+        self._kills = Kills(self._trainer.pid)
         self._voice = voice
         self._narrator = Narrator()
         self._worst = -1
@@ -77,6 +79,7 @@ class Monitor:
         self._advisor: Any = None
         self._advised = -1
         self._unseen_told = False
+        self._since = time.monotonic()
         card.session, card.monitor = str(self._recorder.path), Process.of(os.getpid())
         self._ready = selectors.DefaultSelector()
         self._server = self._serve()
@@ -150,7 +153,7 @@ class Monitor:
         for text in self._later:
             self._recorder.notice(text)
         self._later.clear()
-        if self._recorder.pending or now - self._recorder.commit.time >= _SECOND:
+        if self._recorder.pending or abs(now - self._recorder.commit.time) >= _SECOND:  # clocks are set back, too
             self._write(now)
         if self._due("tend", _SECOND):
             self._alerts.reap()
@@ -184,7 +187,7 @@ class Monitor:
             elif self._history.end is None and (event := self._silence.look(time.monotonic(), now, self._history)):
                 take(event)
         if self._system is not None and self._due("sample", _SECOND):
-            block = self._try("system", lambda: self._system and self._system.sample(now, step))
+            block = self._try("system", lambda: self._system and self._system.sample(now, step, time.monotonic()))
             if block is not None:
                 take(block)
             else:
@@ -192,7 +195,7 @@ class Monitor:
         if (dropped := self._ingest.dropped) > self._dropped:
             take(Event("overflow", now, step, data={"dropped": dropped - self._dropped}))
             self._dropped = dropped
-        if now - self.card.started > _UNSEEN and not any((self.job / "hello").glob("*")):
+        if time.monotonic() - self._since > _UNSEEN and not any((self.job / "hello").glob("*")):
             self._tell_unseen()  # torch would have been imported by now; a first backward pass may take its time
 
     @functools.cache  # noqa: B019 - the monitor lives as long as its process
@@ -238,11 +241,12 @@ class Monitor:
             if not gone:
                 return None
             if self._launcher == self._trainer:  # nnwatch.watch(): it did not come to say how it ended
-                return End(time.time(), "killed", None, signal.SIGKILL, "it ended without a word, as when killed")
+                why = self._kills.cause(signal.SIGKILL)
+                return End(time.time(), "killed", None, signal.SIGKILL, f"it ended without a word; {why}")
             why = "the launcher was killed" if self.job.exists() else "the job folder was removed"
             return End(time.time(), "lost", cause=f"{why}, nobody could say how the command ended")
         status: Status = "killed" if how["signal"] else "failed" if how["exit"] else "finished"
-        return End(how["time"], status, how["exit"], how["signal"])
+        return End(how["time"], status, how["exit"], how["signal"], how.get("cause", ""))
 
     def _finish(self, end: End) -> None:
         """What is left in the rings, the last judgement, and the end."""

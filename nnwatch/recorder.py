@@ -101,14 +101,15 @@ class Recorder:
             self._writer.append(self._pending, Commit(now, cursors, dropped))
         except OSError as error:
             if not self._failing_since:
-                self._failing_since = now
+                self._failing_since = time.monotonic()
                 why = f"{self.path} cannot be written ({error.strerror})"
                 self.notice(f"{why}: training goes on, the recording waits for the disk")
             return False
         self.number += count
         self._pending, self._pending_bytes = [], 0
         if self._failing_since:
-            self.take(Event("disk.full", now, self.history.last_step, data={"seconds": now - self._failing_since}))
+            seconds = time.monotonic() - self._failing_since
+            self.take(Event("disk.full", now, self.history.last_step, data={"seconds": seconds}))
             self._failing_since = 0.0
             self.notice("the session can be written again; nothing was left out unless an overflow is told of")
         return True

@@ -54,9 +54,9 @@ class System:
         frames += [schema, Event("facts", time, data={"gpu": self._gpu_fact})]
         return [frame for frame in frames if frame is not None]
 
-    def sample(self, time: float, step: int) -> Block:
-        """One record of the schema ``system``, at the last known step."""
-        since, self._looked = time - self._looked, time
+    def sample(self, time: float, step: int, moment: float) -> Block:
+        """One record of the schema ``system``, at the last known step. ``moment`` is on a clock that nobody sets."""
+        since, self._looked = moment - self._looked, moment
         values = np.array([*self._tree_sums(since), *self._host(since), *gpu.read(self._gpus, set(self._tree))])
         numbers = values.astype(np.float32)
         return Block(self._schema, 0, 0, 1, np.int64(step).tobytes(), np.float64(time).tobytes(), numbers.tobytes())

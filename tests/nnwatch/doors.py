@@ -24,8 +24,12 @@ NNWATCH = (
 """The command of this very tree, whichever is installed, with the environment as a user has it."""
 
 TRAINER = '''
-"""Writes STEPS records into a ring as the probes would, one each PAUSE seconds, then ends as END says."""
-import json, os, signal, struct, sys, time
+"""Writes STEPS records into a ring as the probes would, one each PAUSE seconds, then ends as END says.
+
+NAN: the first step whose loss is none. GATE=STEP:FILE: that step waits for the file. COUNT=FILE: 8 bytes in which
+stands, whatever becomes of this process, how many records were published.
+"""
+import json, mmap, os, signal, struct, sys, time
 steps, pause, end = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
 boot = os.environ["PYTHONPATH"].split(os.pathsep)[0]
 settings = json.load(open(boot + "/settings.json"))
@@ -36,15 +40,24 @@ size = int(os.environ.get("RING", settings["ring_bytes"]))
 ring = Writer(f"{settings['rings'][0]}/{os.getpid()}-{start}.ring", size, os.getpid(), start)
 nan = int(os.environ.get("NAN", steps + 1))
 rank = int(os.environ.get("RANK", 0))
+gate, _, gate_file = os.environ.get("GATE", "0:").partition(":")
+count = mmap.mmap(-1, 8)
+if "COUNT" in os.environ:
+    with open(os.environ["COUNT"], "w+b") as file:
+        file.truncate(8)
+        count = mmap.mmap(file.fileno(), 8)
 ring.set_rank(rank)
 ring.declare({"kind": "segment", "segment": 0, "rank": rank, "reason": "start", "first_step": 0, "time": time.time()})
 ring.declare({"kind": "schema", "id": 1, "name": "step", "fields": [["loss.train", 1, 0], ["lr", 1, 0]]})
 ring.event({"name": "facts", "segment": 0, "step": 0, "time": time.time(), "data": {"planned_steps": steps}})
 for step in range(1, steps + 1):
+    while step == int(gate) and not os.path.exists(gate_file):
+        time.sleep(0.01)
     if step == nan:
         data = {"origin": "loss", "last_finite_step": step - 1, "loss": "nan"}
         ring.event({"name": "nonfinite", "segment": 0, "step": step, "time": time.time(), "data": data})
     ring.write(1, struct.pack("<qqd2f", 0, step, time.time(), float("nan") if step >= nan else 1 / step, 0.1))
+    count[:] = struct.pack("<q", step)
     if pause:
         time.sleep(pause)
 print("trained", flush=True)
@@ -52,6 +65,10 @@ if end == "close":
     ring.close()
 elif end.startswith("exit"):
     os._exit(int(end[4:]))
+elif end == "eat":  # until the kernel has had enough
+    eaten = []
+    while True:
+        eaten.append(b"x" * (1 << 20))
 else:
     os.kill(os.getpid(), getattr(signal, end))
 '''

@@ -28,7 +28,7 @@ READS_GPUS = """
     from nnwatch.system import System
 
     system, history = System(Process.of(os.getpid()), "/", Ids()), History()
-    for frame in [*system.introduce(0.0), system.sample(1.0, 7)]:
+    for frame in [*system.introduce(0.0), system.sample(1.0, 7, 1.0)]:
         history.apply(frame)
     values = {name: [float(v) for v in series.values[0]] for name, series in history.system.items()}
     names = history.system["gpu.percent"].names() if "gpu.percent" in history.system else []
@@ -77,7 +77,7 @@ def test_what_the_process_writes_to_disk_is_a_rate_and_the_first_sample_has_none
     trainer = Process.of(os.getpid())
     assert trainer is not None
     system, history = System(trainer, "/", Ids()), History()
-    for frame in [*system.introduce(0.0), system.sample(10.0, 1)]:
+    for frame in [*system.introduce(0.0), system.sample(10.0, 1, 10.0)]:
         history.apply(frame)
     if not hasattr(psutil.Process(), "io_counters"):
         pytest.skip("this system does not count the bytes of a process")
@@ -87,7 +87,7 @@ def test_what_the_process_writes_to_disk_is_a_rate_and_the_first_sample_has_none
         file.flush()
         os.fsync(file.fileno())
     written = psutil.Process().io_counters().write_bytes - before
-    history.apply(system.sample(12.0, 1))
+    history.apply(system.sample(12.0, 1, 12.0))
     rate = history.system["disk.write"].scalar
     assert np.isnan(rate[0])
     assert rate[1] == pytest.approx(written / 2, rel=0.01, abs=1e4)
@@ -113,10 +113,10 @@ def test_the_process_tree_is_counted_whole_and_absent_once_it_is_gone():
     system, history = System(trainer, "/", Ids()), History()
     for frame in system.introduce(0.0):
         history.apply(frame)
-    history.apply(system.sample(time.time(), 3))
+    history.apply(system.sample(time.time(), 3, time.monotonic()))
     assert history.system["memory.rss"].scalar[0] > 80 << 20, "the child's memory is part of it"
     assert history.system["memory.rss"].steps.tolist() == [3]
     assert history.system["disk.free"].scalar[0] > 0
     parent.communicate("\n")
-    history.apply(system.sample(time.time(), 3))
+    history.apply(system.sample(time.time(), 3, time.monotonic()))
     assert np.isnan(history.system["memory.rss"].scalar[-1])
