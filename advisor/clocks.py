@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,18 @@ from .window import Numbers, View, block_medians, median, slope, trend
 
 LR_JUMP = 1.5
 """A learning rate or batch size that changes by more than this factor begins a new phase."""
+
+
+CALM = 60
+"""Steps of a falling loss after which what goes wrong next is not a fault of the start."""
+
+
+class Rise(NamedTuple):
+    """A learning rate that went from ``old``, the highest so far, to ``new`` after ``step``."""
+
+    step: int
+    old: float
+    new: float
 
 
 class Clocks(Measured):
@@ -67,6 +80,22 @@ class Clocks(Measured):
         """The rate has not moved since the warm-up."""
         steps = self.lr_changes[0]
         return len(steps) <= 1 or int(steps[-1]) <= self.warmup
+
+    @cached_property
+    def raised(self) -> Rise | None:
+        """The last time that the rate rose by half or more over all before, if the loss was falling until then: what
+        goes wrong afterwards came with the rate. None without such a rise."""
+        steps, rates = self.lr_changes
+        if len(rates) < 2:
+            return None
+        before = np.maximum.accumulate(rates)[:-1]
+        rises = np.flatnonzero(rates[1:] > LR_JUMP * before)
+        if not len(rises):
+            return None
+        rise = Rise(int(steps[rises[-1] + 1]), float(before[rises[-1]]), float(rates[rises[-1] + 1]))
+        past = self.loss.before(rise.step).last(200).scalar
+        calm = len(past) >= CALM and trend(block_medians(past)) < -1.64
+        return rise if calm else None
 
     @cached_property
     def lr_warmup_end(self) -> int:

@@ -49,6 +49,13 @@ def _always(at: Context) -> bool:
     return True
 
 
+def _from_the_start(at: Context) -> bool:
+    """The loss was not falling until the rate was raised: what goes wrong may be a fault that the run began with."""
+    with suppress(Abstain):
+        return at.raised is None
+    return True
+
+
 def _large_updates(at: Context) -> bool:
     """The first updates were large enough to throw units out of their range."""
     try:
@@ -119,6 +126,10 @@ _BROKEN: dict[str, Test] = {"crashed": _complained_of_nan, "not-learning": _alwa
 _BLOWN: dict[str, Test] = (
     _NAN | _BROKEN | {"divergence": _always, "loss-spike": _always, "overfitting": _always, "below-baseline": _always}
 )
+_THROWN: dict[str, Test] = dict.fromkeys(
+    (*_BLOWN, "lr-too-high", "exploding-gradient", "loss-spike", "oscillation", "dead-relu"), _from_the_start
+)
+"""What a scale or a start that the rate does not suit brings about: at once, or never."""
 _VAL: dict[str, Test] = {
     "overfitting": _val_is_worse, "below-baseline": _val_is_worse, "miscalibrated": _val_is_worse,
     "train-val-leak": _always, "val-noise": _always,
@@ -179,13 +190,10 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "augmentation-on-validation": _VAL,
     "causal-leak": {"train-val-leak": _always},
     "unnormalised-input": {
-        "bad-init": _always, "saturated-activation": _always, "dead-relu": _always, "lr-too-high": _always,
-        "exploding-gradient": _always, "vanishing-gradient": _always, "oscillation": _always, "loss-spike": _always,
-        **_USELESS, **_BLOWN,
+        "bad-init": _always, "saturated-activation": _always, "vanishing-gradient": _always, **_USELESS, **_THROWN,
     },
     "unnormalised-target": {
-        "bad-init": _always, "lr-too-high": _always, "exploding-gradient": _always, "lr-too-low": _always,
-        "loss-spike": _always, **_USELESS, **_BLOWN,
+        "bad-init": _always, "lr-too-low": _always, **_USELESS, **_THROWN,
     },
     "label-misaligned": {"not-learning": _always, "below-baseline": _always, "overfitting": _always},
     "input-ignored": {"frozen-params": _always, "dead-relu": _open, "not-learning": _always,
@@ -198,8 +206,7 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "batch-too-small": {"batchnorm-stats": _always, "oscillation": _always},
     # optimisation
     "bad-init": {
-        "saturated-activation": _always, "vanishing-gradient": _always, "lr-too-high": _always, "dead-relu": _always,
-        "exploding-gradient": _always, **_USELESS, **_BLOWN,
+        "saturated-activation": _always, "vanishing-gradient": _always, **_USELESS, **_THROWN,
     },
     "lr-too-high": {
         "dead-relu": _killed_units, "vanishing-gradient": _large_updates, "frozen-params": _large_updates,

@@ -16,9 +16,11 @@ import numpy as np
 
 from nnwatch.frame import Remedy
 
+from .clocks import Rise
 from .context import Context
 from .finding import Abstain, number
 from .place import of_optimizer
+from .window import median
 
 LOWER = "Lower the learning rate"
 RAISE = "Raise the learning rate"
@@ -83,6 +85,13 @@ def lower_remedy(at: Context) -> Remedy:
     except Abstain:
         expect = "the loss falls within the first 60 steps"
     return Remedy(LOWER, lower_change(at), expect)
+
+
+def back_remedy(at: Context, rise: Rise) -> Remedy:
+    """Go back to the rate at which the loss was falling."""
+    then = median(at.loss.before(rise.step).last(30).scalar)
+    change = f"lr {number(rise.new)} → {number(rise.old)}{of_optimizer(at)}"
+    return Remedy(LOWER, change, f"the loss falls again and is under {number(then)} within 100 steps")
 
 
 def killed(at: Context) -> bool:

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nnwatch.frame import Evidence, Remedy, Severity
+from nnwatch.frame import Evidence, Severity
 
 from ..context import Context
 from ..finding import Found, number, of_size, percent
-from ..learning_rate import LOWER, lower_remedy
+from ..learning_rate import LOWER, back_remedy, lower_remedy
 from ..nonfinite import growth, onset
-from ..place import of_optimizer
 from ..rule import Rule
 from ..window import block_medians, finite, median, trend
 
@@ -31,7 +30,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         10; or it is no number any more. Both are needed: healthy runs with large first updates are common. Where over
         half of the first sampled steps made the loss of their own batch worse, that is a mechanism as well.
         Later in the run: the rate rose by half or more over all before, the loss was falling until then, and is a tenth
-        higher and not falling since: *warn*.
+        higher and not falling since: *warn*; or it is ten times as high after 10 steps: *error*.
 
     When it is a false alarm
         A learning-rate range test; the peak of a one-cycle schedule (the finding is resolved when the loss comes down).
@@ -70,7 +69,7 @@ def _from_the_start(at: Context, limit: Mapping[str, float]) -> Found | None:
             Evidence("update.ratio", peak, large, "largest update of a weight matrix", step, step, layer),
             Evidence("loss.train", now, first, "median of the newest losses against the first", 1, at.step),
         ),
-        (lower_remedy(at),),
+        (back_remedy(at, at.raised) if at.raised else lower_remedy(at),),
         "If the loss still does not fall, look at the scale of inputs and targets, then clip the gradient at 1.0.",
         layer=layer,
         exact=severity == "fatal",
@@ -89,24 +88,18 @@ def _worse(at: Context, limit: Mapping[str, float]) -> float | None:
 
 def _since_a_rise(at: Context, limit: Mapping[str, float]) -> Found | None:
     """The rate was raised in the middle of the run, and the loss has not fallen since."""
-    steps, rates = at.lr_changes
-    if len(rates) < 2 or at.finetune:
+    rise = at.raised
+    if rise is None or at.finetune or at.lr_at(at.step) < rise.new:
         return None
-    before = np.maximum.accumulate(rates)[:-1]
-    rises = np.flatnonzero(rates[1:] > limit["rose"] * before) + 1
-    if not len(rises):
-        return None
-    start, old, new = int(steps[rises[-1]]), float(before[rises[-1] - 1]), float(rates[rises[-1]])
-    age, past = at.step - start, at.loss.before(start).last(200)
-    if age < limit["patience"] or len(past.steps) < limit["patience"] or at.lr_at(at.step) < new:
-        return None
-    then, now = median(past.scalar[-30:]), at.recent_loss()
-    fell = trend(block_medians(past.scalar)) < -1.64
-    still = trend(block_medians(at.loss.since(start + age // 2).scalar)) >= 0
-    if not (fell and still and at.exceeds(now, limit["higher"] * then)):
+    start, old, new = rise
+    age, since = at.step - start, at.loss.since(start + (at.step - start) // 2).scalar
+    then, now = median(at.loss.before(start).last(30).scalar), median(since)
+    lost = age >= limit["lasting"] and at.exceeds(now, limit["lost"] * then)
+    higher = age >= limit["patience"] and at.exceeds(now, limit["higher"] * then) and trend(block_medians(since)) >= 0
+    if not (lost or higher):
         return None
     return Found(
-        "warn",
+        "error" if lost else "warn",
         f"since the rate rose from {number(old)} to {number(new)} the loss is {number(now)}; it was {number(then)}",
         (
             f"the loss was falling until step {start} and is {percent(now / then - 1)} higher now",
@@ -118,7 +111,7 @@ def _since_a_rise(at: Context, limit: Mapping[str, float]) -> Found | None:
                 "loss.train", now, then, "median of the newest losses against those before the rise", start, at.step
             ),
         ),
-        (Remedy(LOWER, f"lr {number(new)} → {number(old)}{of_optimizer(at)}", f"the loss is under {number(then)}"),),
+        (back_remedy(at, rise),),
         "If the loss does not come back at the old rate, restore the weights of before the rise.",
     )
 
@@ -158,7 +151,6 @@ RULE = Rule(
         "lasting": 10,
         "samples": 5,
         "worse": 0.5,
-        "rose": 1.5,
         "higher": 1.1,
     },
     goal=True,

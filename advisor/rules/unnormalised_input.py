@@ -5,24 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from nnwatch.frame import Evidence, Remedy, Severity
+from nnwatch.frame import Remedy
 
 from ..context import Context
 from ..finding import Abstain, Found, number
 from ..rule import Rule
+from ..scale import off_scale, trouble
 from ..window import median
 
 NORMALISE = "Normalise the input"
-TROUBLE = {
-    "dead-relu": "a layer is dead",
-    "saturated-activation": "activations are saturated",
-    "divergence": "the loss has diverged",
-    "exploding-gradient": "the gradient explodes",
-    "vanishing-gradient": "the first layers get no gradient",
-    "lr-too-high": "the first updates were far too large",
-    "nan-loss-fn": "the loss is no number",
-    "nan-backward": "the gradient is no number",
-}
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -58,33 +49,16 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if not (std > limit["std"] or far or (beyond > limit["largest"] and std > 1) or (std < 0.1 < abs(mean))):
         return None
     outcome = _outcome(at, limit)
-    severity: Severity = "warn"
-    keys = [f"the input has mean {number(mean)}, standard deviation {number(std)}, values up to {number(beyond)}"]
-    if outcome:
-        keys.append(outcome)
-    elif at.recent_loss() < 0.5 * at.initial_loss:
+    if not outcome and at.recent_loss() < 0.5 * at.initial_loss:
         return None
-    else:
-        severity = "watch"
-    begin = at.track.segment.first_step + 1
-    return Found(
-        severity,
-        f"the input has mean {number(mean)} and standard deviation {number(std)} (reference 0 and 1)",
-        tuple(keys),
-        begin,
-        (
-            Evidence("input.std", std, 1.0, "standard deviation of what enters the model", begin, at.step),
-            Evidence("input.mean", mean, 0.0, "mean of what enters the model", begin, at.step),
-        ),
-        (
-            Remedy(
-                NORMALISE,
-                f"x → (x - {number(mean)}) / {number(std)}, for training and validation alike",
-                "input.mean is about 0, input.std about 1, and the first loss is that of a guess",
-            ),
-        ),
-        "If features differ by orders of magnitude, normalise each by its own mean and deviation.",
+    mechanism = f"the input has mean {number(mean)}, standard deviation {number(std)}, values up to {number(beyond)}"
+    remedy = Remedy(
+        NORMALISE,
+        f"x → (x - {number(mean)}) / {number(std)}, for training and validation alike",
+        "input.mean is about 0, input.std about 1, and the first loss is that of a guess",
     )
+    otherwise = "If features differ by orders of magnitude, normalise each by its own mean and deviation."
+    return off_scale(at, "input", mean, std, (mechanism, outcome), (remedy,), otherwise)
 
 
 def _outcome(at: Context, limit: Mapping[str, float]) -> str | None:
@@ -94,9 +68,8 @@ def _outcome(at: Context, limit: Mapping[str, float]) -> str | None:
         return (
             f"the first loss is {number(first)}, a guess among {classes} classes has {number(math.log(int(classes)))}"
         )
-    for rule, text in TROUBLE.items():
-        if rule in at.opened:
-            return text
+    if known := trouble(at):
+        return known
     return at.loss_key() if at.step >= at.track.segment.first_step + 60 else None
 
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nnwatch.frame import Evidence, Remedy, Severity
+from nnwatch.frame import Remedy
 
 from ..context import Context
 from ..finding import Abstain, Found, number
 from ..rule import Rule
+from ..scale import off_scale, trouble
 from ..script import loss
 from ..window import finite, median
-from .unnormalised_input import TROUBLE
 
 NORMALISE = "Normalise the target"
 BIAS = "Start the output at the mean of the targets"
@@ -48,37 +48,22 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     mean, std = float(np.mean(means)), float(np.sqrt(np.mean(stds**2) + np.var(means)))
     if not (std > limit["std"] or (abs(mean) > limit["offset"] * std and abs(mean) > limit["offset"])):
         return None
-    outcome = _outcome(at, limit, std**2 if name == "mse_loss" else std)
-    severity: Severity = "warn"
-    keys = [f"the targets have mean {number(mean)} and standard deviation {number(std)}"]
-    if outcome:
-        keys.append(outcome)
-    elif at.recent_loss() < 0.5 * (std**2 if name == "mse_loss" else std):
+    guess = std**2 if name == "mse_loss" else std
+    outcome = _outcome(at, limit, guess)
+    if not outcome and at.recent_loss() < 0.5 * guess:
         return None
-    else:
-        severity = "watch"
-    begin = at.track.segment.first_step + 1
-    return Found(
-        severity,
-        f"the targets have mean {number(mean)} and standard deviation {number(std)} (reference 0 and 1)",
-        tuple(keys),
-        begin,
-        (
-            Evidence("target.std", std, 1.0, "standard deviation of the targets", begin, at.step),
-            Evidence("target.mean", mean, 0.0, "mean of the targets", begin, at.step),
-        ),
-        (
-            Remedy(NORMALISE, f"y → (y - {number(mean)}) / {number(std)}", "the first loss is about 1 and falls"),
-            Remedy(BIAS, f"last bias about 0 → {number(mean)}", f"the first loss is about {number(std**2)}"),
-        ),
-        "If targets span orders of magnitude, train on their logarithm.",
+    remedies = (
+        Remedy(NORMALISE, f"y → (y - {number(mean)}) / {number(std)}", "the first loss is about 1 and falls"),
+        Remedy(BIAS, f"last bias about 0 → {number(mean)}", f"the first loss is about {number(guess)}"),
     )
+    mechanism = f"the targets have mean {number(mean)} and standard deviation {number(std)}"
+    otherwise = "If targets span orders of magnitude, train on their logarithm."
+    return off_scale(at, "target", mean, std, (mechanism, outcome), remedies, otherwise)
 
 
 def _outcome(at: Context, limit: Mapping[str, float], guess: float) -> str | None:
-    for rule, text in TROUBLE.items():
-        if rule in at.opened:
-            return text
+    if known := trouble(at):
+        return known
     first = at.track.segment.first_step
     if at.step >= first + max(60, limit["part"] * at.horizon) and median(at.window(at.loss).scalar) > 1.1 * guess:
         return f"the loss is {number(at.recent_loss())}, always the mean of the targets has {number(guess)}"

@@ -13,9 +13,9 @@ from ..context import Context
 from ..finding import Abstain, Found, number
 from ..place import of_loss
 from ..rule import Rule
+from ..scale import trouble
 from ..script import loss
 from ..window import median
-from .unnormalised_input import TROUBLE
 
 MEAN = "Average the loss over the batch"
 
@@ -45,7 +45,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     ragged = _ragged(at) if not declared else 0
     if not declared and ragged < limit["batches"]:
         return None
-    outcome = next((text for rule, text in TROUBLE.items() if rule in at.opened), None)
+    outcome = trouble(at)
     if outcome is None and at.step >= at.track.segment.first_step + 60:
         outcome = at.loss_key()
     if outcome is None:

@@ -1,4 +1,4 @@
-"""House prices from size and age, by gradient descent with a rate that the scale of the sizes does not allow."""
+"""House prices from size and age, by gradient descent: slow at 4e-5, and then with more than this curvature bears."""
 
 import torch
 from torch import nn
@@ -9,7 +9,7 @@ x = torch.stack([size, age], 1)
 y = (3.1 * size - 1.2 * age + 40 + 5 * torch.randn(256)).unsqueeze(1)
 
 model = nn.Linear(2, 1)
-optimizer = torch.optim.SGD(model.parameters(), lr=8e-5)
+optimizer = torch.optim.SGD(model.parameters(), lr=4e-5)
 for step in range(400):
     optimizer.zero_grad()
     loss = nn.functional.mse_loss(model(x), y)
