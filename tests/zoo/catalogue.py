@@ -17,6 +17,7 @@ A family is a training script (``families/NAME.py``) as a person would write it,
     [fault]
     "lr 10" = { on = ["sgd 0.3"], causes = ["lr-too-high"], lr = 10 }
 
+``update(loss)`` in a script stands for the lines that are the same in all of them, from ``backward`` to the schedule.
 A setting replaces the script's line ``name = ...``; ``edit`` is a list of ``[old, new]`` texts, each of which is in the
 script once. A fault is applied to each healthy configuration that it is ``on``, its clean twin. ``causes`` are the one
 or two answers that count as right, ``criterion`` says why a fault counts that cannot show in the score.
@@ -27,6 +28,7 @@ from __future__ import annotations
 import itertools
 import re
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -58,6 +60,14 @@ WORDS = {
     "warm-up": _SCHEDULER.format("LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / (0.1 * steps)))"),
 }
 """Short names for what an optimizer or a schedule is written as."""
+_UPDATE = """\
+loss.backward()
+if clip:
+    nn.utils.clip_grad_norm_(model.parameters(), clip)
+optimizer.step()
+if scheduler:
+    scheduler.step()
+"""
 _NOT_SETTINGS = {"on", "causes", "edit", "criterion", "good"}
 
 
@@ -86,7 +96,7 @@ class Configuration:
 
     def script(self, overrides: Mapping[str, Any] | None = None) -> str:
         """The text of the training script; ``overrides`` are further settings, those of a remedy or a seed."""
-        text = (FAMILIES / f"{self.family}.py").read_text(encoding="utf-8")
+        text = _whole((FAMILIES / f"{self.family}.py").read_text(encoding="utf-8"))
         for name, value in (dict(self.settings) | {k: written(v) for k, v in (overrides or {}).items()}).items():
             text, count = re.subn(rf"(?m)^{name} = .*$", lambda _: f"{name} = {value}", text, count=1)  # noqa: B023
             if not count:
@@ -105,6 +115,11 @@ class Configuration:
 def written(value: Any) -> str:
     """A setting as it stands in the script: short names in full, other text as the expression that it is."""
     return WORDS.get(value, value) if isinstance(value, str) else repr(value)
+
+
+def _whole(text: str) -> str:
+    """The script of a family with its ``update(loss)`` written out."""
+    return re.sub(r"(?m)^( +)update\(loss\)\n", lambda place: textwrap.indent(_UPDATE, place[1]), text)
 
 
 @cache

@@ -13,7 +13,7 @@ import math
 import multiprocessing
 import os
 import re
-import signal
+import resource
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -92,8 +92,7 @@ def _train(job: tuple[str, str, str]) -> tuple[str, float | None, float]:
     if child == 0:
         os.dup2(writing, 1)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(LIMIT)
+        resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT))
         os.chdir(folder)
         code = 1
         try:

@@ -40,12 +40,7 @@ for step in range(steps):
     chosen = torch.randint(0, cut, (batch,))
     loss = loss_fn(model(x_train[chosen]), y_train[chosen])
     optimizer.zero_grad()
-    loss.backward()
-    if clip:
-        nn.utils.clip_grad_norm_(model.parameters(), clip)
-    optimizer.step()
-    if scheduler:
-        scheduler.step()
+    update(loss)
     if step % 100 == 99:
         model.eval()
         with torch.no_grad():

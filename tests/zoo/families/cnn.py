@@ -66,12 +66,7 @@ for epoch in range(epochs):
         logits = model(augment(x))
         loss = loss_fn(logits, y)
         optimizer.zero_grad()
-        loss.backward()
-        if clip:
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
-        optimizer.step()
-        if scheduler:
-            scheduler.step()
+        update(loss)
     model.eval()
     total, right = 0.0, 0
     with torch.no_grad():

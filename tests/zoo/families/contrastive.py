@@ -61,12 +61,7 @@ for epoch in range(epochs):
     for i in torch.randperm(rows)[: rows // batch * batch].split(batch):
         loss = nt_xent(model(view(x_train[i])), model(view(x_train[i])))
         optimizer.zero_grad()
-        loss.backward()
-        if clip:
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
-        optimizer.step()
-        if scheduler:
-            scheduler.step()
+        update(loss)
     model.eval()
     with torch.no_grad():
         one, other = model(view(x_val)), model(view(x_val))

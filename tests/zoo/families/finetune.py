@@ -77,12 +77,7 @@ for epoch in range(epochs):
         logits = model(a)
         loss = loss_fn(logits, b)
         optimizer.zero_grad()
-        loss.backward()
-        if clip:
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
-        optimizer.step()
-        if scheduler:
-            scheduler.step()
+        update(loss)
     model.eval()
     right = 0
     with torch.no_grad():

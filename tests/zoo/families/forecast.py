@@ -52,12 +52,7 @@ for epoch in range(epochs):
         optimizer.zero_grad()
         forecast = model(a)
         loss = loss_fn(forecast, b)
-        loss.backward()
-        if clip:
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
-        optimizer.step()
-        if scheduler:
-            scheduler.step()
+        update(loss)
     model.eval()
     with torch.no_grad():
         forecast = model(x_val)

@@ -88,12 +88,7 @@ for step in range(steps):
     logits = model(x)
     loss = F.cross_entropy(logits.flatten(0, 1), y.flatten())
     optimizer.zero_grad()
-    loss.backward()
-    if clip:
-        nn.utils.clip_grad_norm_(model.parameters(), clip)
-    optimizer.step()
-    if scheduler:
-        scheduler.step()
+    update(loss)
     if (step + 1) % 50 == 0:
         val_loss = evaluate()
         print(f"step {step + 1}: loss {loss.item():.3f}, val {val_loss:.3f}")

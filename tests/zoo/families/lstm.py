@@ -55,12 +55,7 @@ for epoch in range(epochs):
     for x, y in train:
         optimizer.zero_grad()
         loss = loss_fn(model(x), y)
-        loss.backward()
-        if clip:
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
-        optimizer.step()
-        if scheduler:
-            scheduler.step()
+        update(loss)
     model.eval()
     right = 0
     with torch.no_grad():

@@ -49,12 +49,7 @@ for epoch in range(epochs):
         optimizer.zero_grad()
         out = model(a)
         loss = loss_fn(out, b)
-        loss.backward()
-        if clip:
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
-        optimizer.step()
-        if scheduler:
-            scheduler.step()
+        update(loss)
     model.eval()
     right = val_loss = 0
     with torch.no_grad():

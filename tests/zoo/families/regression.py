@@ -46,12 +46,7 @@ for epoch in range(epochs):
         out = model(a)
         loss = loss_fn(out, b)
         optimizer.zero_grad()
-        loss.backward()
-        if clip:
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
-        optimizer.step()
-        if scheduler:
-            scheduler.step()
+        update(loss)
     model.eval()
     with torch.no_grad():
         out = model(x_val)

@@ -58,12 +58,7 @@ for update in range(updates):
     loss = -(torch.stack(logs) * advantage * lived).sum() / lived.sum()
     loss = loss - bonus * (torch.stack(entropies) * lived).sum() / lived.sum()
     optimizer.zero_grad()
-    loss.backward()
-    if clip:
-        nn.utils.clip_grad_norm_(model.parameters(), clip)
-    optimizer.step()
-    if scheduler:
-        scheduler.step()
+    update(loss)
     lengths.append(lived.sum(0).mean().item())
     if update % 10 == 9:
         print(f"update {update + 1}: {lengths[-1]:.1f} steps balanced")

@@ -64,12 +64,7 @@ for epoch in range(epochs):
     for i in torch.randperm(rows).split(batch):
         optimizer.zero_grad()
         loss = loss_fn(model(x_train[i]), y_train[i])
-        loss.backward()
-        if clip:
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
-        optimizer.step()
-        if scheduler:
-            scheduler.step()
+        update(loss)
     model.eval()
     with torch.no_grad():
         logits = model(x_val)

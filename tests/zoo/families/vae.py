@@ -56,12 +56,7 @@ for epoch in range(epochs):
     for x in train:
         loss, _ = loss_of(x)
         optimizer.zero_grad()
-        loss.backward()
-        if clip:
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
-        optimizer.step()
-        if scheduler:
-            scheduler.step()
+        update(loss)
     model.eval()
     error = 0.0
     with torch.no_grad():

@@ -54,12 +54,7 @@ def train_one_epoch():
         optimizer.zero_grad()
         logits = model(x + noise * torch.randn_like(x))
         loss = criterion(logits, y)
-        loss.backward()
-        if clip:
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
-        optimizer.step()
-        if scheduler:
-            scheduler.step()
+        update(loss)
 
 
 def validate():
