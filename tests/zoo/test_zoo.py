@@ -1,6 +1,7 @@
 """The zoo's own arithmetic, and that every configuration is a script that can be written."""
 
 import ast
+import json
 import math
 
 import numpy as np
@@ -101,15 +102,16 @@ def test_a_mutant_is_faulty_only_if_it_hurts():
     assert _label(clean, {clean.id: good}).label == "healthy"
 
 
-def test_trials_are_kept_and_a_broken_one_scores_as_chance(tmp_path):
-    (tmp_path / "trials.jsonl").write_text("")
+def test_trials_are_kept_and_none_scores_worse_than_a_broken_one(tmp_path):
     one = configurations()["lstm/adam"]
+    awful = Trial(one, (), 4)
+    (tmp_path / "trials.jsonl").write_text(json.dumps({"key": awful.key, "score": -1e9}) + "\n")
     short = Trial(one, (("epochs", 1), ("rows", 64)), 0)
     broken = Trial(one, (("epochs", 0),), 0)
     scores = Scores(tmp_path)
     scores.run([short, broken], workers=1)
     assert 0 <= scores.of(short) <= 1
-    assert scores.of(broken) == one.chance
+    assert scores.of(broken) == scores.of(awful) == one.chance
     again = Scores(tmp_path)
     assert again.of(short) == scores.of(short)
 

@@ -52,9 +52,12 @@ class Scores:
                     self._known[row["key"]] = row["score"]
 
     def of(self, trial: Trial) -> float:
-        """Its score; that of chance for a run that broke. Raises KeyError if it was not run."""
-        score = self._known[trial.key]
-        return trial.configuration.chance if score is None else score
+        """Its score, at least that of chance: a run that broke knows nothing. Raises KeyError if it was not run.
+
+        A squared error has no bound, and one seed of five that is a thousand times too large is a standard error of 1.
+        """
+        score, chance = self._known[trial.key], trial.configuration.chance
+        return chance if score is None else max(score, chance)
 
     def run(self, trials: Iterable[Trial], workers: int = 2) -> None:
         """Train those that are not known yet."""
