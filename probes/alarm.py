@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from .autopsy import Case, Report
+from . import autopsy
+from .case import Case, Report
 
 RECOVERED = 10
 """Finite losses in a row after which the next one that is not finite is examined again."""
@@ -39,33 +40,29 @@ class Alarm:
     def loss(self, case: Callable[[], Case], step: int, loss: float, *, late: bool = False) -> None:
         """The loss of ``step`` is not finite. ``late``: it was seen after the step."""
         if self.armed:
-            found = case()
-            self._examine(found, found.of_loss_seen_late if late else found.of_loss, step, loss)
+            self._examine(case(), autopsy.of_loss_seen_late if late else autopsy.of_loss, step, loss)
 
     def gradients(self, case: Callable[[], Case], step: int, loss: float | None) -> None:
         """A gradient of ``step`` may not be finite."""
         if self.armed:
-            found = case()
-            self._examine(found, found.of_gradients, step, loss)
+            self._examine(case(), autopsy.of_gradients, step, loss)
 
     def weights(self, case: Callable[[], Case], step: int, loss: float | None) -> None:
         """The weights after ``step`` may not be finite."""
         if self.armed:
-            found = case()
-            self._examine(found, found.of_weights, step, loss)
+            self._examine(case(), autopsy.of_weights, step, loss)
 
     def refused(self, case: Callable[[], Case], step: int) -> None:
         """The loss function of ``step`` raised an exception for its target."""
         if self.armed:
-            found = case()
-            self._examine(found, found.of_refusal, step, None)
+            self._examine(case(), autopsy.of_refusal, step, None)
 
-    def _examine(self, case: Case, work: Callable[[], Report | None], step: int, loss: float | None) -> None:
+    def _examine(self, case: Case, work: Callable[[Case], Report | None], step: int, loss: float | None) -> None:
         self.armed = False
         with self._ours():
             report: Report | None = {"origin": "unknown", "detail": "it could not be examined"}
             try:
-                report = work()
+                report = work(case)
             except Exception as error:
                 self._failed(error)
             if report is None:  # large, not infinite

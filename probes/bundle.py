@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .autopsy import Case, Report
+from .case import Case, Report
 from .undo import Begun
 
 BYTES = 16 << 20

@@ -11,7 +11,7 @@ import torch
 
 from . import bundle, labels
 from .alarm import Alarm
-from .autopsy import Case, Report
+from .case import Case, Report
 from .loaders import indices
 from .loss import Term
 from .model import Model

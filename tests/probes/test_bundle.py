@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nnwatch.probes import bundle
-from nnwatch.probes.autopsy import Case
+from nnwatch.probes.case import Case
 
 
 def case(batch):
