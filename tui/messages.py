@@ -14,12 +14,12 @@ class Changed(Message):
         return isinstance(message, Changed)
 
 
-class Go(Message):
-    """The user points at a step: show that moment."""
+class ShowSegment(Message):
+    """The user asks for a segment, for the one before this where the number is None."""
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, number: int | None = None) -> None:
         super().__init__()
-        self.step = step
+        self.number = number
 
 
 class About(Message):

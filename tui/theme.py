@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from functools import lru_cache
 
 from rich.color import Color
@@ -63,3 +65,8 @@ def palette(dark: bool, background: Rgb) -> list[Style]:
         back = cividis(level / (HEAT_LEVELS - 1))
         styles[Ink.HEAT + level] = _style(_on(back), back)
     return styles
+
+
+def ascii_terminal() -> bool:
+    """Whether the terminal shows ASCII at best; the font of the Linux console has neither braille nor signs."""
+    return os.environ.get("TERM") in ("linux", "dumb") or "utf" not in (sys.stdout.encoding or "").lower()

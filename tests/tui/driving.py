@@ -53,7 +53,7 @@ def undrawn(app):
     """Whether a screen is not there yet, or a widget in sight still has a picture of another size."""
     if not isinstance(app.screen, Room):
         return False
-    pictures = [cells for cells in app.screen.query(Cells) if cells.region.area]
+    pictures = [cells for cells in app.screen.query("*") if isinstance(cells, Cells) and cells.region.area]
     return not app.screen.ready or any(cells._codes.shape[::-1] != tuple(cells.size) for cells in pictures)
 
 

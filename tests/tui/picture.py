@@ -32,7 +32,7 @@ async def cells(source, size, keys, *, theme="textual-dark", mode="attach", step
         while not app.feed.caught_up.is_set():
             await pilot.pause(0.02)
         if step is not None:
-            app.moment.go(step, app._current_timeline())
+            app.moment.go(step, app.presenter.timeline)
         app.tick()
         for key in keys:
             await pilot.press(key)

@@ -276,14 +276,14 @@ async def test_log_smoothing_band_and_zoom():
         await press(app, pilot, "r")
         assert chart.text() != before
         await press(app, pilot, "plus", "plus")
-        assert app.lens.span == pytest.approx(750, rel=0.01)
+        assert app.presenter.lens.span == pytest.approx(750, rel=0.01)
         assert "zoomed" in chart.text()[0]
         await press(app, pilot, "shift+left")
-        assert app.lens.right is not None
+        assert app.presenter.lens.right is not None
         await press(app, pilot, "minus")
-        assert app.lens.span == pytest.approx(1500, rel=0.01)
+        assert app.presenter.lens.span == pytest.approx(1500, rel=0.01)
         await press(app, pilot, "0")
-        assert app.lens.span is None
+        assert app.presenter.lens.span is None
 
 
 async def test_a_click_on_the_chart_is_a_moment():
@@ -670,7 +670,7 @@ def test_a_poor_terminal_gets_ascii(monkeypatch, term, encoding, expected):
 
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
-    assert NnwatchApp(None).symbols == expected
+    assert NnwatchApp(None).presenter.symbols == expected
 
 
 @pytest.mark.parametrize("size", [(1, 1), (4, 20), (12, 2), (100, 3)])
@@ -710,7 +710,7 @@ async def test_a_metric_of_many_layers_is_shown_for_the_largest_and_letters_of_n
         await press(app, pilot, "escape", "m", *"update/", "enter")
         chart = app.screen.query_one(Chart)
         assert len(chart.curves) == 6
-        newest = [app._view().value(curve.column) for curve in chart.curves]
+        newest = [app.presenter.view().value(curve.column) for curve in chart.curves]
         assert newest == sorted(newest, reverse=True)
         await press(app, pilot, "m", *"learning", "enter")
         assert [curve.column for curve in app.screen.query_one(Chart).curves] == ["lr"]
@@ -818,7 +818,7 @@ async def test_a_run_is_judged_again_at_another_threshold_and_shown_as_it_was_ju
         app.screen.query_one(Input).value = "peak = 0.99"
         await press(app, pilot, "enter")
         await told(app, pilot, "judged with lr-too-high peak = 0.99")
-        assert "lr-too-high" not in {finding.rule for finding in app.second[1].finding_log}
+        assert "lr-too-high" not in {finding.rule for finding in app.presenter.second[1].finding_log}
         assert "learning rate too high" not in lines(app)[1]
         assert "lr-too-high" in {finding.rule for finding in app.history.finding_log}, "the run itself is as it was"
         await press(app, pilot, "escape")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.widget import Widget
 
 from ..draw.grid import Grid, Ink
@@ -16,6 +16,7 @@ from ..widgets.keys import Keys
 from ..widgets.scrubber import Scrubber
 from ..widgets.status import Status
 from ..widgets.verdict import VerdictBar
+from .travel import Travel
 
 NEEDED = (40, 12)
 """Columns and rows below which nothing useful can be shown."""
@@ -29,7 +30,7 @@ class TooSmall(Widget):
         return f"nnwatch needs {NEEDED[0]}×{NEEDED[1]}, this is {width}×{height}"
 
 
-class Room(Screen[None]):
+class Room(Travel):
     """Subclasses name themselves, yield their body and may do more than redraw their cells in ``look``."""
 
     name_of: ClassVar[str] = ""
@@ -38,12 +39,12 @@ class Room(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "app.quit", "Quit", show=False, tooltip="Leave, or copy what is selected"),
         # before lists and texts take them: the moment is the same on every screen
-        Binding("home", "app.start", "Start", show=False, priority=True, tooltip="To the first step"),
-        Binding("end", "app.end", "End", show=False, priority=True, tooltip="To the newest step; live again"),
+        Binding("home", "start", "Start", show=False, priority=True, tooltip="To the first step"),
+        Binding("end", "end", "End", show=False, priority=True, tooltip="To the newest step; live again"),
     ]
 
     def on_mount(self) -> None:
-        self.cells = list(self.query(Cells))
+        self.cells = [widget for widget in self.query("Cells") if isinstance(widget, Cells)]
         self.scrubber = self.query_one(Scrubber)
         self.ready = True
 
@@ -55,11 +56,13 @@ class Room(Screen[None]):
         yield Keys()
         yield TooSmall()
 
+    @abstractmethod
     def body(self) -> ComposeResult:
-        raise NotImplementedError
+        """What stands between the verdict and the keys."""
 
     def show(self, view: View) -> None:
         """Redraw what can be seen of this moment."""
+        self.take(view)
         scrubber = self.scrubber
         wanted = view.moment.replay or view.moment.step is not None
         if scrubber.display != wanted:

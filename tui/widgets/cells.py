@@ -6,6 +6,7 @@ changes nothing sends nothing.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from itertools import pairwise
 from typing import Any
 
@@ -37,12 +38,13 @@ class Cells(Widget):
         self._strips: dict[int, Strip] = {}
         self._ground: Color | None = None
 
+    @abstractmethod
     def key(self, view: View) -> Any:
         """Equal for two views whose pictures are equal; None: always draw."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(self, view: View, grid: Grid) -> None:
-        raise NotImplementedError
+        """Paint the view on an empty grid of the widget's size."""
 
     def show(self, view: View) -> None:
         """Take a view and repaint what changed in it."""

@@ -15,7 +15,7 @@ from ..draw.plot import GUTTER, Line, dots, plot
 from ..draw.raster import DOTS
 from ..draw.scale import KINDS, Buckets, Kind, Scale, fit, scale
 from ..draw.text import number
-from ..messages import About, Changed, Go
+from ..messages import About, Changed
 from ..view import View
 from .cells import Cells
 from .marks import marks, since_start
@@ -217,14 +217,18 @@ class Chart(Cells, can_focus=True):
         step = view.timeline.at_or_before(target)
         if step == view.step or (step > view.step) != (cells > 0):
             step = view.timeline.beside(view.step, cells)
-        self.post_message(Go(step))
+        self._go(view, step)
+
+    def _go(self, view: View, step: int) -> None:
+        view.moment.go(step, view.timeline)
+        self.post_message(Changed())
 
     def on_click(self, event: Click) -> None:
         if self.view is None or self._buckets is None or event.x < GUTTER:
             return
         across = DOTS[self.view.symbols][0]
         edge = (self._buckets.start + (event.x - GUTTER + 1) * across) * self._buckets.step
-        self.post_message(Go(self.view.timeline.at_or_before(edge - 1e-6)))
+        self._go(self.view, self.view.timeline.at_or_before(edge - 1e-6))
 
     def action_pan(self, share: float) -> None:
         if self.view is not None:

@@ -1,0 +1,115 @@
+"""What is looked at and how: the moment, the lens, the segment, one judgement or another. Makes the view of it."""
+
+from __future__ import annotations
+
+from nnwatch.advisor.verdict import Verdict, verdict
+from nnwatch.history import History, Track
+
+from .column import Columns
+from .draw.raster import Symbols
+from .feed import Feed
+from .lens import Lens
+from .moment import Moment, Timeline
+from .state import FROZEN, NOTHING_OPEN, REPLAY, State, state
+from .view import View
+
+_EVERY_STEP = ("loss.train", "lr", "step.seconds")
+"""Metrics with one record a step: the first that is there says which steps there are."""
+
+
+class Presenter:
+    """Whoever calls ``advance``, ``view`` or ``show_segment`` holds the feed's lock."""
+
+    def __init__(self, feed: Feed, moment: Moment, symbols: Symbols, opened: bool) -> None:
+        self.feed = feed
+        self.moment = moment
+        self.symbols = symbols
+        self.opened = opened
+        """Whether there is a run to look at; without one the list of runs is all there is."""
+        self.lens = Lens()
+        self.columns = Columns()
+        self.second: tuple[str, History] | None = None
+        """The threshold of another judgement of this run, and that judgement."""
+        self.timeline = Timeline()
+        self._verdict: tuple[object, Verdict] | None = None
+
+    @property
+    def history(self) -> History:
+        return self.feed.history
+
+    def advance(self, now: float) -> None:
+        """Take in which steps there are, and let the time since the last call pass."""
+        self.timeline = self._timeline()
+        if self.feed.caught_up.is_set():  # the speed of a replay depends on how long the run is
+            complete = self.history.end is not None or self.feed.source.lost is not None
+            self.moment.advance(now, self.timeline, complete)
+
+    def stamp(self) -> object:
+        """Equal where two views would be."""
+        look = self.moment.step, self.moment.playing, self.moment.seen
+        return self.history.version, look, self.feed.source.lost, self.feed.caught_up.is_set()
+
+    def show_segment(self, segment: int | None) -> bool:
+        """Show a segment from its end on, the one before for None (the newest after the first); False where there is
+        no such segment."""
+        there = sorted({number for number, _ in self.history.tracks})
+        if segment is None:
+            track = self._track()
+            earlier = [number for number in there if track is not None and number < track.segment.segment]
+            segment = max(earlier, default=there[-1] if there else None)
+        if len(there) < 2 or segment not in there:
+            return False
+        self.moment.segment = None if segment == there[-1] else segment
+        self.timeline = self._timeline()
+        self.moment.to_end(self.timeline)
+        return True
+
+    def _track(self) -> Track | None:
+        """The lowest rank of the segment that is looked at."""
+        if self.moment.segment is None:
+            return self.history.main
+        ranks = [key for key in self.history.tracks if key[0] == self.moment.segment]
+        return self.history.tracks[min(ranks)] if ranks else self.history.main
+
+    def _timeline(self) -> Timeline:
+        track = self._track()
+        if not track:
+            return Timeline()
+        known = [track[name] for name in _EVERY_STEP if name in track]
+        series = known[0] if known else max(track.values(), key=len)
+        return Timeline(series.steps, series.times)
+
+    def view(self) -> View:
+        timeline, moment = self.timeline, self.moment
+        judged, history = self.second or ("", self.history)
+        step = moment.at(timeline)
+        return View(
+            history=history,
+            track=self._track(),
+            columns=self.columns,
+            timeline=timeline,
+            moment=moment,
+            lens=self.lens,
+            step=step,
+            head=timeline.head,
+            time=history.last_time if moment.step is None else timeline.time_of(step),
+            verdict=self._current_verdict(judged, history, step),
+            state=self._state(step),
+            symbols=self.symbols,
+            judged=judged,
+        )
+
+    def _current_verdict(self, judged: str, history: History, step: int) -> Verdict:
+        told = len(history.finding_log), len(history.judgements), history.end is None
+        key = judged, self.moment.segment, told, step, self.moment.step is None
+        if self._verdict is None or self._verdict[0] != key:
+            self._verdict = key, verdict(history, self.moment.step, self._track())
+        return self._verdict[1]
+
+    def _state(self, step: int) -> State:
+        """What happens now; at an earlier moment, only that it is one."""
+        if not self.opened:
+            return NOTHING_OPEN
+        if self.moment.step is not None and (step < self.timeline.head or not self.moment.replay):
+            return REPLAY if self.moment.replay else FROZEN
+        return state(self.history, self.feed.source.lost, self.feed.caught_up.is_set())
