@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from nnwatch.advisor.page import metric_page
@@ -38,13 +39,14 @@ from .screens.palette import Palette
 from .screens.room import NEEDED, Room
 from .screens.runs import RunsScreen
 from .screens.system import SystemScreen
-from .theme import ascii_terminal
+from .theme import Ascii, ascii_terminal
 from .widgets.cells import Cells
 from .widgets.status import SCREENS
 
 Mode = Literal["live", "attach", "replay"]
 
 _TICK = 0.2
+_ASCII = Ascii()
 
 
 class NnwatchApp(App[str]):
@@ -102,19 +104,19 @@ class NnwatchApp(App[str]):
             raise RuntimeError("the screen broke off, see above")
         return action
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        return [*filters, _ASCII] if self.presenter.symbols == "ascii" else filters
+
     def on_mount(self) -> None:
         self.set_class(self.presenter.symbols == "ascii", "-ascii")
         self.feed.start()
         self.switch_mode("overview" if self.presenter.opened else "runs")
-        self.set_interval(_TICK, self.beat)
+        self.set_interval(_TICK, partial(self.tick, only_new=True))
         self.call_after_refresh(self.tick)
 
     def on_unmount(self) -> None:
         self.feed.stop()
-
-    def beat(self) -> None:
-        """Some times a second: look if there is something new."""
-        self.tick(only_new=True)
 
     def tick(self, only_new: bool = False) -> None:
         """Let time pass and show the moment, unless ``only_new`` is asked for and nothing is."""

@@ -1,4 +1,5 @@
-"""Inks to colours, for light and dark themes. Curves in Okabe–Ito colours, heat in cividis."""
+"""Inks to colours, for light and dark themes, and what a poor terminal shows. Curves in Okabe–Ito colours, heat in
+cividis."""
 
 from __future__ import annotations
 
@@ -6,10 +7,14 @@ import os
 import sys
 from functools import lru_cache
 
+from rich.cells import cell_len
 from rich.color import Color
+from rich.segment import Segment
 from rich.style import Style
+from textual.color import Color as Background
+from textual.filter import LineFilter
 
-from .draw.grid import HEAT_LEVELS, SERIES_COUNT, Ink
+from .draw.grid import HEAT_LEVELS, SERIES_COUNT, Ink, plain
 from .draw.heat import cividis
 
 Rgb = tuple[int, int, int]
@@ -70,3 +75,15 @@ def palette(dark: bool, background: Rgb) -> list[Style]:
 def ascii_terminal() -> bool:
     """Whether the terminal shows ASCII at best; the font of the Linux console has neither braille nor signs."""
     return os.environ.get("TERM") in ("linux", "dumb") or "utf" not in (sys.stdout.encoding or "").lower()
+
+
+class Ascii(LineFilter):
+    """Turns every line of every widget to ASCII, cell for cell."""
+
+    def apply(self, segments: list[Segment], background: Background) -> list[Segment]:
+        return [segment if segment.text.isascii() else _plain(segment) for segment in segments]
+
+
+def _plain(segment: Segment) -> Segment:
+    widths = [(char, cell_len(char)) for char in segment.text]
+    return Segment("".join(f"{plain(char):{cells}.{cells}}" for char, cells in widths), *segment[1:])

@@ -31,7 +31,8 @@ from nnwatch.tui.draw.plot import Line, dots, plot
 from nnwatch.tui.draw.scale import fit, scale
 from nnwatch.tui.widgets.heat_table import HeatTable
 
-from ..tui.sessions import START, block, healthy, write
+from ..tui.recording import START, block, write
+from ..tui.sessions import healthy
 
 SECONDS = 10.0
 
@@ -299,7 +300,7 @@ def show(kind: str, *words: str) -> None:
     from nnwatch.tui.app import NnwatchApp
     from nnwatch.tui.feed import Source
 
-    from ..tui.sessions import File
+    from ..tui.recording import File
 
     source: Source = File(words[0]) if kind == "file" else Ticking(float(words[0]), int(words[1]))
     NnwatchApp(source, "attach", ascii=False).run()

@@ -9,7 +9,7 @@ from nnwatch.frame import Commit, Event, FieldSpec, Finding, Run, Schema, Segmen
 from nnwatch.history import History
 from nnwatch.session import Writer
 
-from ..tui.sessions import START, block
+from ..tui.recording import START, block
 
 
 def frames(name, val, *, lr=0.1, order=7.0, rule=None):

@@ -15,7 +15,8 @@ from nnwatch.frame import Commit, Console, Run, pack
 from nnwatch.page import Line, chart, thinned
 from nnwatch.session import Writer
 
-from ..tui.sessions import SESSIONS, START
+from ..tui.recording import START
+from ..tui.sessions import SESSIONS
 
 
 class Tags(HTMLParser):

@@ -8,7 +8,8 @@ from nnwatch.tui.app import NnwatchApp
 from nnwatch.tui.screens.room import Room
 from nnwatch.tui.widgets.cells import Cells
 
-from .sessions import SESSIONS, Frames
+from .recording import Frames
+from .sessions import SESSIONS
 
 
 class Clock:
@@ -80,3 +81,13 @@ def lines(app):
 
 def text(app):
     return "\n".join(line.rstrip() for line in lines(app))
+
+
+async def told(app, pilot, words):
+    """Work in a thread has ended when these words are there."""
+    for _ in range(200):
+        await settle(app, pilot)
+        if words in text(app):
+            return
+        await pilot.pause(0.01)
+    raise AssertionError(f"{words!r} never came:\n{text(app)}")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from nnwatch.tui.app import NnwatchApp
 
-from .sessions import SESSIONS, File, Frames
+from .recording import File, Frames
+from .sessions import SESSIONS
 
 if __name__ == "__main__":
     words = [word for word in sys.argv[1:] if not word.startswith("-")]

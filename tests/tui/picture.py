@@ -13,7 +13,8 @@ from pathlib import Path
 
 from nnwatch.tui.app import NnwatchApp
 
-from .sessions import SESSIONS, File, Frames
+from .recording import File, Frames
+from .sessions import SESSIONS
 
 FONTS = [
     "/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf",

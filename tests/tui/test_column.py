@@ -5,7 +5,7 @@ from nnwatch.frame import FieldSpec, Schema, Segment
 from nnwatch.history import History
 from nnwatch.tui.column import Columns
 
-from .sessions import block
+from .recording import block
 
 
 def column(made, name, columns=None):

@@ -4,7 +4,7 @@ from nnwatch.frame import FieldSpec, Schema, Segment
 from nnwatch.history import History
 from nnwatch.tui.landmarks import Landmarks
 
-from .sessions import START, block
+from .recording import START, block
 
 
 def grown(*parts):

@@ -4,7 +4,8 @@ from nnwatch.frame import Console, End, Event
 from nnwatch.history import History
 from nnwatch.tui.state import last_words, state
 
-from .sessions import START, crashed, faulty, healthy, waiting
+from .recording import START
+from .sessions import crashed, faulty, healthy, waiting
 
 
 def told(frames):

@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from .driving import opened, settle
-from .sessions import SESSIONS, Frames
+from .recording import Frames
+from .sessions import SESSIONS
 
 NAMED = """plus minus space comma full_stop less_than_sign greater_than_sign home end left_square_bracket
 right_square_bracket tab shift+tab escape enter slash at question_mark up down left right pageup pagedown

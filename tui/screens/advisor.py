@@ -16,7 +16,6 @@ from nnwatch.frame import Finding, Judgement
 from nnwatch.history import History
 
 from ..curves import LOSS
-from ..draw.grid import plain
 from ..draw.text import count, wrapped
 from ..evidence import evidence_lines, history_lines, plot_evidence, plottable
 from ..messages import Changed, Judged, Notice
@@ -114,7 +113,7 @@ class AdvisorScreen(Room):
         if text.markup == self._shown:
             return
         self._shown = text.markup
-        self.query_one("#finding", Static).update(plain(text.plain) if view.symbols == "ascii" else text)
+        self.query_one("#finding", Static).update(text)
 
     def _plot(self, view: View, finding: Finding | None) -> None:
         """The chosen finding's evidence as a curve, the loss where it has none."""

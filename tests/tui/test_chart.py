@@ -1,0 +1,138 @@
+"""Charts: axes, smoothing, zoom, mouse, what is repainted, what is saved, any metric as one."""
+
+from xml.etree import ElementTree
+
+import pytest
+
+from nnwatch.tui.screens.metrics import Metrics, MetricScreen
+from nnwatch.tui.screens.page import Page
+from nnwatch.tui.widgets.chart import Chart
+
+from .driving import opened, press, settle, text
+from .recording import START, Frames, block
+from .sessions import SESSIONS
+
+
+async def test_the_axis_shows_steps_or_time():
+    async with opened("faulty") as (app, pilot):
+        chart = app.screen.query_one("#loss", Chart)
+        assert "500" in chart.text()[-1]
+        await press(app, pilot, "x")
+        assert "12 s" in chart.text()[-1]
+        assert "time" in chart.text()[0]
+
+
+async def test_what_a_number_is_stands_one_key_away():
+    async with opened("faulty") as (app, pilot):
+        await press(app, pilot, "i")
+        assert isinstance(app.screen, Page)
+        assert "Training loss: the loss function" in text(app)
+        assert "Rules that read it" in text(app)
+        await press(app, pilot, "escape", "2", "i")
+        assert "update.ratio: update/weight" in text(app)
+
+
+async def test_log_smoothing_band_and_zoom():
+    async with opened("healthy") as (app, pilot):
+        chart = app.screen.query_one("#loss", Chart)
+        await press(app, pilot, "y")
+        assert chart.text()[0].rstrip().endswith("log")
+        await press(app, pilot, "s")
+        assert "ema" not in chart.text()[0]
+        await press(app, pilot, "s", "s")
+        assert "ema 0.9" in chart.text()[0]
+        before = chart.text()
+        await press(app, pilot, "r")
+        assert chart.text() != before
+        await press(app, pilot, "plus", "plus")
+        assert app.presenter.lens.span == pytest.approx(750, rel=0.01)
+        assert "zoomed" in chart.text()[0]
+        await press(app, pilot, "shift+left")
+        assert app.presenter.lens.right is not None
+        await press(app, pilot, "minus")
+        assert app.presenter.lens.span == pytest.approx(1500, rel=0.01)
+        await press(app, pilot, "0")
+        assert app.presenter.lens.span is None
+
+
+async def test_a_click_on_the_chart_is_a_moment():
+    async with opened("healthy") as (app, pilot):
+        await pilot.click("#loss", offset=(40, 5))
+        await settle(app, pilot)
+        assert 1_000 < app.moment.step < 2_000
+
+
+async def test_an_appended_step_repaints_a_small_part_of_the_chart():
+    source = Frames(SESSIONS["healthy"]()[:-1])
+    async with opened("healthy", size=(140, 40), source=source) as (app, pilot):
+        chart, areas = app.screen.query_one("#loss", Chart), []
+        chart.refresh = lambda *regions, **_: areas.append(sum(region.area for region in regions))
+        source.waiting.append(block(1, [3001], [START + 62.1], [[0.11, 0.1, 64, 0.02, 0.001]]))
+        while app.history.last_step < 3001:
+            await pilot.pause(0.01)
+        await settle(app, pilot)
+        assert 0 < sum(areas) < chart.size.area / 8
+
+
+async def test_any_metric_can_be_chosen_by_its_letters_and_is_shown_large_with_its_meaning():
+    async with opened("overfitting", size=(100, 30)) as (app, pilot):
+        await press(app, pilot, "m")
+        assert isinstance(app.screen, Metrics)
+        await press(app, pilot, *"val acc")
+        assert "val accuracy" in text(app)
+        assert "Share of the validation batch" in text(app)
+        await press(app, pilot, "enter")
+        assert isinstance(app.screen, MetricScreen)
+        chart = app.screen.query_one(Chart)
+        assert [curve.column for curve in chart.curves] == ["accuracy.val"]
+        assert "accuracy.val: Share of the validation batch predicted right." in text(app)
+        await press(app, pilot, "escape")
+        assert not isinstance(app.screen, MetricScreen)
+
+
+async def test_a_metric_of_many_layers_is_shown_for_the_largest_and_letters_of_none_choose_nothing():
+    async with opened("overfitting", size=(80, 24)) as (app, pilot):
+        await press(app, pilot, "m", *"no such metric", "enter")
+        assert isinstance(app.screen, Metrics)
+        await press(app, pilot, "escape", "m", *"update/", "enter")
+        chart = app.screen.query_one(Chart)
+        assert len(chart.curves) == 6
+        newest = [app.presenter.view().value(curve.column) for curve in chart.curves]
+        assert newest == sorted(newest, reverse=True)
+        await press(app, pilot, "m", *"learning", "enter")
+        assert [curve.column for curve in app.screen.query_one(Chart).curves] == ["lr"]
+        assert sum(isinstance(screen, MetricScreen) for screen in app.screen_stack) == 1
+
+
+async def test_a_chart_and_a_screen_are_saved_as_svg_and_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    async with opened("faulty", size=(80, 24)) as (app, pilot):
+        await press(app, pilot, "w", "w")
+        await press(app, pilot, "W")
+        names = sorted(path.name for path in tmp_path.iterdir())
+        lead = "digits-1121-1104" if app.title != "nnwatch" else "nnwatch"
+        assert names == sorted(
+            f"{lead}-{what}.{end}"
+            for what in ("loss-step-1200", "loss-step-1200-2", "overview-step-1200")
+            for end in ("svg", "txt")
+        )
+        chart = (tmp_path / f"{lead}-loss-step-1200.txt").read_text("utf-8")
+        assert chart.startswith("loss")
+        assert any("\u2800" < char < "\u2900" for char in chart)
+        whole = (tmp_path / f"{lead}-overview-step-1200.txt").read_text("utf-8")
+        assert "learning rate too high" in whole
+        assert len(whole.splitlines()) == 24
+        picture = ElementTree.fromstring((tmp_path / f"{lead}-overview-step-1200.svg").read_text("utf-8"))
+        assert picture.tag.endswith("svg")
+        words = " ".join("".join(picture.itertext()).replace("\xa0", " ").split())
+        assert "learning rate too high" in words
+
+
+async def test_a_folder_that_takes_no_file_is_told_of(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    async with opened("faulty", size=(80, 24)) as (app, pilot):
+        await press(app, pilot, "w")
+        assert app.is_running

@@ -1,0 +1,92 @@
+"""The first screen, and what it says in every state of a run."""
+
+import asyncio
+
+from nnwatch.tui.widgets.chart import Chart
+
+from .driving import lines, opened, text
+from .recording import Frames
+from .sessions import SESSIONS
+
+
+async def test_the_overview_says_what_is_wrong_and_what_to_change():
+    async with opened("faulty") as (app, _):
+        shown = lines(app)
+        assert shown[0].startswith("● RUNNING  digits-1121-1104  step 1,200")
+        assert shown[1].startswith("✗ ERROR learning rate too high")
+        assert "→ SGD(lr=0.1 → 0.0035) at train.py:41" in shown[2]
+        assert shown[-1].rstrip().endswith("? Help  q Quit")
+        for word in (
+            "accuracy",
+            "learning rate",
+            "update/weight",
+            "87 × guide",
+            "gradient norm",
+            "samples/s",
+            "ETA",
+            "of a step",
+        ):
+            assert word in text(app)
+
+
+async def test_the_loss_has_eleven_lines_at_80_by_24():
+    async with opened("healthy") as (app, _):
+        assert app.screen.query_one("#loss", Chart).size.height >= 11
+
+
+async def test_the_wide_overview_has_charts_for_the_other_metrics():
+    async with opened("overfitting", size=(140, 40)) as (app, _):
+        assert all(chart.display and chart.size.height >= 6 for chart in app.screen.query(Chart))
+        assert "1 overview  2 layers  3 confidence" in lines(app)[0]
+
+
+async def test_not_finite_values_are_marked_where_they_begin():
+    async with opened("crashed") as (app, _):
+        assert any("✗" in line for line in app.screen.query_one("#loss", Chart).text()[1:])
+
+
+async def test_waiting_says_what_for():
+    async with opened("waiting") as (app, _):
+        assert "WAITING" in text(app)
+        assert "no backward pass yet: importing" in text(app)
+        assert "downloading the tokenizer" in text(app)
+
+
+async def test_a_crash_shows_its_last_words_and_the_finding():
+    async with opened("crashed") as (app, _):
+        assert "FAILED (exit 1)" in text(app)
+        assert "AssertionError: loss is nan" in text(app)
+        assert "assert torch.isfinite(loss)" in text(app)
+        assert "torch.sqrt(x + 1e-8)" in text(app)
+
+
+async def test_a_lost_connection_says_why_and_how_to_come_back():
+    source = Frames(SESSIONS["faulty"](), lost="the socket was closed")
+    async with opened("faulty", source=source) as (app, _):
+        assert "DISCONNECTED" in text(app)
+        assert "the socket was closed" in text(app)
+
+
+async def test_an_update_that_changes_nothing_repaints_nothing():
+    async with opened("overfitting", size=(140, 40)) as (app, pilot):
+        repainted = []
+        for widget in app.screen.walk_children():
+            widget.refresh = lambda *regions, widget=widget, **_: repainted.append(widget)
+        for _ in range(100):  # the layout comes to rest
+            app.tick()
+            await pilot.pause(0)
+            if not repainted:
+                break
+            repainted.clear()
+        for _ in range(5):
+            app.tick()
+            await asyncio.sleep(0)
+        assert repainted == []
+
+
+async def test_the_source_is_closed_and_the_history_stays():
+    source = Frames(SESSIONS["faulty"]())
+    async with opened("faulty", source=source) as (app, _):
+        pass
+    assert source.closed
+    assert app.history.last_step == 1200

@@ -1,0 +1,127 @@
+"""All screens: opened by their digits, at every size, in ASCII; help and palette."""
+
+import pytest
+from textual.widgets import Input
+
+from nnwatch.tui.app import NnwatchApp
+from nnwatch.tui.screens.help import Help
+from nnwatch.tui.widgets.chart import Chart
+
+from .driving import lines, opened, press, settle, text
+from .library import LIBRARY
+
+SCREENS = {
+    "1": ["loss", "train"],
+    "2": ["27 layers, worst first", "update", "blocks.*.relu ×6"],
+    "3": ["overconfident", "█ right", "▒ wrong"],
+    "4": ["learning rate too high (head.weight)", "↳ ! warn dead units", "Do this", "2 rules could not judge"],
+    "5": ["this machine", "GPU: no NVIDIA driver", "seconds a step", "waiting for data"],
+    "6": ["what the script printed", "loading 50,000 images", "step 1200: val loss"],
+    "7": ["digits-0", "✓ finished", "error learning rate too high"],
+}
+
+
+async def test_digits_open_the_screens():
+    async with opened("faulty", size=(100, 30), library=LIBRARY) as (app, pilot):
+        for key, words in SCREENS.items():
+            await press(app, pilot, key)
+            await app.workers.wait_for_complete()
+            await settle(app, pilot)
+            for word in words:
+                assert word in text(app), key
+
+
+async def test_reliability_and_classes_where_there_is_room_or_by_key():
+    async with opened("overfitting", size=(140, 40)) as (app, pilot):
+        await press(app, pilot, "3")
+        for word in ("reliability (val)", "ECE 0.", "predictions against labels", "class 9", "surer than it is right"):
+            assert word in text(app)
+    async with opened("overfitting") as (app, pilot):
+        await press(app, pilot, "3")
+        assert "ECE" not in text(app)
+        await press(app, pilot, "v")
+        assert "ECE 0." in text(app)
+        assert "class 9" in text(app)
+
+
+async def test_help_lists_the_keys_and_is_searched():
+    async with opened("faulty") as (app, pilot):
+        await press(app, pilot, "question_mark")
+        assert isinstance(app.screen, Help)
+        assert "Move the cursor" in text(app)
+        await press(app, pilot, *"faster")
+        assert "Replay faster" in text(app)
+        assert "Move the cursor" not in text(app)
+        await press(app, pilot, "escape")
+        assert not isinstance(app.screen, Help)
+
+
+async def test_the_palette_opens_by_two_keys():
+    async with opened("faulty") as (app, pilot):
+        for key in ("ctrl+p", "colon"):
+            await press(app, pilot, key)
+            assert app.screen.query(Input), key
+            await press(app, pilot, "escape")
+            while app.screen.query(Input):
+                await pilot.pause(0.01)
+
+
+async def test_too_small_is_one_line():
+    async with opened("faulty", size=(39, 20)) as (app, pilot):
+        for size in ((39, 20), (60, 11), (20, 5)):
+            await pilot.resize_terminal(*size)
+            await settle(app, pilot)
+            assert text(app).startswith("nnwatch needs 40×1")
+            assert sum(bool(line.strip()) for line in lines(app)) <= 2  # wrapped where it is narrower still
+
+
+async def test_a_phone_shows_every_screen():
+    async with opened("overfitting", size=(45, 20), library=LIBRARY) as (app, pilot):
+        for key in SCREENS:
+            await press(app, pilot, key)
+            assert "! WARN overfitting" in text(app), key
+            assert "q Quit" in lines(app)[-1], key
+
+
+async def test_ascii_has_no_other_character():
+    async with opened("faulty", size=(100, 30), ascii=True, library=LIBRARY) as (app, pilot):
+        for key in SCREENS:
+            await press(app, pilot, key)
+            await app.workers.wait_for_complete()
+            await settle(app, pilot)
+            assert text(app).isascii(), key
+
+
+async def test_the_symbols_can_be_changed_while_it_runs():
+    async with opened("faulty") as (app, _):
+        chart = app.screen.query_one("#loss", Chart)
+        app.draw_with("block")
+        assert any("▄" in line or "█" in line or "▖" in line for line in chart.text())
+        app.draw_with("ascii")
+        assert all(line.isascii() for line in chart.text())
+
+
+@pytest.mark.parametrize(("term", "encoding", "expected"), [("linux", "utf-8", "ascii"), ("xterm", "latin-1", "ascii")])
+def test_a_poor_terminal_gets_ascii(monkeypatch, term, encoding, expected):
+    import io
+    import sys
+
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    assert NnwatchApp(None).presenter.symbols == expected
+
+
+@pytest.mark.parametrize("first", ["small", "open"])
+async def test_the_command_palette_survives_a_screen_too_small_for_it(first):
+    async with opened("healthy") as (app, pilot):
+        for size in ((1, 1), (4, 20), (12, 2), (100, 3)):
+            if first == "open":
+                await pilot.press("colon")
+            await pilot.resize_terminal(*size)
+            await pilot.press("colon", "pagedown", "pagedown")
+            await pilot.resize_terminal(80, 24)
+            await settle(app, pilot)
+            assert app._exception is None, size
+            await pilot.press("escape", "escape")
+            await settle(app, pilot)
+            assert "loss" in text(app), size
