@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .draw.scale import Buckets, fit, window
-
 WEIGHTS: tuple[float, ...] = (0.8, 0.9, 0.99, 0.999)
 _RECORDS = (100, 1_000, 10_000, 200_000)
 """From so many records on the next weight is taken by itself: its window is then some percent of the run at most."""
@@ -23,13 +21,12 @@ class Lens:
     """Whether the user set the smoothing; until then the length of the run does."""
     band: bool = True
     clock: bool = False
-    """Label the steps with the time since the start."""
+    """The time on the clock lies along the charts, not the steps."""
 
-    def buckets(self, first: int, last: int, count: int) -> Buckets:
-        """The columns of a chart over a run that goes from ``first`` to ``last``."""
-        if self.span is None:
-            return fit(first, last, count)
-        return window(last if self.right is None else self.right, self.span, count)
+    @property
+    def stretch(self) -> tuple[float | None, float | None, bool]:
+        """What the x axes depend on."""
+        return self.span, self.right, self.clock
 
     def weight(self, records: int) -> float | None:
         """Weight of the moving average for a curve of so many records, None for none."""

@@ -11,6 +11,7 @@ from nnwatch.advisor.verdict import Verdict
 from nnwatch.frame import Console, Event, Finding, Judgement
 from nnwatch.history import History, Series, Track
 
+from .axis import Axis, through
 from .column import Column, Columns
 from .draw.raster import Symbols
 from .landmarks import Landmarks
@@ -64,6 +65,10 @@ class View:
         """The newest value of a column at the moment, None where there is none."""
         column = self.column(name)
         return column.at(self.until) if column is not None else None
+
+    def axis(self, first: int, last: int, columns: int) -> Axis:
+        """What the lens shows of the steps from ``first`` to ``last``."""
+        return through(self.lens, self.timeline, first, last, columns)
 
     def landmarks(self) -> Landmarks:
         """Epochs and jumps of the learning rate, as far as the run is."""

@@ -27,7 +27,7 @@ from nnwatch.history import History
 from nnwatch.session import Writer
 from nnwatch.tui.column import Columns
 from nnwatch.tui.draw.grid import Grid, Ink
-from nnwatch.tui.draw.plot import Line, dots, plot
+from nnwatch.tui.draw.plot import Line, dots, plot, tick_count
 from nnwatch.tui.draw.scale import fit, scale
 from nnwatch.tui.widgets.heat_table import HeatTable
 
@@ -94,7 +94,8 @@ def frame(columns, track, width: int = 120, height: int = 30) -> Grid:
     lines = [Line(column.extremes(edges), Ink.BAND), Line(column.smoothed(0.999).extremes(edges), Ink.SERIES)]
     grid = Grid(width, height)
     y = scale("linear", float(np.nanmin(lines[0].extremes.low)), float(np.nanmax(lines[0].extremes.high)))
-    plot(grid, lines, x, y)
+    ticks = [(x.column(step), f"{step:.0f}") for step in x.ticks(tick_count(width))]
+    plot(grid, lines, ticks, y)
     return grid
 
 

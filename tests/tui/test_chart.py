@@ -3,6 +3,7 @@
 from xml.etree import ElementTree
 
 import pytest
+from textual.events import MouseScrollDown, MouseScrollUp
 
 from nnwatch.tui.screens.metrics import Metrics, MetricScreen
 from nnwatch.tui.screens.page import Page
@@ -11,15 +12,6 @@ from nnwatch.tui.widgets.chart import Chart
 from .driving import opened, press, settle, text
 from .recording import START, Frames, block
 from .sessions import SESSIONS
-
-
-async def test_the_axis_shows_steps_or_time():
-    async with opened("faulty") as (app, pilot):
-        chart = app.screen.query_one("#loss", Chart)
-        assert "500" in chart.text()[-1]
-        await press(app, pilot, "x")
-        assert "12 s" in chart.text()[-1]
-        assert "time" in chart.text()[0]
 
 
 async def test_what_a_number_is_stands_one_key_away():
@@ -60,6 +52,26 @@ async def test_a_click_on_the_chart_is_a_moment():
         await pilot.click("#loss", offset=(40, 5))
         await settle(app, pilot)
         assert 1_000 < app.moment.step < 2_000
+
+
+async def test_the_mouse_zooms_where_it_is_and_pans_by_dragging():
+    async with opened("healthy") as (app, pilot):
+        chart, lens = app.screen.query_one("#loss", Chart), app.presenter.lens
+        before = chart._last_step(20, chart.view)
+        await pilot._post_mouse_events([MouseScrollUp], "#loss", offset=(28, 5))
+        await settle(app, pilot)
+        assert lens.span == pytest.approx(1500, rel=0.01)
+        assert chart._last_step(20, chart.view) == pytest.approx(before, abs=150), "what is under the mouse stays there"
+        right = lens.right
+        await pilot.mouse_down("#loss", offset=(40, 5))
+        await pilot.hover("#loss", offset=(30, 5))
+        await pilot.mouse_up("#loss", offset=(30, 5))
+        await settle(app, pilot)
+        assert lens.right == pytest.approx(right + 10 / 72 * 1500, rel=0.01)
+        assert app.moment.step is None, "to drag is not to click"
+        await pilot._post_mouse_events([MouseScrollDown], "#loss", offset=(28, 5))
+        await settle(app, pilot)
+        assert lens.span is None
 
 
 async def test_an_appended_step_repaints_a_small_part_of_the_chart():

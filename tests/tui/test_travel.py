@@ -1,7 +1,6 @@
 """The moment that is shown: keys that choose it, freezing, replay, segments."""
 
 import numpy as np
-import pytest
 
 from nnwatch.frame import Segment
 from nnwatch.tui.widgets.chart import Chart
@@ -82,12 +81,6 @@ async def test_to_the_epochs_and_back():
         await press(app, pilot, "left_curly_bracket", "left_curly_bracket", "right_curly_bracket")
         assert app.moment.step == 1001
         assert "┴" in app.screen.query_one("#loss", Chart).text()[-1]
-
-
-async def test_goto_takes_times():
-    async with opened("faulty") as (app, pilot):
-        await press(app, pilot, "at", *"-10s", "enter")
-        assert app.moment.step == pytest.approx(700, abs=1)
 
 
 async def test_an_earlier_segment_can_be_shown():

@@ -1,8 +1,7 @@
-"""One chart: title with legend, y axis, curves, x axis with its marks. Pure: columns in, cells out."""
+"""One chart: y axis, curves, x axis with its marks. Pure: columns in, cells out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from .grid import Grid, Ink
 from .pyramid import Extremes
 from .raster import DOTS, Symbols, raster, trace
-from .scale import Buckets, Scale
+from .scale import Scale
 from .text import tick
 
 GUTTER = 8
@@ -31,11 +30,24 @@ class Line(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A sign on the x axis."""
+    """A sign on the x axis, at a dot column."""
 
-    x: float
+    column: int
     char: str
     ink: int
+
+
+class Window(NamedTuple):
+    """A stretch of the x axis to mark, from one dot column to another, and what its ends are called."""
+
+    first: int
+    last: int
+    begin: str
+    end: str
+
+
+Ticks = list[tuple[int, str]]
+"""Dot columns and what stands there."""
 
 
 def dots(width: int, symbols: Symbols) -> int:
@@ -43,25 +55,30 @@ def dots(width: int, symbols: Symbols) -> int:
     return max(width - GUTTER, 1) * DOTS[symbols][0]
 
 
+def tick_count(width: int) -> int:
+    """How many ticks fit below a chart ``width`` cells wide."""
+    return max((width - GUTTER) // _TICK_ROOM, 1)
+
+
 def plot(
     grid: Grid,
     lines: list[Line],
-    x: Buckets,
+    ticks: Ticks,
     y: Scale,
     *,
     symbols: Symbols = "braille",
     marks: list[Mark] | None = None,
     guide: float | None = None,
     guide_word: str = "guide",
-    window: tuple[float, float] | None = None,
-    label: Callable[[float], str] | None = None,
-    cursor: float | None = None,
-    now: float | None = None,
+    window: Window | None = None,
+    cursor: int | None = None,
+    now: int | None = None,
+    pauses: Any = None,
 ) -> None:
-    """Draw on rows 1 and below of ``grid`` (row 0 is the legend's).
+    """Draw on rows 1 and below of ``grid`` (row 0 is the legend's). Places along the x axis are dot columns.
 
-    ``guide`` is a reference on the y axis, ``window`` a stretch of the x axis to mark, ``cursor`` an x to point at;
-    what is right of ``now`` is drawn pale. ``label`` writes an x, as a step number by default.
+    ``guide`` is a reference on the y axis, ``cursor`` a place to point at; what is right of ``now`` is drawn pale. No
+    curve is drawn through ``pauses`` (bool, one for each dot column).
     """
     width, height = grid.width - GUTTER, grid.height - 2
     if width < 2 or height < 1:
@@ -71,7 +88,7 @@ def plot(
         trace(
             y.share(line.extremes.low),
             y.share(line.extremes.high),
-            line.extremes.bad,
+            line.extremes.bad if pauses is None else line.extremes.bad | pauses,
             height * down,
             line.ink,
             line.char,
@@ -81,32 +98,31 @@ def plot(
     ]
     codes, inks, used = raster(traces, width, height, symbols)
     if now is not None:
-        later = max(x.column(now) // across + 1, 0)
+        later = max(now // across + 1, 0)
         inks[:, later:][used[:, later:]] = Ink.GHOST
     _guide(codes, inks, used, y, guide, guide_word, down)
-    _cursor(codes, inks, used, x, cursor, across)
+    _cursor(codes, inks, used, cursor, across)
     _points(codes, inks, lines, y, across, down)
     _gaps(codes, inks, lines, across)
     grid.codes[1 : 1 + height, GUTTER:], grid.inks[1 : 1 + height, GUTTER:] = codes, inks
     _y_axis(grid, y, height, down)
-    _x_axis(grid, x, height + 1, width, across, marks or [], label)
+    _x_axis(grid, ticks, height + 1, width, across, marks or [], pauses)
     if window is not None:
-        _window(grid, x, window, width, across)
+        _window(grid, window, width, across)
 
 
-def _window(grid: Grid, x: Buckets, window: tuple[float, float], width: int, across: int) -> None:
+def _window(grid: Grid, window: Window, width: int, across: int) -> None:
     """A bar over the curves from the first to the last column of the window, and its edges down to the axis."""
-    first, last = (min(max(x.column(edge) // across, 0), width - 1) for edge in window)
+    first, last = (min(max(edge // across, 0), width - 1) for edge in window[:2])
     for column in {first, last}:
         cells = grid.codes[1:-1, GUTTER + column] == ord(" ")
         grid.codes[1:-1, GUTTER + column][cells] = ord("╎")
         grid.inks[1:-1, GUTTER + column][cells] = Ink.WARN
     row = grid.height - 1
     grid.put(GUTTER + first, row, "━" * (last - first + 1), Ink.WARN)
-    begin, end = f"{window[0]:.0f}", f"{window[1]:.0f}"
-    if last - first > len(begin) + len(end) + 2:
-        grid.put(GUTTER + first, row, begin, Ink.WARN)
-        grid.right(GUTTER + last + 1, row, end, Ink.WARN)
+    if last - first > len(window.begin) + len(window.end) + 2:
+        grid.put(GUTTER + first, row, window.begin, Ink.WARN)
+        grid.right(GUTTER + last + 1, row, window.end, Ink.WARN)
 
 
 def _rows(share: Any, height: int, down: int) -> Any:
@@ -127,8 +143,8 @@ def _guide(codes: Any, inks: Any, used: Any, y: Scale, guide: float | None, word
         codes[row, places[-1] : places[-1] + len(label)] = [ord(char) for char in label]
 
 
-def _cursor(codes: Any, inks: Any, used: Any, x: Buckets, cursor: float | None, across: int) -> None:
-    column = x.column(cursor) // across if cursor is not None else -1
+def _cursor(codes: Any, inks: Any, used: Any, cursor: int | None, across: int) -> None:
+    column = cursor // across if cursor is not None else -1
     if 0 <= column < codes.shape[1]:
         free = ~used[:, column]
         codes[free, column] = ord("│")
@@ -162,32 +178,28 @@ def _y_axis(grid: Grid, y: Scale, height: int, down: int) -> None:
             grid.put(GUTTER - 1, row, "┤", Ink.DIM)
 
 
-def _x_axis(
-    grid: Grid, x: Buckets, row: int, width: int, across: int, marks: list[Mark], label: Callable[[float], str] | None
-) -> None:
-    """Step numbers at round columns between pieces of axis, and the marks over them."""
+def _x_axis(grid: Grid, ticks: Ticks, row: int, width: int, across: int, marks: list[Mark], pauses: Any) -> None:
+    """Words at round places between pieces of axis, and the marks over them."""
     grid.put(GUTTER - 1, row, "└" + "─" * width, Ink.DIM)
-    scale = Scale("linear", x.first, x.last)
-    end = GUTTER
-    quiet = [mark for mark in marks if mark.ink == Ink.DIM]  # numbers may cover these
+    if pauses is not None:
+        grid.codes[row, GUTTER:][pauses.reshape(width, across).all(axis=1)] = ord("·")
+    quiet = [mark for mark in marks if mark.ink == Ink.DIM]  # words may cover these
     loud = [mark for mark in marks if mark.ink != Ink.DIM]
-    _put_marks(grid, x, row, width, across, quiet)
-    marked = {GUTTER + x.column(mark.x) // across for mark in loud}
-    for value in scale.ticks(max(width // _TICK_ROOM, 1)):
-        if value != int(value):
-            continue
-        text = label(value) if label else tick(value) if value < 1e4 or value % 100 == 0 else f"{value:.0f}"
-        at = GUTTER + x.column(value) // across
+    _put_marks(grid, row, width, across, quiet)
+    marked = {GUTTER + mark.column // across for mark in loud}
+    end = GUTTER
+    for column, text in ticks:
+        at = GUTTER + column // across
         start = max(at - len(text) // 2, GUTTER)
         free = marked.isdisjoint(range(start, start + len(text)))
         if free and start >= end and start + len(text) <= GUTTER + width:
             grid.put(start, row, text, Ink.DIM)
             end = start + len(text) + 2
-    _put_marks(grid, x, row, width, across, loud)
+    _put_marks(grid, row, width, across, loud)
 
 
-def _put_marks(grid: Grid, x: Buckets, row: int, width: int, across: int, marks: list[Mark]) -> None:
+def _put_marks(grid: Grid, row: int, width: int, across: int, marks: list[Mark]) -> None:
     for mark in marks:
-        column = x.column(mark.x) // across
+        column = mark.column // across
         if 0 <= column < width:
             grid.put(GUTTER + column, row, mark.char, mark.ink)

@@ -67,6 +67,10 @@ class Buckets(NamedTuple):
     def last(self) -> float:
         return (self.start + self.columns) * self.step
 
+    def ticks(self, most: int) -> list[float]:
+        """At most about ``most`` round values between the first and the last."""
+        return ticks(self.first, self.last, most)
+
 
 def fit(first: float, last: float, count: int) -> Buckets:
     """The finest nice columns that show [first, last]; grows in jumps of a quarter or so as ``last`` grows."""

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from nnwatch.metric import CONFIDENCE_BINS
 
+from ..axis import Axis
 from ..calibration import reading, recent
 from ..draw.grid import Grid, Ink
 from ..draw.heat import levels
-from ..draw.scale import Buckets, fit
-from ..draw.text import tick
+from ..draw.plot import GUTTER, tick_count
 from ..view import View
 from .cells import Cells
 
@@ -22,7 +22,7 @@ _NOW = 24
 _NOW_FROM = 64
 
 
-def over_time(counts: Any, steps: Any, x: Buckets) -> NDArray[np.float64]:
+def over_time(counts: Any, steps: Any, x: Axis) -> NDArray[np.float64]:
     """Shares (bins, columns) of the bins in each column; a column without records repeats the one before it,
     NaN before the first and behind the last record."""
     at = np.searchsorted(steps, x.edges())
@@ -49,8 +49,17 @@ class Confidence(Cells):
         self.missing = missing
 
     def key(self, view: View) -> Any:
-        series = view.series(self.metric)
-        return id(series), len(series) if series else 0, view.until, view.seen, view.state.kind
+        series, lens = view.series(self.metric), view.lens
+        return (
+            id(series),
+            len(series) if series else 0,
+            view.until,
+            view.seen,
+            lens.span,
+            lens.right,
+            lens.clock,
+            view.state.kind,
+        )
 
     def draw(self, view: View, grid: Grid) -> None:
         series = view.series(self.metric)
@@ -76,29 +85,31 @@ class Confidence(Cells):
             return
         until = series.until(view.seen)
         first = int(view.timeline.steps[0]) if len(view.timeline.steps) else 0
-        buckets = fit(min(first, view.seen), view.seen, width)
+        axis = view.axis(min(first, view.seen), view.seen, width)
         counts = series.values[:until]
         both = counts[:, :CONFIDENCE_BINS] + counts[:, CONFIDENCE_BINS:]
-        shares = over_time(both, series.steps[:until], buckets)
+        shares = over_time(both, series.steps[:until], axis)
         shares = shares.reshape(rows, CONFIDENCE_BINS // rows, width).sum(axis=1)
         tall = max((grid.height - 2) // rows, 1)
         level = np.repeat(levels(np.sqrt(shares / max(float(np.nanmax(shares, initial=0)), 1e-12)))[::-1], tall, axis=0)
         area = grid.inks[1 : 1 + rows * tall, _GUTTER : _GUTTER + width]
         area[level >= 0] = Ink.HEAT + level[level >= 0]
-        self._axes(grid, rows * tall, width, buckets)
-        if view.moment.standing and view.step < view.seen and 0 <= (column := buckets.column(view.step)) < width:
+        self._axes(grid, rows * tall, width, axis)
+        if view.moment.standing and view.step < view.seen and 0 <= (column := axis.column(view.step)) < width:
             grid.codes[1 : 1 + rows * tall, _GUTTER + column] = ord("│")
         if now_width:
             self._now(grid, now, rows, tall)
 
-    def _axes(self, grid: Grid, height: int, width: int, x: Buckets) -> None:
+    def _axes(self, grid: Grid, height: int, width: int, x: Axis) -> None:
         for row, label in ((1, "1"), (1 + height // 2, "0.5"), (height, "0")):
             grid.right(_GUTTER - 1, row, label, Ink.DIM)
         y = height + 1
         grid.put(_GUTTER, y, "─" * width, Ink.DIM)
-        grid.put(_GUTTER, y, tick(x.first), Ink.DIM)
-        last = tick(x.last) if x.last < 1e4 else f"{x.last:.0f}"
-        grid.right(_GUTTER + width, y, last, Ink.DIM)
+        end = _GUTTER
+        for column, text in x.ticks(tick_count(width + GUTTER)):
+            start = max(_GUTTER + column - len(text) // 2, _GUTTER)
+            if start >= end and start + len(text) <= _GUTTER + width:
+                end = grid.put(start, y, text, Ink.DIM) + 2
 
     def _now(self, grid: Grid, counts: NDArray[np.float64], rows: int, tall: int) -> None:
         """Bars of the right (solid) and wrong (hatched) predictions of the moment."""

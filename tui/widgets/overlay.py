@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +11,7 @@ from nnwatch.metric import describe
 
 from ..column import Column
 from ..draw.grid import Grid, Ink
-from ..draw.plot import GUTTER, Line, dots, plot
+from ..draw.plot import GUTTER, Line, dots, plot, tick_count
 from ..draw.scale import fit, scale
 from ..draw.text import number
 from ..overlay import AXES, METRICS, Run, aligned, shown
@@ -100,7 +99,8 @@ class Overlay(Cells, can_focus=True):
         low = min(float(np.nanmin(line.extremes.low)) for line in lines)
         high = max(float(np.nanmax(line.extremes.high)) for line in lines)
         y = scale("log" if low > 0 and high > _LOG * low else "linear", low, high)
-        plot(part, lines, x, y, symbols=view.symbols, label=partial(shown, axis=self.axis))
+        ticks = [(x.column(value), shown(value, self.axis)) for value in x.ticks(tick_count(grid.width))]
+        plot(part, lines, ticks, y, symbols=view.symbols)
         grid.codes[1 : height + 1], grid.inks[1 : height + 1] = part.codes[1:], part.inks[1:]
 
     def action_axis(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..draw.grid import Grid, Ink
-from ..draw.scale import fit, scale
+from ..draw.scale import scale
 from ..draw.sparkline import bar, sparkline
 from ..draw.text import count, duration, number, remaining
 from ..view import View
@@ -67,7 +67,7 @@ class Rows(Cells):
     def key(self, view: View) -> Any:
         columns = (view.column(row.column) for row in self.rows)
         lengths = tuple((id(column), len(column)) if column is not None else None for column in columns)
-        return lengths, view.until, view.seen, view.lens.span, view.lens.right
+        return lengths, view.until, view.seen, view.lens.span, view.lens.right, view.lens.clock
 
     def draw(self, view: View, grid: Grid) -> None:
         for y, row in enumerate(self.rows):
@@ -96,8 +96,7 @@ class Rows(Cells):
         if column is None or not until or cells < 1:
             return ""
         first, last = int(column.steps[0]), view.step
-        x = view.lens.buckets(first, last, cells) if view.lens.span else fit(first, last, cells)
-        extremes = column.extremes(x.edges(), until)
+        extremes = column.extremes(view.axis(first, last, cells).edges(), until)
         values = extremes.high if row.worst == "high" else extremes.low
         good = values[np.isfinite(values)]
         if not len(good):

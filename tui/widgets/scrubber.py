@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..draw.grid import SEVERITY_INK, Grid, Ink
-from ..draw.text import count, duration
+from ..draw.text import clock, count, duration
 from ..view import View
 from .cells import Cells
 
@@ -17,7 +17,15 @@ class Scrubber(Cells):
 
     def key(self, view: View) -> Any:
         moment = view.moment
-        return moment.playing, moment.step, moment.speed, view.step, view.head, len(view.history.finding_log)
+        return (
+            moment.playing,
+            moment.step,
+            moment.speed,
+            view.step,
+            view.head,
+            len(view.history.finding_log),
+            view.lens.clock,
+        )
 
     def draw(self, view: View, grid: Grid) -> None:
         moment, steps = view.moment, view.timeline
@@ -26,9 +34,13 @@ class Scrubber(Cells):
             left = f"{sign}  {count(view.step)} of {count(view.head)}"
             began = float(steps.times[0]) if len(steps.times) else 0.0
             whole = float(steps.times[-1]) - began if len(steps.times) else 0.0
-            right = f"{duration(max(view.time - began, 0))} of {duration(whole)}" if grid.width >= 60 else ""
+            when = (
+                clock(view.time) if view.lens.clock else f"{duration(max(view.time - began, 0))} of {duration(whole)}"
+            )
+            right = when if grid.width >= 60 else ""
         else:
-            left = f"‖ FROZEN at step {count(view.step)}  +{count(view.head - view.step)} steps, End = live"
+            when = f" ({clock(view.time)})" if view.lens.clock else ""
+            left = f"‖ FROZEN at step {count(view.step)}{when}  +{count(view.head - view.step)} steps, End = live"
             right = ""
         x = grid.put(0, 0, left, Ink.TITLE if moment.replay else Ink.WARN) + 2
         end = grid.right(grid.width, 0, right, Ink.DIM) - 1 if right else grid.width
