@@ -6,7 +6,7 @@ overwrite this one's output.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -51,15 +51,27 @@ class Activations:
     """Statistics of each activation by name, kept from one sampled step to the next (dead units need a window)."""
 
     def __init__(self) -> None:
-        self._fired: dict[str, bytearray] = {}
-        self._samples: dict[str, int] = {}
+        self.fired: dict[str, bytearray] = {}
+        self.samples: dict[str, int] = {}
         self._now: dict[str, Activation] = {}
         self._kinds: dict[str, str] = {}
         self._calls: dict[str, int] = {}
+        self.plain = True
+        """All that the last pass showed was for the kernel."""
+
+    @property
+    def names(self) -> list[str]:
+        """In the order of the columns."""
+        return list(self._kinds)
+
+    def take(self, found: Mapping[str, Activation]) -> None:
+        """What another way has found in this step."""
+        self._now |= found
 
     def begin(self) -> None:
         """A forward pass of a sampled step begins."""
         self._calls.clear()
+        self.plain = True
 
     def see(self, name: str, kind: type[nn.Module], output: torch.Tensor, channels: bool, fetch: Fetch) -> None:
         """Reduce one output. ``channels``: axis 1 holds the units (convolutions), else the last one does."""
@@ -73,11 +85,12 @@ class Activations:
         rows = output.shape[0] if channels else output.numel() // output.shape[-1]
         limits = FLAT.get(kind, EVERYWHERE)
         fired = self._units(name, output.shape[axis], rows) if issubclass(kind, RELU) else None
-        now = self._samples.get(name, 0)
+        now = self.samples.get(name, 0)
         native = kernel.activation(output, SAMPLED, limits, fired, channels, now, WINDOW)
         if native is not None:
             self._now[name] = native
             return
+        self.plain = False
         output = output.detach()
         parts = [strided(output, SAMPLED)]
         if fired is not None:
@@ -94,11 +107,11 @@ class Activations:
 
     def _units(self, name: str, units: int, rows: int) -> bytearray:
         """When each unit last fired, in samples; ``rows`` more are there now."""
-        before = self._samples.get(name, 0)
-        self._samples[name] = before + rows
-        fired = self._fired.get(name)
+        before = self.samples.get(name, 0)
+        self.samples[name] = before + rows
+        fired = self.fired.get(name)
         if fired is None or len(fired) != 8 * units:
-            fired = self._fired[name] = bytearray(np.full(units, before, np.int64).tobytes())
+            fired = self.fired[name] = bytearray(np.full(units, before, np.int64).tobytes())
         return fired
 
     def put(self, sample: Sample, labels: Callable[[list[str], list[str]], int]) -> None:

@@ -6,9 +6,11 @@ from time import perf_counter, time
 
 import torch
 
+from .lane import CLOSED
 from .nonfinite import NonFinite
 from .pending import Pending
 from .repeats import Repeats
+from .routine import Routine
 from .sample import Sample
 from .sampler import LONG
 from .steps import NAN, momenta
@@ -24,6 +26,7 @@ class Closing:
         self._repeats = repeats
         self._pending = pending
         self._nonfinite = nonfinite
+        self._routine = Routine(training, nonfinite, repeats)
 
     def close_waiting(self) -> None:
         """A backward pass begins: a step that was left open for another optimizer is over."""
@@ -91,27 +94,37 @@ class Closing:
         """Decide how closely the step after ``step`` is looked at, and whether it may take the lane."""
         training = self._training
         training.lane.leave()
-        sampled, training.sample = training.sample is not None, None
-        sampler = training.sampler
-        if step >= sampler.due and sampler.ended(step, sampled, seconds, training.disturbed):
+        routine, sampler = self._routine, training.sampler
+        sampled = training.sample is not None or routine.made
+        training.sample, training.routine, routine.made = None, None, False
+        due = step >= sampler.due and sampler.ended(step, sampled, seconds, training.disturbed)
+        keep = due and self._repeats.wanted(step + 1)
+        ordinary = self._ordinary()
+        if due and not keep and ordinary and routine.ready():
+            training.routine = routine
+            training.layers.thorough = False
+        elif due:
             training.sample = training.new_sample()
             training.layers.thorough = training.sample.thorough
         training.disturbed = False
         layers = training.layers
         layers.call = layers.other = layers.output = training.term = training.node = None
         layers.calls = 0
-        layers.keep = training.sample is not None and self._repeats.wanted(step + 1)
-        state = "all" if training.sample is not None else "call" if sampler.seconds >= LONG else "none"
+        layers.keep = keep
+        state = "all" if due else "call" if sampler.seconds >= LONG else "none"
         if not training.script.compiled:
             layers.place(state)
         first = training.first
         if step - first in NEWS or training.news:
             training.news = False
             training.tell()
-        if training.sample is None and self._ordinary():
+        if training.sample is None and ordinary:
             until = min(n for n in (*(first + n for n in NEWS), sampler.due) if n > step)
-            looks = layers if state == "call" else None
-            training.lane.open(training.emit, training.steps.schema, training.optimizers[0], until, looks)
+            looks = layers if state != "none" else None
+            schema, optimizer = training.steps.schema, training.optimizers[0]
+            training.lane.open(training.emit, schema, optimizer, until, looks, training.routine)
+        if training.routine is not None and training.lane.stage == CLOSED:
+            training.routine, training.sample = None, routine.leave(CLOSED)
 
     def _ordinary(self) -> bool:
         """Is training such that the lane's way to see it is right?"""

@@ -85,9 +85,9 @@ def select(term: Term) -> tuple[list[torch.Tensor], Reduce] | None:
     if not soft and (target.is_floating_point() or target.shape != output.shape[:1] + output.shape[2:]):
         return None
     ignored = term.option("ignore_index", 4, -100)
-    distance = _distance(output)
+    apart = distance(output)
     hard = target.detach().argmax(1) if soft else target.detach()
-    parts = [output.detach().movedim(1, -1).flatten(0, -2)[::distance], hard.reshape(-1)[::distance]]
+    parts = [output.detach().movedim(1, -1).flatten(0, -2)[::apart], hard.reshape(-1)[::apart]]
     return parts, lambda arrays: _classes(arrays[0], arrays[1].astype(np.int64), ignored)
 
 
@@ -98,7 +98,7 @@ def native(term: Term) -> Prediction | None:
         return None
     counted = output.shape[1] <= CLASSES
     ignored = term.option("ignore_index", 4, -100)
-    found = kernel.classes(output, target, ignored, _distance(output), CONFIDENCE_BINS, counted)
+    found = kernel.classes(output, target, ignored, distance(output), CONFIDENCE_BINS, counted)
     if found is None or not found.kept:
         return None
     predicted, targets, right = found.per_class if found.per_class is not None else (None, None, None)
@@ -114,7 +114,7 @@ def native(term: Term) -> Prediction | None:
     )
 
 
-def _distance(output: torch.Tensor) -> int:
+def distance(output: torch.Tensor) -> int:
     """Distance between the rows looked at."""
     classes = output.shape[1]
     count = output.numel() // classes

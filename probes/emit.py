@@ -27,7 +27,8 @@ Column = tuple[str, int, Any]
 """Metric, id of the labels along its axis (0: none), one number or an array of them."""
 
 
-_HEAD = struct.Struct("<qqd")  # segment, step, time
+HEAD = struct.Struct("<qqd")
+"""Of a record: segment, step, time."""
 _NOTHING = np.empty(0, np.float32)
 
 
@@ -156,8 +157,18 @@ class Emitter:
                 payload = schema.layout.pack(self.segment, step, when, *values)
             except OverflowError:  # a float64 beyond float32
                 with np.errstate(over="ignore"):
-                    payload = _HEAD.pack(self.segment, step, when) + np.array(values, np.float32).tobytes()
+                    payload = HEAD.pack(self.segment, step, when) + np.array(values, np.float32).tobytes()
             ring.write(schema.id, payload)
+
+    def latest(self, name: str) -> Schema | None:
+        """The schema of this kind's next record, unless that has more; None before there was one in this segment."""
+        known = self._kinds.get(name)
+        return self.schema(name, tuple(known.values())) if known else None
+
+    def record(self, schema: Schema, payload: bytes) -> None:
+        """One record, already packed."""
+        if self._ring is not None and get_ident() == self._thread:
+            self._ring.write(schema.id, payload)
 
     def place(self) -> tuple[int, int, int, int, int] | None:
         """Where a record may be written by other means: ``Writer.place``, the thread that may, and the segment."""
@@ -188,7 +199,7 @@ class Emitter:
                 found = parts.get(metric, _NOTHING)
                 payload[at : at + (1 if type(found) is float else len(found))] = found
                 at += width
-        self._ring.write(schema.id, _HEAD.pack(self.segment, step, when) + payload.tobytes())
+        self._ring.write(schema.id, HEAD.pack(self.segment, step, when) + payload.tobytes())
         if self._ring.dropped > self._told and self._event("overflow", step, when, {"dropped": self._ring.dropped}):
             self._told = self._ring.dropped
 

@@ -288,22 +288,22 @@ static void fired(const float *at, Py_ssize_t size, Py_ssize_t units, Py_ssize_t
         }
 }
 
-static PyObject *activation(PyObject *module, PyObject *args)
+typedef struct {
+    double mean, std, dead, saturated;
+} Activation;
+
+/* 1, 0 where the tensor is none for us, -1 with an error set. `seen` as in kernel.activation, or Py_None. */
+static int activation(PyObject *tensor, Py_ssize_t most, double low, double high, PyObject *seen, int channels,
+                      int64_t now, int64_t window, Activation *found)
 {
-    PyObject *tensor, *seen;
-    Py_ssize_t most, axes[64];
-    int channels;
-    double low, high;
-    long long now, window;
+    Py_ssize_t axes[64];
     Floats part;
-    if (!PyArg_ParseTuple(args, "OnddOpLL", &tensor, &most, &low, &high, &seen, &channels, &now, &window))
-        return NULL;
     if (!floats(tensor, &part) || !part.size)
-        return none();
+        return 0;
     Py_ssize_t dims = shape(tensor, axes, 64), step = distance(tensor, part.size, most);
     if (dims < 2 || dims > 64 || PyErr_Occurred())
-        return PyErr_Occurred() ? NULL : none();
-    Moments found = moments(part.at, part.size, step);
+        return PyErr_Occurred() ? -1 : 0;
+    Moments whole = moments(part.at, part.size, step);
     Py_ssize_t flat = 0, count = (part.size + step - 1) / step;
     for (Py_ssize_t i = 0; i < count; i++) {
         float value = part.at[i * step];
@@ -314,8 +314,11 @@ static PyObject *activation(PyObject *module, PyObject *args)
         Py_ssize_t axis = channels ? 1 : dims - 1, units = axes[axis], inner = 1, silent = 0;
         for (Py_ssize_t after = axis + 1; after < dims; after++)
             inner *= axes[after];
-        if (PyByteArray_Size(seen) != units * (Py_ssize_t)sizeof(int64_t))
-            return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "one number for each unit is needed");
+        if (PyByteArray_Size(seen) != units * (Py_ssize_t)sizeof(int64_t)) {
+            if (!PyErr_Occurred())
+                PyErr_SetString(PyExc_ValueError, "one number for each unit is needed");
+            return -1;
+        }
         int64_t *last = (int64_t *)PyByteArray_AsString(seen);
         fired(part.at, part.size, units, inner, last, now);
         for (Py_ssize_t unit = 0; unit < units; unit++)
@@ -323,7 +326,24 @@ static PyObject *activation(PyObject *module, PyObject *args)
         if (now >= window)
             dead = (double)silent / units;
     }
-    return Py_BuildValue("dddd", found.mean, found.std, dead, isfinite(low) ? (double)flat / count : NAN);
+    *found = (Activation){whole.mean, whole.std, dead, isfinite(low) ? (double)flat / count : NAN};
+    return 1;
+}
+
+static PyObject *activation_of(PyObject *module, PyObject *args)
+{
+    PyObject *tensor, *seen;
+    Py_ssize_t most;
+    int channels;
+    double low, high;
+    long long now, window;
+    Activation found;
+    if (!PyArg_ParseTuple(args, "OnddOpLL", &tensor, &most, &low, &high, &seen, &channels, &now, &window))
+        return NULL;
+    int done = activation(tensor, most, low, high, seen, channels, now, window, &found);
+    if (done <= 0)
+        return done ? NULL : none();
+    return Py_BuildValue("dddd", found.mean, found.std, found.dead, found.saturated);
 }
 
 /* exp(x) of x <= 0 to 2 units in the last place; 0 below -87; NaN stays. Cephes' polynomial, without a branch. */
@@ -387,49 +407,57 @@ WIDE static Py_ssize_t highest_of(const float *row, Py_ssize_t classes)
     return 0;
 }
 
-static PyObject *classes(PyObject *module, PyObject *args)
+typedef struct {
+    Py_ssize_t rows, kept, right;
+    int within;
+    double logz, of_target;
+} Classes;
+
+/* Logits (N, C) and labels (N,) of `classes`; 0 where they are none for us. */
+typedef struct {
+    const float *at;
+    const int64_t *label;
+    Py_ssize_t size, width;
+} Batch;
+
+static int batch(PyObject *logits, PyObject *labels, Batch *found)
 {
-    PyObject *logits, *labels;
-    Py_ssize_t step, bins, axes[2], size;
-    long long ignored;
-    int counted;
     Floats part;
-    int64_t *label;
-    if (!PyArg_ParseTuple(args, "OOLnnp", &logits, &labels, &ignored, &step, &bins, &counted))
-        return NULL;
-    if (!floats(logits, &part) || !part.size || !plain(labels, torch_.int64, (void **)&label, &size))
-        return none();
-    if (shape(logits, axes, 2) != 2 || axes[0] != size)
-        return PyErr_Occurred() ? NULL : none();
-    Py_ssize_t width = axes[1], per = counted ? width : 0;
-    PyObject *result = PyBytes_FromStringAndSize(NULL, (2 * bins + 3 * per) * sizeof(int64_t));
-    if (!result)
-        return NULL;
-    int64_t *sure = (int64_t *)PyBytes_AsString(result);
-    int64_t *predicted = sure + 2 * bins, *target = predicted + per, *right = target + per;
-    memset(sure, 0, (2 * bins + 3 * per) * sizeof(int64_t));
-    Py_ssize_t looked = 0, kept = 0, hits = 0;
-    int within = 1;
-    double logz = 0, given = 0;
-    for (Py_ssize_t i = 0; i < size; i += step) {
-        const float *row = part.at + i * width;
-        int64_t truth = label[i];
-        looked++;
+    Py_ssize_t axes[2];
+    if (!floats(logits, &part) || !part.size || !plain(labels, torch_.int64, (void **)&found->label, &found->size) ||
+        shape(logits, axes, 2) != 2 || axes[0] != found->size)
+        return 0;
+    found->at = part.at;
+    found->width = axes[1];
+    return 1;
+}
+
+/* `counts`: 2 * bins, and 3 * width more where `counted`. */
+static Classes classes(const Batch *in, int64_t ignored, Py_ssize_t step, Py_ssize_t bins, int counted, int64_t *counts)
+{
+    Py_ssize_t width = in->width, per = counted ? width : 0;
+    int64_t *predicted = counts + 2 * bins, *target = predicted + per, *right = target + per;
+    Classes found = {.within = 1};
+    memset(counts, 0, (2 * bins + 3 * per) * sizeof(int64_t));
+    for (Py_ssize_t i = 0; i < in->size; i += step) {
+        const float *row = in->at + i * width;
+        int64_t truth = in->label[i];
+        found.rows++;
         if (truth == ignored)
             continue;
         Py_ssize_t best = highest_of(row, width);
         double sum = exponentials(row, width, row[best]);
         float most = 1.0f / (float)sum;
         int hit = best == truth, inside = truth >= 0 && truth < width;
-        kept++;
-        hits += hit;
-        logz += log(sum) + row[best];
-        within &= inside;
+        found.kept++;
+        found.right += hit;
+        found.logz += log(sum) + row[best];
+        found.within &= inside;
         if (inside)
-            given += exp((double)row[truth] - row[best]) / sum;
+            found.of_target += exp((double)row[truth] - row[best]) / sum;
         if (most == most) {
             Py_ssize_t place = (Py_ssize_t)(most * bins);
-            sure[(place < bins ? place : bins - 1) + hit * bins]++;
+            counts[(place < bins ? place : bins - 1) + hit * bins]++;
         }
         if (counted) {
             predicted[best]++;
@@ -439,9 +467,212 @@ static PyObject *classes(PyObject *module, PyObject *args)
             }
         }
     }
-    PyObject *found = Py_BuildValue("nnnOddO", looked, kept, hits, within ? Py_True : Py_False, logz, given, result);
-    Py_DECREF(result);
     return found;
+}
+
+static PyObject *classes_of(PyObject *module, PyObject *args)
+{
+    PyObject *logits, *labels;
+    Py_ssize_t step, bins;
+    long long ignored;
+    int counted;
+    Batch in;
+    if (!PyArg_ParseTuple(args, "OOLnnp", &logits, &labels, &ignored, &step, &bins, &counted))
+        return NULL;
+    if (!batch(logits, labels, &in))
+        return PyErr_Occurred() ? NULL : none();
+    PyObject *result = PyBytes_FromStringAndSize(NULL, (2 * bins + (counted ? 3 * in.width : 0)) * sizeof(int64_t));
+    if (!result)
+        return NULL;
+    Classes found = classes(&in, ignored, step, bins, counted, (int64_t *)PyBytes_AsString(result));
+    PyObject *all = Py_BuildValue("nnnOddO", found.rows, found.kept, found.right, found.within ? Py_True : Py_False,
+                                  found.logz, found.of_target, result);
+    Py_DECREF(result);
+    return all;
+}
+
+/* a routine sample: straight into its record (routine.py) */
+
+#define RECORD_HEAD 24 /* segment, step, time */
+
+/* Numbers of a record from `place` on, at least `count`; NULL without them, or without a place (below 0). */
+static float *numbers(PyObject *record, Py_ssize_t place, Py_ssize_t count)
+{
+    Py_ssize_t size = (PyByteArray_Size(record) - RECORD_HEAD) / (Py_ssize_t)sizeof(float);
+    return place < 0 || place + count > size ? NULL : (float *)(PyByteArray_AsString(record) + RECORD_HEAD) + place;
+}
+
+static void number(PyObject *record, Py_ssize_t place, double value)
+{
+    float *at = numbers(record, place, 1);
+    if (at)
+        *at = (float)value;
+}
+
+static PyObject *gradients_into(PyObject *module, PyObject *args)
+{
+    PyObject *record, *parameters;
+    Py_ssize_t place;
+    double whole = 0;
+    if (!PyArg_ParseTuple(args, "O!nO!", &PyByteArray_Type, &record, &place, &PyList_Type, &parameters))
+        return NULL;
+    Py_ssize_t count = PyList_Size(parameters);
+    float *each = numbers(record, place, count);
+    if (!each)
+        return none();
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *gradient = PyObject_GetAttr(PyList_GetItem(parameters, i), torch_.grad);
+        Floats part;
+        if (!gradient)
+            return NULL;
+        int had = gradient != Py_None, ours = had && floats(gradient, &part);
+        Py_DECREF(gradient); /* the parameter holds it */
+        if (had && !ours)
+            return none();
+        double norm = had ? sqrt(squares(part.at, part.size)) : NAN;
+        each[i] = (float)norm;
+        whole += had ? norm * norm : 0;
+    }
+    return PyFloat_FromDouble(sqrt(whole));
+}
+
+static PyObject *compare_into(PyObject *module, PyObject *args)
+{
+    PyObject *record, *parameters, *before;
+    Py_ssize_t norms, ratios;
+    if (!PyArg_ParseTuple(args, "O!nnO!O", &PyByteArray_Type, &record, &norms, &ratios, &PyList_Type, &parameters, &before))
+        return NULL;
+    PyObject *pair = Py_BuildValue("OO", parameters, before), *found = pair ? compare(module, pair) : NULL;
+    Py_XDECREF(pair);
+    if (!found || found == Py_None)
+        return found;
+    Py_ssize_t count = PyList_Size(parameters);
+    const double *from = (const double *)PyBytes_AsString(found);
+    float *norm = numbers(record, norms, count), *ratio = numbers(record, ratios, count);
+    int finite = norm && ratio;
+    for (Py_ssize_t i = 0; norm && ratio && i < count; i++) {
+        norm[i] = (float)from[i];
+        ratio[i] = (float)from[count + i];
+        finite &= !(from[i] > 0) || isfinite(from[count + i]);
+    }
+    Py_DECREF(found);
+    return PyBool_FromLong(finite);
+}
+
+/* places: mean, std, least, most */
+static PyObject *moments_into(PyObject *module, PyObject *args)
+{
+    PyObject *record, *tensor;
+    Py_ssize_t places[4], most;
+    Floats part;
+    if (!PyArg_ParseTuple(args, "O!(nnnn)On", &PyByteArray_Type, &record, places, places + 1, places + 2, places + 3,
+                          &tensor, &most))
+        return NULL;
+    if (!floats(tensor, &part) || !part.size)
+        return PyBool_FromLong(0);
+    Moments found = moments(part.at, part.size, distance(tensor, part.size, most));
+    if (PyErr_Occurred())
+        return NULL;
+    const double values[] = {found.mean, found.std, found.least, found.most};
+    for (int i = 0; i < 4; i++)
+        number(record, places[i], values[i]);
+    return PyBool_FromLong(1);
+}
+
+/* places: accuracy, confidence, predicted, targets, right, log Z, probability of the target, ignored */
+static PyObject *classes_into(PyObject *module, PyObject *args)
+{
+    PyObject *record, *logits, *labels;
+    Py_ssize_t places[8], step, bins;
+    long long ignored;
+    int counted;
+    Batch in;
+    if (!PyArg_ParseTuple(args, "O!(nnnnnnnn)OOLnnp", &PyByteArray_Type, &record, places, places + 1, places + 2,
+                          places + 3, places + 4, places + 5, places + 6, places + 7, &logits, &labels, &ignored, &step,
+                          &bins, &counted))
+        return NULL;
+    if (!batch(logits, labels, &in))
+        return PyErr_Occurred() ? NULL : PyBool_FromLong(0);
+    int64_t *counts = malloc((2 * bins + (counted ? 3 * in.width : 0)) * sizeof(int64_t));
+    if (!counts)
+        return PyErr_NoMemory();
+    Classes found = classes(&in, ignored, step, bins, counted, counts);
+    if (found.kept) {
+        const int64_t *from = counts;
+        for (int i = 1; i < (counted ? 5 : 2); from += i == 1 ? 2 * bins : in.width, i++) {
+            Py_ssize_t width = i == 1 ? 2 * bins : in.width;
+            float *at = i < 3 || found.within ? numbers(record, places[i], width) : NULL;
+            for (Py_ssize_t k = 0; at && k < width; k++)
+                at[k] = (float)from[k];
+        }
+        number(record, places[0], (double)found.right / found.kept);
+        number(record, places[5], found.logz / found.kept);
+        if (found.within)
+            number(record, places[6], found.of_target / found.kept);
+        number(record, places[7], 1 - (double)found.kept / found.rows);
+    }
+    free(counts);
+    return PyBool_FromLong(1);
+}
+
+/* One call of an activation layer; 0 where it is not as the plan says, perhaps with an error set. */
+static int layer_into(PyObject *plan, PyObject *output)
+{
+    PyObject *record, *calls, *names, *at, *fired, *samples, *widths, *seen = Py_None;
+    Py_ssize_t places[4], most, axes[64], rows = 1;
+    double low, high;
+    long long window, now = 0;
+    Activation found;
+    if (!PyArg_ParseTuple(plan, "OOOO(nnnn)ddOOOnL", &record, &calls, &names, &at, places, places + 1, places + 2,
+                          places + 3, &low, &high, &fired, &samples, &widths, &most, &window))
+        return 0;
+    unsigned char call = (unsigned char)*PyByteArray_AsString(calls);
+    PyObject *name = call < PyTuple_Size(names) ? PyTuple_GetItem(names, call) : NULL;
+    Py_ssize_t dims = name ? shape(output, axes, 64) : 0;
+    if (dims < 2 || dims > 64)
+        return 0;
+    int channels = dims > 3;
+    if (dims == 3) {
+        PyObject *width = PyLong_FromSsize_t(axes[1]);
+        channels = width ? PySet_Contains(widths, width) : -1;
+        Py_XDECREF(width);
+    }
+    if (channels < 0)
+        return 0;
+    for (Py_ssize_t axis = 0; axis < (channels ? 1 : dims - 1); axis++)
+        rows *= axes[axis];
+    if (fired != Py_None) {
+        PyObject *counted = PyDict_GetItem(samples, name);
+        seen = PyDict_GetItem(fired, name);
+        if (!counted || !seen)
+            return 0;
+        now = PyLong_AsLongLong(counted) + rows;
+    }
+    if (activation(output, most, low, high, seen, channels, now, window, &found) <= 0)
+        return 0;
+    if (fired != Py_None) {
+        PyObject *counted = PyLong_FromLongLong(now);
+        int kept = counted ? PyDict_SetItem(samples, name, counted) : -1;
+        Py_XDECREF(counted);
+        if (kept < 0)
+            return 0;
+    }
+    const double values[] = {found.mean, found.std, found.dead, found.saturated};
+    Py_ssize_t place = PyLong_AsSsize_t(PyTuple_GetItem(at, call));
+    for (int i = 0; i < 4; i++)
+        number(record, places[i] < 0 ? -1 : places[i] + place, values[i]);
+    (*PyByteArray_AsString(calls))++;
+    return 1;
+}
+
+/* The forward hook of a layer, bound to its plan: (plan, module, args, output). It lets no error through. */
+static PyObject *layer(PyObject *module, PyObject *args)
+{
+    PyObject *plan = PyTuple_GetItem(args, 0), *output = PyTuple_GetItem(args, 3);
+    if (plan && output && !layer_into(plan, output))
+        *PyByteArray_AsString(PyTuple_GetItem(plan, 1)) = (char)255;
+    PyErr_Clear();
+    return none();
 }
 
 static PyMethodDef functions[] = {
@@ -449,8 +680,13 @@ static PyMethodDef functions[] = {
     {"snapshot", snapshot, METH_VARARGS, NULL},
     {"compare", compare, METH_VARARGS, NULL},
     {"moments", moments_of, METH_VARARGS, NULL},
-    {"activation", activation, METH_VARARGS, NULL},
-    {"classes", classes, METH_VARARGS, NULL},
+    {"activation", activation_of, METH_VARARGS, NULL},
+    {"classes", classes_of, METH_VARARGS, NULL},
+    {"gradients_into", gradients_into, METH_VARARGS, NULL},
+    {"compare_into", compare_into, METH_VARARGS, NULL},
+    {"moments_into", moments_into, METH_VARARGS, NULL},
+    {"classes_into", classes_into, METH_VARARGS, NULL},
+    {"layer", layer, METH_VARARGS, NULL},
     {"lane_type", lane_type, METH_VARARGS, NULL},
     {NULL},
 };
@@ -480,6 +716,7 @@ PyMODINIT_FUNC PyInit__kernel(void)
         .is_contiguous = PyUnicode_InternFromString("is_contiguous"),
         .data_ptr = PyUnicode_InternFromString("data_ptr"),
         .numel = PyUnicode_InternFromString("numel"),
+        .grad = PyUnicode_InternFromString("grad"),
     };
     Py_XDECREF(torch);
     Py_XDECREF(nn);

@@ -11,7 +11,7 @@
 /* torch.Tensor and its attributes, looked up once. */
 typedef struct {
     PyObject *tensor, *parameter, *float32, *int64;
-    PyObject *dtype, *shape, *is_cpu, *is_contiguous, *data_ptr, *numel;
+    PyObject *dtype, *shape, *is_cpu, *is_contiguous, *data_ptr, *numel, *grad;
 } Torch;
 
 extern Torch torch_;

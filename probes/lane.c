@@ -32,7 +32,7 @@ typedef struct {
     PyObject *name, *function, *args, *kwargs, *value, *node;
     double number;
     /* of the training */
-    PyObject *left, *due, *canary, *looks, *optimizer;
+    PyObject *left, *due, *canary, *looks, *optimizer, *routine;
     Py_ssize_t groups, fields;
     long long until, segment;
     uint32_t schema;
@@ -43,7 +43,7 @@ typedef struct {
 
 static struct {
     PyObject *item, *grad_fn, *requires_grad, *version, *next_functions, *param_groups, *lr, *target, *call;
-    PyObject *is_cpu, *rows, *Left;
+    PyObject *is_cpu, *rows, *Left, *begins, *before, *after, *write;
 } names;
 
 static void put(PyObject **field, PyObject *value) /* a new reference to `value`, which may be NULL */
@@ -182,6 +182,7 @@ static PyObject *begin(Lane *self, PyObject *unused)
     put(&self->target, NULL);
     put(&self->trained_on, NULL);
     put(&self->looks, NULL);
+    put(&self->routine, NULL);
     put(&self->optimizer, NULL);
     forget_call(self);
     Py_RETURN_NONE;
@@ -215,14 +216,14 @@ static int init(Lane *self, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
-/* open(place of the ring, id of the schema, its numbers, learning rates among them, optimizer, until, looks) */
+/* open(place of the ring, id of the schema, its numbers, learning rates among them, optimizer, until, looks, routine) */
 static PyObject *open_lane(Lane *self, PyObject *args)
 {
-    PyObject *optimizer, *looks;
+    PyObject *optimizer, *looks, *routine;
     unsigned long long map, ring, length, thread;
     unsigned int schema;
-    if (!PyArg_ParseTuple(args, "(KKKKL)InnOLO", &map, &ring, &length, &thread, &self->segment, &schema, &self->fields,
-                          &self->groups, &optimizer, &self->until, &looks))
+    if (!PyArg_ParseTuple(args, "(KKKKL)InnOLOO", &map, &ring, &length, &thread, &self->segment, &schema, &self->fields,
+                          &self->groups, &optimizer, &self->until, &looks, &routine))
         return NULL;
     self->map = (unsigned char *)(uintptr_t)map;
     self->ring = ring;
@@ -231,6 +232,7 @@ static PyObject *open_lane(Lane *self, PyObject *args)
     self->schema = schema;
     put(&self->optimizer, optimizer);
     put(&self->looks, looks == Py_None ? NULL : looks);
+    put(&self->routine, routine == Py_None ? NULL : routine);
     self->stage = self->fields <= FIELDS ? LOSS : CLOSED;
     Py_RETURN_NONE;
 }
@@ -258,8 +260,9 @@ static PyObject *leave(Lane *self, PyObject *unused)
     int stage = self->stage;
     PyObject *node = NULL, *call = NULL, *left = NULL, *done = NULL;
     self->stage = CLOSED;
-    if (stage <= LOSS)
+    if (stage <= LOSS && !self->routine)
         Py_RETURN_NONE;
+    put(&self->routine, NULL);
     if (self->args) {
         node = self->node ? (Py_INCREF(self->node), self->node) : node_of(self->value);
         if (node && node != Py_None)
@@ -302,6 +305,13 @@ static PyObject *loss(Lane *self, PyObject *const *args, Py_ssize_t count)
     Py_RETURN_TRUE;
 }
 
+/* Is the step still in the lane, after the routine was told? `done` is NULL with an error. */
+static int in_lane(Lane *self, PyObject *done)
+{
+    Py_XDECREF(done);
+    return done && self->stage != CLOSED;
+}
+
 static PyObject *backward(Lane *self, PyObject *tensors)
 {
     PyObject *version, *target;
@@ -311,6 +321,9 @@ static PyObject *backward(Lane *self, PyObject *tensors)
     Py_DECREF(version);
     if (changed)
         Py_RETURN_FALSE;
+    if (self->routine && !in_lane(self, PyObject_CallMethodObjArgs(self->routine, names.begins, self->name, self->args,
+                                                                   self->kwargs, NULL)))
+        return PyErr_Occurred() ? NULL : PyBool_FromLong(0);
     if (PyTuple_Size(self->args) > 1)
         target = PyTuple_GetItem(self->args, 1);
     else
@@ -342,8 +355,10 @@ static PyObject *steps(Lane *self, PyObject *optimizer)
 {
     if (self->stage != STEP || PyWeakref_GetObject(self->optimizer) != optimizer)
         Py_RETURN_FALSE;
+    if (self->routine && !in_lane(self, PyObject_CallMethodObjArgs(self->routine, names.before, NULL)))
+        return PyErr_Occurred() ? NULL : PyBool_FromLong(0);
     self->stage = STEPPING;
-    if (self->looks) {
+    if (self->looks && !self->routine) {
         PyObject *done = PyObject_CallFunctionObjArgs(self->canary, NULL);
         if (!done)
             return NULL;
@@ -376,6 +391,8 @@ static PyObject *stepped(Lane *self, PyObject *optimizer)
     if (self->stage != STEPPING || self->groups + (loaded ? 6 : 4) != self->fields ||
         !rates(optimizer, at, self->groups))
         Py_RETURN_FALSE;
+    if (self->routine && !in_lane(self, PyObject_CallMethodObjArgs(self->routine, names.after, NULL)))
+        return PyErr_Occurred() ? NULL : PyBool_FromLong(0);
     double ended = now(CLOCK_MONOTONIC), when = now(CLOCK_REALTIME), seconds = ended - self->ended;
     at += self->groups;
     values[0] = values[1] = (float)self->number;
@@ -401,6 +418,17 @@ static PyObject *stepped(Lane *self, PyObject *optimizer)
     memcpy(record + HEAD + STEP_HEAD, values, size);
     if (pthread_equal(pthread_self(), self->thread))
         write_record(self, record, STEP_HEAD + size);
+    if (self->routine) {
+        PyObject *routine = self->routine, *step = PyLong_FromLongLong(self->step), *time = PyFloat_FromDouble(when);
+        self->routine = NULL;
+        PyObject *done = step && time ? PyObject_CallMethodObjArgs(routine, names.write, step, time, NULL) : NULL;
+        Py_XDECREF(step);
+        Py_XDECREF(time);
+        Py_DECREF(routine);
+        if (!done)
+            return NULL;
+        Py_DECREF(done);
+    }
     if (self->step >= self->until) {
         PyObject *done = PyObject_CallFunction(self->due, "Ld", self->step, seconds);
         if (!done)
@@ -414,7 +442,8 @@ static PyObject *stepped(Lane *self, PyObject *optimizer)
 
 #define REFERENCES(each)                                                                                             \
     each(iterator) each(loader) each(batch) each(target) each(trained_on) each(name) each(function) each(args)       \
-        each(kwargs) each(value) each(node) each(left) each(due) each(canary) each(looks) each(optimizer)
+        each(kwargs) each(value) each(node) each(left) each(due) each(canary) each(looks) each(optimizer)            \
+            each(routine)
 
 static int traverse(Lane *self, visitproc visit, void *arg)
 {
@@ -499,6 +528,10 @@ PyObject *lane_type(PyObject *module, PyObject *args)
     names.lr = PyUnicode_InternFromString("lr");
     names.target = PyUnicode_InternFromString("target");
     names.call = PyUnicode_InternFromString("call");
+    names.begins = PyUnicode_InternFromString("begins");
+    names.before = PyUnicode_InternFromString("before");
+    names.after = PyUnicode_InternFromString("after");
+    names.write = PyUnicode_InternFromString("write");
     names.is_cpu = torch_.is_cpu;
     return PyType_FromSpec(&spec);
 }

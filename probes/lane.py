@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .emit import Schema
     from .layers import Layers
     from .loaders import Pass
+    from .routine import Routine
 
 CLOSED, LOSS, BACKWARD, INSIDE, STEP, STEPPING = range(6)
 """Stages: the long way; a loss call is due; a backward pass is due; it runs; the optimizer's step is due; it runs."""
@@ -65,6 +66,7 @@ class Lane:
         "_node",
         "_number",
         "_optimizer",
+        "_routine",
         "_schema",
         "_until",
         "backwards",
@@ -129,6 +131,7 @@ class Lane:
         self._node: Any = None
         self._number = NAN
         self._looks: Layers | None = None
+        self._routine: Routine | None = None
 
     def open(
         self,
@@ -137,21 +140,25 @@ class Lane:
         optimizer: weakref.ref[torch.optim.Optimizer],
         until: int,
         looks: Layers | None,
+        routine: Routine | None,
     ) -> None:
         """The coming step may take it, with records like the last one's. After step ``until`` there is something
-        else to do. With ``looks`` each step's calls are kept, and a gradient is looked at, for an autopsy."""
+        else to do. With ``looks`` each step's calls are kept, and a gradient is looked at, for an autopsy; ``routine``
+        samples the coming step."""
         self._emit = emit
         self._schema = schema
         self._fields, self._groups = _widths(schema)
         self._optimizer = optimizer
         self._until = until
         self._looks = looks
+        self._routine = routine
         self.stage = LOSS
 
     def leave(self) -> None:
         """The step goes on the long way."""
         stage, self.stage = self.stage, CLOSED
-        if stage > LOSS:
+        if stage > LOSS or self._routine is not None:
+            self._routine = None
             left = Left(stage, self._call, self._node, self._number)
             self._call = self._node = None
             self._left(left)
@@ -181,6 +188,10 @@ class Lane:
         ):
             return False
         args = call[2]
+        if self._routine is not None:
+            self._routine.begins(call[0], args, call[3])
+            if self.stage != BACKWARD:
+                return False
         self.target = target = args[1] if len(args) > 1 else call[3].get("target")
         self.backwards += 1
         if self.fresh:
@@ -198,8 +209,12 @@ class Lane:
     def steps(self, optimizer: torch.optim.Optimizer) -> bool:
         if self.stage != STEP or self._optimizer() is not optimizer:
             return False
+        if self._routine is not None:
+            self._routine.before()
+            if self.stage != STEP:
+                return False
         self.stage = STEPPING
-        if self._looks is not None:
+        if self._looks is not None and self._routine is None:
             self._canary()
         return True
 
@@ -210,7 +225,12 @@ class Lane:
         values = rates(optimizer)
         if len(values) != self._groups or self._groups + (4 if self.loader is None else 6) != self._fields:
             return False
-        ended = perf_counter()
+        routine = self._routine
+        if routine is not None:
+            routine.after()
+            if self.stage != STEPPING:
+                return False
+        ended, when = perf_counter(), time()
         seconds = ended - self.ended
         self.step = step = self.step + 1
         self.ended = ended
@@ -224,7 +244,10 @@ class Lane:
             values += (self.rows or NAN, seconds, self.epoch, self.wait)
             self.wait = 0.0
         self.rows = 0
-        self._emit.numbers(self._schema, step, time(), number, number, *values)
+        self._emit.numbers(self._schema, step, when, number, number, *values)
+        if routine is not None:
+            self._routine = None
+            routine.write(step, when)
         if step >= self._until:
             self._due(step, seconds)
         return True
@@ -244,10 +267,18 @@ def _native() -> type[Lane]:
     class Native(base):  # type: ignore[misc]
         __slots__ = ()
 
-        def open(self, emit: Emitter, schema: Schema, optimizer: Any, until: int, looks: Layers | None) -> None:
+        def open(
+            self,
+            emit: Emitter,
+            schema: Schema,
+            optimizer: Any,
+            until: int,
+            looks: Layers | None,
+            routine: Routine | None,
+        ) -> None:
             place = emit.place()
             if place is not None:
-                super().open(place, schema.id, *_widths(schema), optimizer, until, looks)
+                super().open(place, schema.id, *_widths(schema), optimizer, until, looks, routine)
 
     found: type[Lane] = Native
     return found

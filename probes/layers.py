@@ -60,9 +60,9 @@ class Layers:
         """The last one that was not."""
         self._roots: list[weakref.ref[nn.Module]] = []
         self._outermost: set[int] = set()
-        self._leaves: list[tuple[weakref.ref[nn.Module], str]] = []
+        self.leaves: list[tuple[weakref.ref[nn.Module], str]] = []
         self._norms: list[tuple[weakref.ref[nn.Module], str]] = []
-        self._widths: set[int] = set()
+        self.widths: set[int] = set()
         self._placed: list[nn.Module] = []
         self._hooked: list[nn.Module] = []
         self._names: dict[int, str] = {}
@@ -70,6 +70,8 @@ class Layers:
         self._mode: Functions | None = None
         self._leaf = False
         self._functions = 0
+        self.plans: list[tuple[weakref.ref[nn.Module], Any, bytearray]] | None = None
+        """Of a routine sample (`routine.py`), where the coming passes are measured by one."""
         self._functional: bool | None = None
         """Has a pass called an activation that is no module? None until one was watched."""
         self._resting = False
@@ -102,7 +104,7 @@ class Layers:
         self.modes.adopt(model)
         self.padding = padding_indices(model)
         roots = model.roots
-        self._roots, self._leaves, self._norms, self._widths = [], [], [], set()
+        self._roots, self.leaves, self._norms, self.widths = [], [], [], set()
         self._outermost = {id(root) for root in roots}
         for root, prefix in zip(roots, prefixes(roots), strict=True):
             if isinstance(root, nn.DataParallel):  # its replicas run in threads
@@ -111,11 +113,16 @@ class Layers:
             for name, module in root.named_modules():
                 self.attention.names[id(module)] = prefix + plain(name)
                 if isinstance(module, KINDS):
-                    self._leaves.append((weakref.ref(module), prefix + plain(name)))
+                    self.leaves.append((weakref.ref(module), prefix + plain(name)))
                 elif isinstance(module, nn.modules.batchnorm._BatchNorm):
                     self._norms.append((weakref.ref(module), prefix + plain(name)))
                 elif isinstance(module, nn.Conv1d):
-                    self._widths.add(module.out_channels)
+                    self.widths.add(module.out_channels)
+
+    @property
+    def modular(self) -> bool:
+        """Are the activations and the dropout all modules, and their outputs for the kernel?"""
+        return self._functional is False and not self.modes.functional and self.activations.plain
 
     def put(self, sample: Sample, labels: Callable[..., int]) -> None:
         """Write what this step's forward passes showed."""
@@ -199,9 +206,17 @@ class Layers:
 
     def _begin(self, module: nn.Module) -> None:
         self._inside = module
+        if self.plans is not None:
+            for ref, hook, calls in self.plans:
+                layer = ref()
+                if layer is not None:
+                    calls[0] = 0
+                    layer._forward_hooks[KEY] = hook  # type: ignore[index]
+                    self._hooked.append(layer)
+            return
         self.activations.begin()
         self._functions = 0
-        for ref, name in self._leaves:
+        for ref, name in self.leaves:
             leaf = ref()
             if leaf is not None:
                 self._names[id(leaf)] = name
@@ -274,7 +289,7 @@ class Layers:
 
     def _see(self, name: str, kind: type[nn.Module], output: torch.Tensor) -> None:
         dims = output.dim()
-        channels = dims > 3 or (dims == 3 and output.shape[1] in self._widths)
+        channels = dims > 3 or (dims == 3 and output.shape[1] in self.widths)
         self.activations.see(name, kind, output, channels, self._fetch)
 
 

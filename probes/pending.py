@@ -33,12 +33,14 @@ class Pending:
         self.evaluation = Evaluation(self._training)
         self._validated = False
 
-    def add(self, call: Call, number: Value | None, node: Any) -> Term:
-        """It is open whether training consumes it. ``node`` of the graph made its value, ``number``."""
+    def add(self, call: Call, number: Value | None, node: Any, *, now: bool = True) -> Term:
+        """It is open whether training consumes it. ``node`` of the graph made its value, ``number``. Where the call
+        is not ``now``, its line is not known."""
         layers = self._training.layers
         mode = layers.modes.share(evaluating=True) if layers.other is not None else None
         inputs = layers.other or layers.call
-        where = site(call[0]) if self._training.sample is not None or self._training.terms.several else None
+        sited = now and (self._training.sample is not None or self._training.terms.several)
+        where = site(call[0]) if sited else None
         term = Term(*call, number, node._sequence_nr(), self._training.lane.loader, inputs, mode, where)
         self.terms.append(term)
         if len(self.terms) > HEAVY:

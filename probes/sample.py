@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,33 @@ class Sample:
         """``put`` is called when the records are made up."""
         self._ends.append(put)
 
+    def take(self, found: Mapping[str, NDArray[np.float32]], stale: float) -> None:
+        """A look at the batch that was taken another way, NaN what is missing; ``stale`` as of ``grad.stale``."""
+        self.looked = True
+        self._columns += [(metric, 0, values) for metric, values in found.items() if not np.isnan(values).all()]
+        if self.model is not None:
+            self._stale = np.zeros(len(self.model.names))
+            self._stale[:1] = stale
+
+    def take_parameters(
+        self,
+        optimizer: torch.optim.Optimizer,
+        found: Mapping[str, NDArray[np.float32]],
+        gradient: float,
+        before: tuple[list[torch.Tensor], bytes] | None,
+    ) -> None:
+        """Of all parameters, which ``optimizer`` trains, found another way; the norm of their gradients; ``before``:
+        the parameters and what ``kernel.snapshot`` gave, still to be compared."""
+        self._asked = True
+        self.gradient = gradient
+        for metric, values in found.items():
+            places = list(range(len(values)))
+            self._stepped.update(places)
+            if not np.isnan(values).all():
+                self._put_places(metric, places, values)
+        if before is not None:
+            self._snapshots[id(optimizer)] = Snapshot(*before), list(range(len(before[0])))
+
     def stale(self, training_model: Model) -> None:
         """The gradients that are there before the first backward pass."""
         self._stale = np.zeros(len(training_model.names))
@@ -93,7 +120,7 @@ class Sample:
 
             gradients.norms(self.model.parameters(), self._fetch, done)
 
-    def _put_places(self, metric: str, places: list[int], values: NDArray[np.float64]) -> None:
+    def _put_places(self, metric: str, places: list[int], values: NDArray[np.floating[Any]]) -> None:
         """Values of some of the parameters; the others (of another optimizer, without a gradient) stay NaN."""
         assert self.model is not None
         if metric not in self._wide:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -26,6 +26,9 @@ from .sampler import Sampler
 from .script import Script
 from .steps import NAN, Steps
 from .terms import Terms
+
+if TYPE_CHECKING:
+    from .routine import Routine
 
 CORE = ("loss", "backward", "step")
 """Hooks without which nothing else that is measured can be trusted: when one is switched off, all is."""
@@ -84,6 +87,9 @@ class Training:
         """Steps looked at closely so far."""
         self.sample: Sample | None = self.new_sample()
         """Of a step that is looked at closely."""
+        self.routine: Routine | None = None
+        """Of a step that is sampled the short way."""
+        self.layers.plans = None
         self.term: Term | None = None
         """The loss call that the last backward pass was for, as long as it may be needed."""
         self.node: Any = None

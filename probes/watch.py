@@ -21,7 +21,7 @@ from . import lane
 from .backward import Backward
 from .checkpoints import Checkpoints
 from .closing import Closing
-from .lane import BACKWARD, STEP, STEPPING, Left
+from .lane import BACKWARD, LOSS, STEP, STEPPING, Left
 from .layers import Layers
 from .loss import Term, scalar
 from .nonfinite import NonFinite
@@ -79,7 +79,7 @@ class Watch:
     @property
     def sampled(self) -> bool:
         """Is the step that is being made looked at closely?"""
-        return self._training.sample is not None
+        return self._training.sample is not None or self._training.routine is not None
 
     @property
     def layers(self) -> Layers:
@@ -92,6 +92,7 @@ class Watch:
     # data
 
     def optimizer_made(self, optimizer: torch.optim.Optimizer) -> None:
+        self.lane.leave()
         self.script.optimizer_made(optimizer)
         self.segments.optimizer_made(optimizer)
         if not (self._training.awake or self.script.compiled):
@@ -253,9 +254,14 @@ class Watch:
         """A step leaves the lane and goes on the long way: what it has seen so far."""
         stage, call, node, number = left
         training = self._training
+        routine, training.routine = training.routine, None
+        if routine is not None:
+            training.sample = routine.leave(stage)
+        if stage == LOSS:
+            return
         if stage == BACKWARD:
             if call is not None:
-                self._pending.add(call, number, node)
+                self._pending.add(call, number, node, now=False)
             return
         training.loss = training.root = number
         training.micro = 1

@@ -24,9 +24,10 @@ Done = Callable[[np.ndarray, np.ndarray], None]
 class Snapshot:
     """Parameters before a step; its views of the user's weights do not outlive ``compare``."""
 
-    def __init__(self, parameters: list[torch.Tensor]) -> None:
+    def __init__(self, parameters: list[torch.Tensor], copy: bytes | None = None) -> None:
+        """``copy``: what ``kernel.snapshot`` has given for them already."""
         self._parameters = parameters
-        self._copy = kernel.snapshot(parameters, SAMPLED)
+        self._copy = copy if copy is not None else kernel.snapshot(parameters, SAMPLED)
         if self._copy is None:
             self._parts = _parts(parameters)
             self._sizes = np.array([_local(parameter).numel() for parameter in parameters])

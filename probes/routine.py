@@ -1,0 +1,267 @@
+"""The short way of a sampled step: a record with the same fields as the last one's.
+
+Most of what a sampled step costs is not arithmetic: some fifty statistics, each with its own call, objects and names,
+come to a thousand microseconds in a step of 600, as all of it meets cold caches. But one sample is like the last.
+So where each number lies in the record is worked out once, the step goes by the lane, and a call of the kernel for
+each phase writes straight into the record.
+
+Every fifth sample, a thorough one, goes the long way, and where its record has a field that is not known here, all
+do. Whatever else is unusual makes the lane be left, and what was found so far becomes an ordinary ``Sample``.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import nn
+
+from nnwatch.metric import CONFIDENCE_BINS
+
+from . import confidence, inputs, kernel
+from .activations import EVERYWHERE, FLAT, METRICS, RELU, REUSED, SAMPLED, WINDOW
+from .emit import HEAD, Schema
+from .kernel import Activation
+from .lane import INSIDE, STEPPING
+from .sample import THOROUGH, Sample
+from .steps import momenta
+from .weights import SAMPLED as WEIGHTS
+
+if TYPE_CHECKING:
+    from .model import Model
+    from .nonfinite import NonFinite
+    from .repeats import Repeats
+    from .training import Training
+
+INPUT = ("input.mean", "input.std", "input.min", "input.max")
+PREDICTION = tuple(confidence.TRAIN.values())
+LOOK = ("mode.train", *INPUT, *PREDICTION)
+NEEDED = {"momentum", "grad.norm", "watch.every"}
+WIDE = ("grad.norm.layer", "weight.norm", "update.ratio")
+KNOWN = frozenset((*LOOK, *METRICS, *WIDE, "watch.every", "watch.cost", "momentum", "grad.norm", "grad.stale"))
+
+
+class Routine:
+    """One per process. While ``Training.routine`` is this, the step that is being made is sampled by it: the lane calls
+    ``begins``, ``before``, ``after`` and ``write``."""
+
+    def __init__(self, training: Training, nonfinite: NonFinite, repeats: Repeats) -> None:
+        self._training = training
+        self._nonfinite = nonfinite
+        self._repeats = repeats
+        self._schema: Schema | None = None
+        self._model: weakref.ref[Model] | None = None
+        self._fits = False
+        self.made = False
+        """It made the sample of the step that has just ended."""
+
+    def ready(self) -> bool:
+        """May the coming step, which is to be sampled, go this way? Then all is made ready for it."""
+        training = self._training
+        model = training.model
+        schema = training.emit.latest("sample")
+        optimizer = training.optimizers[0]()
+        if (
+            kernel.native is None
+            or training.samples % THOROUGH == 0
+            or optimizer is None
+            or model is None
+            or schema is None
+            or training.accumulates
+            or "routine" in training.probes.off
+            or not training.layers.modular
+        ):
+            return False
+        if schema is not self._schema or self._model is None or self._model() is not model:
+            self._schema, self._model = schema, weakref.ref(model)
+            self._fits = self._plan(schema, len(model.names))
+        self._parameters = parameters = model.parameters()
+        groups = optimizer.param_groups
+        if (
+            not self._fits
+            or len(groups) != self._places["momentum"][1]
+            or not len(parameters) == len(model.names) == sum(len(group["params"]) for group in groups)
+        ):
+            return False
+        self._number = training.samples
+        training.samples += 1
+        training.layers.plans = self._layers
+        self._record[HEAD.size :] = self._nothing
+        self._gradient = self._stale = 0.0
+        return True
+
+    def _plan(self, schema: Schema, parameters: int) -> bool:
+        """Where each number lies in the record; False if there are others than are known here."""
+        self._places: dict[str, tuple[int, int]] = {}
+        size = 0
+        for metric, width, _ in schema.fields:
+            self._places[metric] = size, width
+            size += width
+        wide = [self._places.get(metric, (-1, 0))[1] for metric in WIDE]
+        self._nothing = np.full(size, np.nan, np.float32).tobytes()
+        self._record = bytearray(HEAD.size) + self._nothing
+        self._input = tuple(self._at(metric) for metric in INPUT)
+        self._prediction = tuple(self._at(metric) for metric in PREDICTION)
+        self._classes = self._places.get("predicted.count", (0, 0))[1]
+        self._layers = self._layer_plans()
+        return NEEDED <= self._places.keys() <= KNOWN and wide == [parameters] * len(WIDE)
+
+    def _at(self, metric: str) -> int:
+        return self._places.get(metric, (-1, 0))[0]
+
+    def _layer_plans(self) -> list[tuple[weakref.ref[nn.Module], Any, bytearray]]:
+        """Of each activation layer its forward hook, and the number of its calls in the pass, 255 when one of them
+        was not as planned."""
+        layers, found = self._training.layers, []
+        seen = layers.activations
+        names = seen.names
+        for ref, name in layers.leaves:
+            module = ref()
+            own = [each for each in (name, *(f"{name}#{call}" for call in range(2, REUSED + 1))) if each in names]
+            if module is None or not own:
+                continue
+            calls, kind = bytearray(1), type(module)
+            low, high = FLAT.get(kind, EVERYWHERE)
+            called = (*own, None) if len(own) == REUSED else tuple(own)  # later calls are left out
+            plan = (
+                self._record, calls, called, tuple(names.index(each) for each in own),
+                tuple(self._at(metric) for metric in METRICS), low, high,
+                seen.fired if issubclass(kind, RELU) else None, seen.samples, layers.widths, SAMPLED, WINDOW,
+            )  # fmt: skip
+            found.append((ref, functools.partial(kernel.native.layer, plan), calls))  # type: ignore[union-attr]
+        return found
+
+    # what the lane calls
+
+    def begins(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """The backward pass is about to begin, for the loss call ``name(*args, **kwargs)``."""
+        try:
+            if not self._look(name, args, kwargs):
+                self._unfit()
+        except Exception as error:
+            self._failed(error)
+
+    def _look(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        native, layers, right = kernel.native, self._training.layers, True
+        assert native is not None
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        if gradients:
+            norms = kernel.norms(gradients)
+            right = norms is not None
+            self._stale = float(np.linalg.norm(np.nan_to_num(norms, nan=0.0))) if norms is not None else np.nan
+        self._put("mode.train", layers.modes.share(evaluating=False))
+        if self._input[0] >= 0:
+            entered = layers.call[1:3] if layers.call is not None else None
+            first = next((t for t in inputs.tensors(entered) if t.is_floating_point() and t.numel()), None)
+            right &= first is not None and native.moments_into(self._record, self._input, first, inputs.SAMPLED)
+        if self._prediction[0] >= 0:
+            output = args[0] if args else kwargs.get("input")
+            target = args[1] if len(args) > 1 else kwargs.get("target")
+            if name not in confidence.SOFTMAX or output is None or output.dim() != 2:
+                return False
+            classes = output.shape[1]
+            if classes != self._classes and (self._classes or classes <= confidence.CLASSES):
+                return False
+            ignored = kwargs["ignore_index"] if "ignore_index" in kwargs else args[4] if len(args) > 4 else -100
+            right &= native.classes_into(
+                self._record, self._prediction, output, target, ignored,
+                confidence.distance(output), CONFIDENCE_BINS, bool(self._classes),
+            )  # fmt: skip
+        return right
+
+    def before(self) -> None:
+        """The optimizer is about to step."""
+        try:
+            native, parameters = kernel.native, self._parameters
+            assert native is not None
+            whole = native.gradients_into(self._record, self._at("grad.norm.layer"), parameters)
+            self._before = native.snapshot(parameters, WEIGHTS)
+            if whole is None or self._before is None:
+                self._unfit()
+            elif whole - whole != 0.0:
+                self._training.lane.leave()
+            else:
+                self._gradient = whole
+                self._put("grad.norm", whole)
+        except Exception as error:
+            self._failed(error)
+
+    def after(self) -> None:
+        """It has stepped."""
+        try:
+            native, before = kernel.native, self._before
+            assert native is not None
+            self._before = None
+            norm, ratio = self._at("weight.norm"), self._at("update.ratio")
+            finite = native.compare_into(self._record, norm, ratio, self._parameters, before)
+            if finite is None:
+                self._unfit()
+            elif not finite:
+                self._nonfinite.weights()
+        except Exception as error:
+            self._failed(error)
+
+    def write(self, step: int, when: float) -> None:
+        """The step's own record is out: publish the sample's."""
+        training = self._training
+        training.routine, self.made = None, True
+        try:
+            sampler = training.sampler
+            self._put("grad.stale", self._stale)
+            self._put("watch.every", sampler.every)
+            if sampler.cost is not None:
+                self._put("watch.cost", sampler.cost + self._repeats.share)
+            optimizer = training.optimizers[0]()
+            if optimizer is not None:
+                self._put("momentum", *momenta(optimizer))
+            HEAD.pack_into(self._record, 0, training.emit.segment, step, when)
+            assert self._schema is not None
+            training.emit.record(self._schema, bytes(self._record))
+            self._fits = all(calls[0] < 255 for _, _, calls in self._layers)
+        except Exception as error:
+            self._failed(error)
+        self._forget()
+
+    def _put(self, metric: str, *values: float | None) -> None:
+        place, width = self._places.get(metric, (-1, 0))
+        if len(values) == width and values[0] is not None:
+            struct.pack_into(f"<{width}f", self._record, HEAD.size + 4 * place, *values)
+
+    def _forget(self) -> None:
+        """Nothing of the user's is kept alive."""
+        self._parameters, self._before = [], None
+        self._training.layers.plans = None
+
+    def _unfit(self) -> None:
+        """It is not as planned."""
+        self._fits = False
+        self._training.lane.leave()
+
+    def _failed(self, error: Exception) -> None:
+        self._training.probes.failed("routine", error)
+        self._unfit()
+
+    def leave(self, stage: int) -> Sample:
+        """The step goes on the long way, with what was found until ``stage``."""
+        training = self._training
+        sample = Sample(training.fetch, training.emit, self._number)
+        sample.model = training.model
+        record = np.frombuffer(self._record, np.float32, offset=HEAD.size).copy()
+        found = {metric: record[at : at + width] for metric, (at, width) in self._places.items()}
+        names = training.layers.activations.names
+        missing = np.full(len(names), np.nan)
+        table = np.array([found.get(metric, missing) for metric in METRICS])
+        training.layers.activations.take({name: Activation(*table[:, place]) for place, name in enumerate(names)})
+        if stage >= INSIDE:
+            sample.take({metric: found[metric] for metric in LOOK if metric in found}, self._stale)
+        if stage == STEPPING:
+            optimizer = training.optimizers[0]()
+            if optimizer is not None:
+                before = (self._parameters, self._before) if self._before is not None else None
+                wide = {metric: found[metric] for metric in WIDE}
+                sample.take_parameters(optimizer, wide, self._gradient, before)
+        self._forget()
+        return sample

@@ -1,0 +1,120 @@
+"""A sample made the short way records what the long way records, and gives up what it cannot do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from nnwatch.probes import closing, kernel, lane, sampler
+from nnwatch.probes.hooks import Patches
+from nnwatch.probes.routine import Routine
+from nnwatch.probes.watch import Watch
+
+from .test_lane import KINDS, LOOPS, LongWay, Training, over_a_loader, trained
+
+pytestmark = pytest.mark.skipif(kernel.native is None, reason="there is no C kernel")
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    """Three steps, then every seventh: step 10 as step 17, where loops do something odd, may go the short way."""
+    monkeypatch.setattr(sampler, "DENSE", 3)
+    monkeypatch.setattr(sampler.Sampler, "_choose", lambda self: setattr(self, "every", 7))
+
+
+@pytest.mark.parametrize("loop", [*LOOPS, over_a_loader])
+def test_it_records_the_same(loop, tmp_path, monkeypatch):
+    monkeypatch.setattr(closing, "LONG", 1e9)
+    monkeypatch.setattr(lane, "Fastest", LongWay)
+    long = trained(tmp_path / "long", loop)
+    for name, kind in KINDS.items():
+        monkeypatch.setattr(lane, "Fastest", kind)
+        short = trained(tmp_path / name, loop)
+        for found, wanted in zip(short[0], long[0], strict=True):
+            assert found[:2] == wanted[:2]
+            np.testing.assert_allclose(found[2], wanted[2], rtol=1e-6, err_msg=found[0])
+        assert short[1] == long[1]
+
+
+def written(tmp_path, monkeypatch, make) -> list[int]:
+    """Steps whose samples were made the short way."""
+    found = []
+    write = Routine.write
+
+    def noting(self, step, when):
+        found.append(step)
+        write(self, step, when)
+
+    monkeypatch.setattr(Routine, "write", noting)
+    watching = Watch({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
+    patches = Patches(watching)
+    try:
+        training = make()
+        for _ in range(30):
+            training.step()
+        assert not watching.probes._failures
+    finally:
+        patches.remove()
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ordinary_samples_are_made_so(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(lane, "Fastest", KINDS[kind])
+    assert {10, 17} <= set(written(tmp_path, monkeypatch, Training))
+
+
+class Functional(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.second(F.relu(self.first(x)))
+        return out
+
+
+class Doubles(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).double()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.layers(x.double())
+        return out
+
+
+@pytest.mark.parametrize("model", [Functional, Doubles])
+def test_a_model_that_it_cannot_measure_goes_the_long_way(model, tmp_path, monkeypatch):
+    def make() -> Training:
+        training = Training()
+        training.model = model()
+        training.optimizer = torch.optim.SGD(training.model.parameters(), lr=0.1, momentum=0.9)
+        return training
+
+    assert not written(tmp_path, monkeypatch, make)
+
+
+@pytest.mark.parametrize("broken", ["moments_into", "gradients_into", "compare_into"])
+def test_an_error_goes_no_further(broken, tmp_path, monkeypatch):
+    def planted(*_):
+        raise ValueError("planted")
+
+    monkeypatch.setattr(kernel.native, broken, planted)
+    bare = Training()
+    for _ in range(30):
+        bare.step()
+    watching = Watch({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
+    patches = Patches(watching)
+    try:
+        training = Training()
+        for _ in range(30):
+            training.step()
+    finally:
+        patches.remove()
+    assert watching.probes._failures.keys() == {"routine"}
+    for mine, theirs in zip(training.model.parameters(), bare.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
