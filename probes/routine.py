@@ -67,6 +67,7 @@ class Routine:
         if (
             kernel.native is None
             or training.samples % THOROUGH == 0
+            or training.elementwise
             or optimizer is None
             or model is None
             or schema is None
@@ -247,7 +248,7 @@ class Routine:
     def leave(self, stage: int) -> Sample:
         """The step goes on the long way, with what was found until ``stage``."""
         training = self._training
-        sample = Sample(training.fetch, training.emit, self._number)
+        sample = Sample(training.fetch, training.emit, self._number, elementwise=False)
         sample.model = training.model
         record = np.frombuffer(self._record, np.float32, offset=HEAD.size).copy()
         found = {metric: record[at : at + width] for metric, (at, width) in self._places.items()}
