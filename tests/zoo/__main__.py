@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import baselines, remedies, score
+from . import baselines, repair, report, score
 from .catalogue import Half
 
 RESULTS = Path(__file__).parent / "results"
@@ -34,16 +34,16 @@ def main() -> None:
     title = f"python -m tests.zoo{' --aside' if args.aside else ''}"
     if args.aside:
         title += f"   (opening {opened()} of the half set aside)"
-    faulty, healthy, missing = score.rows(half, args.workers)
+    scored = score.judged(half, args.workers)
 
     def write(name: str, lines: Iterable[str]) -> None:
         text = "\n".join([title, *lines]) + "\n"
         (RESULTS / f"{name}_{half}.txt").write_text(text)
         print(text, flush=True)
 
-    write("score", score.report(faulty, healthy, missing))
-    write("baselines", baselines.report(half, args.workers))
-    write("remedies", remedies.report(faulty, args.workers))
+    write("score", report.report(scored))
+    write("baselines", baselines.report(scored, args.workers))
+    write("repair", repair.report(scored.faulty, args.workers))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import ast
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,16 +12,21 @@ from nnwatch.advisor.rule import all_rules
 from nnwatch.frame import Block, FieldSpec, Labels, Remedy, Schema, Segment
 from nnwatch.history import History
 
-from .baselines import fired
 from .catalogue import FAMILIES, configurations, families
 from .causes import GROUPS, SYMPTOMS, group
+from .controls import adam, random_fix, random_search, tenth
 from .data import write
 from .harm import _label
 from .judge import Outcome, Said, judge, load
+from .published import fired
 from .record import record, recorded, session
-from .remedies import adam, localised, parametric, random_fix, random_search, tenth
-from .score import faulty_row
+from .remedies import localised, parametric
+from .repair import SEEDS
+from .repair import outcome as repaired
+from .report import report
+from .score import Scored, faulty_row
 from .statistics import bootstrap, paired, wilson
+from .table import rate
 from .trial import Scores, Trial
 
 
@@ -143,6 +149,61 @@ def test_a_structural_remedy_is_right_where_it_names_a_line_of_the_fault():
     assert named(f"x (train.py:{line})") is True
     assert named("x (train.py:3)") is False
     assert named("x") is None
+
+
+def test_of_two_rates_the_remedy_changes_those_that_it_found():
+    def asks(fault, change):
+        row = faulty_row(configurations()[f"gan/two rates + {fault}"], outcome(), outcome())
+        finding = said("lr-too-high", primary=True)._replace(remedies=(Remedy("t", change, "e"),))
+        return parametric(row._replace(outcome=outcome(finding)))
+
+    assert asks("lr 1", "lr 1 → 2e-4") == (("lr", 2e-4), ("lr_d", 2e-4))
+    assert asks("generator lr 1", "lr 1 → 2e-4") == (("lr", 2e-4),)
+    assert asks("generator lr 1", "lr 0.002 → 2e-4") == (("lr_d", 2e-4),)
+    assert asks("generator lr 1", "lr 0.7 → 2e-4") == (("lr", 2e-4),), "a schedule has moved it"
+
+
+def test_what_counts_as_repaired(tmp_path):
+    one = configurations()["mlp/sgd 0.3 + lr 10"]
+    twin, change = configurations()[one.twin or ""], (("lr", 0.2),)
+
+    def became(*after):
+        trials = {Trial(twin, (), seed): 0.97 for seed in SEEDS} | {Trial(one, (), seed): 0.1 for seed in SEEDS}
+        trials |= {Trial(one, change, seed): score for seed, score in zip(SEEDS, after, strict=True)}
+        lines = (json.dumps({"key": trial.key, "score": score}) + "\n" for trial, score in trials.items())
+        (tmp_path / "trials.jsonl").write_text("".join(lines))
+        return repaired(one, Scores(tmp_path), change)
+
+    assert became(0.97, 0.96, 0.98) == "repaired"
+    assert became(0.5, 0.51, 0.49) == "improved"
+    assert became(0.97, 0.1, 0.1) == "improved", (
+        "within three standard errors, but two of three seeds are as bad as before"
+    )
+    assert became(0.12, 0.1, 0.1) == "no change"
+    assert became(None, None, None) == "no change"
+
+
+def test_a_line_of_the_table_says_whether_it_is_reached():
+    line = rate("found", [True] * 9 + [False], bool, lambda hit: str(hit), ">= 90")
+    assert "9 of   10   90.0 %    60 to  98 %   families   0 to 100 %   to reach >= 90: met" in line
+    assert rate("loud", [True, False], bool, lambda hit: "f", "<= 2").endswith("to reach <= 2: missed")
+    assert "none" in rate("nothing", [], bool, str)
+
+
+def test_the_report_tells_misses_and_what_was_not_recorded():
+    late, bad = configurations()["mlp/sgd 0.3 + lr 10"], configurations()["mlp/adam + NaN in a row"]
+    rows = [
+        faulty_row(late, outcome(said("lr-too-high", primary=True), nonfinite=50), outcome()),
+        faulty_row(bad, outcome(nonfinite=40), outcome()),
+    ]
+    text = "\n".join(report(Scored(rows, [outcome(said("plateau"))], [], 3, ["mlp/lost"])))
+    assert "2 faulty and 1 healthy configurations; 0 harmless and 3 weak ones are not scored" in text
+    assert "median 20 of [20]   to reach >= 5: met" in text
+    assert "where the data or an operation is the cause  median 0 of [0]" in text
+    assert "Not recorded: mlp/lost" in text
+    assert re.search(r"^healthy with a warn or worse +1 of +1  100.0 %.*missed$", text, re.MULTILINE)
+    assert re.search(r"^- mlp/adam \+ NaN in a row +\[nan-input\]  nothing$", text, re.MULTILINE)
+    assert "crashed" in text.partition("Causes that no run here has:")[2]
 
 
 def test_every_control_is_a_script():
