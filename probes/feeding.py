@@ -26,11 +26,14 @@ class Feeding:
 
     def began(self, loader: DataLoader[Any]) -> None:
         """A pass over it; afterwards only its iterator may be left of it."""
-        key = weakref.ref(loader)
-        if key not in self._known:
-            self._known[key] = _read(loader)
-            if len(self._known) > KEPT:
-                self._known.popitem(last=False)
+        if weakref.ref(loader) not in self._known:
+            self.told(loader, _read(loader))
+
+    def told(self, loader: Any, settings: dict[str, Any]) -> None:
+        """``settings`` in the words of the facts."""
+        self._known[weakref.ref(loader)] = settings
+        if len(self._known) > KEPT:
+            self._known.popitem(last=False)
 
     def facts(self, now: Pass) -> dict[str, Any]:
         """Of the loader that training learns from, in the pass that it learned from last."""

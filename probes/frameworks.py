@@ -1,7 +1,8 @@
 """What frameworks know of a training by themselves: that they drive it, how long it will be, and what they log.
 
 Each is one patch on the method where the framework's own numbers pass, put there when the user's code imports the
-module. What is measured of the training itself needs none of this, but for Keras, whose optimizers are not torch's.
+module. What is measured of the training itself needs none of this, but for Keras and fastai, whose optimizers are not
+torch's.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from torch.utils.data import dataloader
+
 from .arrivals import Arrivals, Then
+from .stand_ins import Fastai, Keras, StandIn
 from .watch import Watch
 
 Told = Callable[..., None]
@@ -24,7 +28,7 @@ class Frameworks:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._undo: list[Callable[[], None]] = []
-        self._keras: weakref.WeakKeyDictionary[Any, _KerasOptimizer] = weakref.WeakKeyDictionary()
+        self._stand_ins: weakref.WeakKeyDictionary[Any, StandIn] = weakref.WeakKeyDictionary()
         self._ignite = False
         wanted: dict[str, Then] = {
             "transformers.trainer": lambda module: self._after(module.Trainer, "log", self._transformers_logs),
@@ -39,6 +43,9 @@ class Frameworks:
             ),
             "skorch.history": lambda module: self._after(module.History, "record", self._skorch_records),
             "skorch.net": lambda module: self._before(module.NeuralNet, "fit_loop", self._skorch_begins),
+            "fastai.data.load": self._fastai_loaders,
+            "fastai.optimizer": self._fastai_optimizer,
+            "fastai.learner": self._fastai_learner,
         }
         for package in ("lightning.pytorch", "pytorch_lightning"):
             logs = f"{package}.trainer.connectors.logger_connector.logger_connector"
@@ -126,21 +133,21 @@ class Frameworks:
         self._log((logs or {}).items())
 
     def _keras_optimizer(self, module: Any) -> None:
-        self._after(module.BaseOptimizer, "build", self._keras_built)
-        self._around(module.BaseOptimizer, "apply", self._keras_applies, self._keras_applied)
+        self._after(module.BaseOptimizer, "build", lambda optimizer, variables: self._stands_in(Keras, optimizer))
+        self._around(module.BaseOptimizer, "apply", self._before_step, self._after_step)
 
-    def _keras_built(self, optimizer: Any, variables: Any) -> None:
-        if optimizer not in self._keras:
-            self._keras[optimizer] = stands = _stand_in(optimizer)
-            self._watch.script.optimizer_made(stands)  # type: ignore[arg-type]
+    def _stands_in(self, kind: type[StandIn], optimizer: Any) -> None:
+        if optimizer not in self._stand_ins:
+            self._stand_ins[optimizer] = made = kind.of(optimizer)
+            self._watch.optimizer_made(made)  # type: ignore[arg-type]
 
-    def _keras_applies(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
-        if optimizer in self._keras:
-            self._watch.before_step(self._keras[optimizer], False)  # type: ignore[arg-type]
+    def _before_step(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
+        if optimizer in self._stand_ins:
+            self._watch.stepping.before(self._stand_ins[optimizer], False)  # type: ignore[arg-type]
 
-    def _keras_applied(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
-        if optimizer in self._keras:
-            self._watch.after_step(self._keras[optimizer], False)  # type: ignore[arg-type]
+    def _after_step(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
+        if optimizer in self._stand_ins:
+            self._watch.stepping.after(self._stand_ins[optimizer], False)  # type: ignore[arg-type]
 
     # Ignite
 
@@ -165,26 +172,43 @@ class Frameworks:
         if name != "epoch":
             self._log([(name, value)])
 
+    # fastai
 
-class _KerasOptimizer:
-    """A Keras optimizer as one of torch's: its parameters, and the learning rate as it is now."""
+    def _fastai_loaders(self, module: Any) -> None:
+        """Its loaders are none of torch's, but their iterators are."""
 
-    def __init__(self, optimizer: Any) -> None:
-        self.state: dict[Any, Any] = {}
-        self._optimizer = weakref.ref(optimizer)
-        self._parameters = [variable.value for variable in optimizer._trainable_variables]
+        def began(iterator: Any, made_for: Any) -> None:
+            if isinstance(made_for, module._FakeLoader):
+                self._watch.loaders.began(made_for.d, iterator)
+                settings = {name: getattr(made_for.d, name) for name in ("shuffle", "pin_memory", "drop_last")}
+                settings |= {"batch_size": made_for.d.bs, "workers": made_for.num_workers}
+                self._watch.once.feeding.told(made_for.d, settings)
 
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        optimizer = self._optimizer()
-        rate = optimizer.learning_rate if optimizer is not None else math.nan
-        return [{"params": self._parameters, "lr": getattr(rate, "value", rate)}]
+        self._after(dataloader._BaseDataLoaderIter, "__init__", began)
 
+    def _fastai_optimizer(self, module: Any) -> None:
+        self._after(module.Optimizer, "__init__", lambda optimizer, *_, **__: self._stands_in(Fastai, optimizer))
+        self._around(module.Optimizer, "step", self._before_step, self._after_step)
+        self._after(module.Optimizer, "load_state_dict", self._fastai_restored)
 
-def _stand_in(optimizer: Any) -> _KerasOptimizer:
-    """Named as the optimizer's class, for the facts."""
-    made: _KerasOptimizer = type(type(optimizer).__name__, (_KerasOptimizer,), {})(optimizer)
-    return made
+    def _fastai_restored(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
+        if optimizer in self._stand_ins:
+            self._watch.segments.optimizer_loaded(self._stand_ins[optimizer])  # type: ignore[arg-type]
+
+    def _fastai_learner(self, module: Any) -> None:
+        self._before(module.Learner, "_do_fit", self._fastai_begins)
+        self._after(module.Recorder, "after_epoch", self._fastai_logs)
+
+    def _fastai_begins(self, learner: Any) -> None:
+        """fit() goes on from an earlier one: fine_tune() calls it twice. Not from what lr_find() tried."""
+        made = 0 if self._watch.segments.turns else self._watch.lane.epoch
+        epochs = made + learner.n_epoch
+        self._watch.script.driven("fastai", None, f"fit(n_epoch={learner.n_epoch})", epochs)
+
+    def _fastai_logs(self, recorder: Any) -> None:
+        names = [name for name in recorder.metric_names if name not in ("epoch", "time")]
+        if len(names) == len(recorder.final_record):  # else a part of the epoch was left out
+            self._log(zip(names, recorder.final_record, strict=True))
 
 
 def _nothing(*args: Any, **kwargs: Any) -> None:

@@ -71,8 +71,8 @@ class Patches:
         if scaler is not None:
             self._put(scaler, "scale", _scale(watch, scaler.scale))
             self._put(scaler, "step", _scaler_step(watch, scaler.step))
-        before = _optimizer(watch, watch.lane.steps, watch.before_step)
-        after = _optimizer(watch, watch.lane.stepped, watch.after_step)
+        before = _optimizer(watch, watch.lane.steps, watch.stepping.before)
+        after = _optimizer(watch, watch.lane.stepped, watch.stepping.after)
         self._undo.append(register_optimizer_step_pre_hook(before).remove)
         self._undo.append(register_optimizer_step_post_hook(after).remove)
         around.put(self._put, watch)
@@ -217,13 +217,13 @@ def _clip(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
         if _compiling():
             return original(parameters, max_norm, norm_type, *args, **kwargs)
         try:
-            watch.before_clip()
+            watch.stepping.before_clip()
         except Exception as error:
             watch.probes.failed("clip", error)
         norm = original(parameters, max_norm, norm_type, *args, **kwargs)
         try:
             if norm_type == 2.0:
-                watch.clipped(norm, float(max_norm))
+                watch.stepping.clipped(norm, float(max_norm))
         except Exception as error:
             watch.probes.failed("clip", error)
         return norm
@@ -337,7 +337,7 @@ def _scale(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def scale(self: Any, outputs: Any) -> Any:
         try:
-            watch.scaled(self, outputs)
+            watch.stepping.scaled(self, outputs)
         except Exception as error:
             watch.probes.failed("amp", error)
         return original(self, outputs)
@@ -348,11 +348,11 @@ def _scale(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
 def _scaler_step(watch: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def step(self: Any, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
-        before = watch.optimizer_calls
+        before = watch.stepping.calls
         result = original(self, optimizer, *args, **kwargs)
         try:
-            if watch.optimizer_calls == before:
-                watch.skipped()
+            if watch.stepping.calls == before:
+                watch.stepping.skipped()
         except Exception as error:
             watch.probes.failed("amp", error)
         return result

@@ -24,6 +24,7 @@ LIBRARIES = (
     "accelerate",
     "ignite",
     "keras",
+    "fastai",
     "timm",
 )
 """Whose versions are told where they are imported."""

@@ -76,6 +76,11 @@ class Segments:
     # what may come before a new segment
 
     @property
+    def turns(self) -> bool:
+        """Does the coming backward pass begin a segment?"""
+        return self._turn is not None
+
+    @property
     def _under_way(self) -> bool:
         return self._training.awake and self._training.lane.step > self._training.first
 

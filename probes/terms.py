@@ -31,18 +31,22 @@ class Terms:
         self.sites: list[str] = []
         self.taken: dict[str, list[Value]] = {}
         """Values of the step that is being made, by site."""
-
-    @property
-    def several(self) -> bool:
-        return len(self.sites) > 1
+        self.several = False
+        """Steps learn from several, together or in turn; a second fit() elsewhere in the script makes none."""
+        self._last: str | None = None
 
     def take(self, terms: Sequence[Term]) -> None:
         """A backward pass has come to these."""
         for term in terms:
             if term.site is not None and term.value is not None:
-                if term.site not in self.sites and len(self.sites) < MOST:
-                    self.sites.append(term.site)
+                if term.site not in self.sites:
+                    if len(self.sites) < MOST:
+                        self.sites.append(term.site)
+                elif term.site != self._last:
+                    self.several = True
+                self._last = term.site
                 self.taken.setdefault(term.site, []).append(term.value)
+        self.several |= len(self.taken) > 1
 
     def publish(self, emit: Emitter, fetch: Fetch, step: int, when: float) -> None:
         """One record for the step: of each site the mean over its calls, NaN where it had none."""

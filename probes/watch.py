@@ -2,8 +2,8 @@
 
 It sleeps until the first backward pass and opens nothing before; a bounded part of what came earlier is kept, as the
 initial loss matters. What it learns is kept in `training.py`; `pending.py` says which loss calls training consumes,
-`backward.py` what a backward pass was for, `clock.py` when a step is over, `closing.py` what happens then,
-`segments.py` where a training begins.
+`backward.py` what a backward pass was for, `stepping.py` what the optimizers do, `clock.py` when a step is over,
+`closing.py` what happens then, `segments.py` where a training begins.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from .nonfinite import NonFinite
 from .once import Once
 from .pending import Pending
 from .repeats import Repeats
-from .sample import Sample
 from .sampler import Sampler
 from .segments import Segments
+from .stepping import Stepping
 from .training import Training
 from .user import User
 
@@ -52,20 +52,20 @@ class Watch:
         self.user = User(training)
         self._pending = Pending(training)
         self._nonfinite = NonFinite(training)
-        self._repeats = Repeats(training)
+        repeats = Repeats(training)
         self.checkpoints = Checkpoints(lambda name, data: training.emit.event(name, self.step, data))
         self.segments = Segments(training, self._pending, self._nonfinite, self.checkpoints)
         self.discovery = self.segments.discovery
         self.once = Once(training, self.checkpoints)
-        self._closing = Closing(training, self._pending, self._nonfinite, self._repeats)
-        self.backward = Backward(training, self._pending, self._nonfinite, self.segments, self._closing)
-        self.lane = training.lane = lane.Fastest(self._left, self._closing.due, self._nonfinite.look)
+        closing = Closing(training, self._pending, self._nonfinite, repeats)
+        self.backward = Backward(training, self._pending, self._nonfinite, self.segments, closing)
+        self.stepping = Stepping(training, self._nonfinite, self.segments, repeats, closing)
+        self.lane = training.lane = lane.Fastest(self._left, closing.due, self._nonfinite.look)
         self._reset()
         os.register_at_fork(after_in_child=self._forked)
         atexit.register(self._exit)
 
     def _reset(self) -> None:
-        self.optimizer_calls = 0
         self._training.reset()
         self.segments.reset()
         self._pending.begin()
@@ -170,85 +170,6 @@ class Watch:
         if not self._training.deaf and not self._training.busy:
             self.lane.leave()
             self._nonfinite.refused(Term(name, function, args, kwargs, None, 0, None))
-
-    def scaled(self, scaler: Any, outputs: Any) -> None:
-        """GradScaler.scale: the number before scaling is the loss, the root of backward is not."""
-        training = self._training
-        if not scaler.is_enabled():
-            return
-        if training.scaler is None or training.scaler() is not scaler:
-            training.scaler = weakref.ref(scaler)
-        self.lane.leave()
-        self.script.amp = True
-        if training.skipped is None:
-            training.skipped = 0
-        if isinstance(outputs, torch.Tensor):
-            training.unscaled = scalar(outputs)
-
-    def skipped(self) -> None:
-        """The scaler found infinities: no step was taken, and the batch taught nothing."""
-        training = self._training
-        training.skipped = (training.skipped or 0) + 1
-        training.micro = self.lane.rows = 0
-
-    # the optimizer
-
-    def before_clip(self) -> None:
-        """Clipping spreads a NaN over every gradient, so one is looked at before."""
-        if self._training.awake:
-            self._nonfinite.look()
-
-    def clipped(self, norm: torch.Tensor, limit: float) -> None:
-        sample = self._training.sample
-        if sample is not None and self._training.awake:
-            self._training.fetch([norm.reshape(1)], lambda arrays: sample.put("grad.clip.norm", arrays[0]))
-            sample.put("grad.clip.max", limit)
-
-    def before_step(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
-        """``closure``: backward passes, and with them the gradients, are still to come, inside the step."""
-        training = self._training
-        self.optimizer_calls += 1
-        if training.deaf or training.busy:
-            return
-        self.lane.leave()
-        if not training.awake:
-            self.segments.wake()
-        self.segments.stepping(optimizer)
-        if not training.clock.stepping:
-            training.clock.stepping = id(optimizer)
-        sample = training.sample
-        if sample is not None:
-            if training.micro and not closure:
-                self.probes.run("gradients", lambda: self._gradients(sample, optimizer))
-            self.probes.run("weights", lambda: sample.weights_before(optimizer))
-            self.probes.run("elements", lambda: sample.elements_before(optimizer))
-            if self.layers.keep:
-                self.probes.run("repeats", self._repeats.before)
-        elif self.layers.state == "call":
-            self._nonfinite.look()
-
-    def _gradients(self, sample: Sample, optimizer: torch.optim.Optimizer) -> None:
-        sample.gradients(optimizer)
-        if sample.gradient - sample.gradient != 0.0:
-            self._nonfinite.gradients()
-
-    def after_step(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
-        training = self._training
-        if training.deaf or training.busy:
-            return
-        self.lane.leave()
-        sample = training.sample
-        if sample is not None:
-            if not sample.has_gradients:  # a closure: the gradients came inside the step
-                self.probes.run("gradients", lambda: self._gradients(sample, optimizer))
-            self.probes.run("weights", lambda: sample.weights_after(optimizer))
-            self.probes.run("elements", lambda: sample.elements_after(optimizer))
-            if self.layers.keep:
-                self.probes.run("repeats", self._repeats.after)
-            if sample.spoiled:
-                self._nonfinite.weights()
-        if training.clock.step_ends(id(optimizer)):
-            self._closing.close()
 
     def _left(self, left: Left) -> None:
         """A step leaves the lane and goes on the long way: what it has seen so far."""

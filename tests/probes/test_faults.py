@@ -15,7 +15,7 @@ NAMES = sorted(set(re.findall(r'\brun\(\s*"([a-z0-9.]+)"', "".join(path.read_tex
 """Of every piece of work that runs under ``Probes.run``."""
 ENTRIES = sorted(
     set(re.findall(r"\bwatch\.([a-z_.]+)\b(?!\.)", (PROBES / "hooks.py").read_text()))
-    - {"probes.failed", "lane", "optimizer_calls", "distributions.divergence", "distributions.method"}
+    - {"probes.failed", "lane", "stepping.calls", "distributions.divergence", "distributions.method"}
 )
 """Of every method that a patch on torch calls."""
 
@@ -143,7 +143,7 @@ def done() -> tuple[Recorded, dict[str, Any]]:
 
 def test_what_is_looked_for_is_there():
     assert {"gradients", "weights", "facts", "confidence", "repeats", "linkage"} <= set(NAMES)
-    assert {"loss", "backward.begins", "before_step", "layers_off", "loaders.began"} <= set(ENTRIES)
+    assert {"loss", "backward.begins", "stepping.before", "layers_off", "loaders.began"} <= set(ENTRIES)
 
 
 def test_without_a_plant_nothing_fails(done):

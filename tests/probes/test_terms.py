@@ -122,3 +122,27 @@ def test_one_loss_has_no_terms(tmp_path):
     done = watched(tmp_path, run)
     assert "loss.term" not in done.series
     assert "loss_terms" not in done.facts()
+
+
+def test_two_phases_of_a_training_have_a_loss_each_and_no_terms(tmp_path):
+    """The first is over when the second begins, as with fit() called twice."""
+
+    def run():
+        model = nn.Linear(4, 3)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        x, y = torch.randn(8, 4), torch.zeros(8, 3)
+
+        def step(loss):
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+        for _ in range(8):
+            step(F.l1_loss(model(x), y))
+        for _ in range(22):
+            step(F.mse_loss(model(x), y))
+
+    done = watched(tmp_path, run)
+    assert len(done.steps("loss.train")) == 30
+    assert "loss.term" not in done.series
+    assert "loss_terms" not in done.facts()

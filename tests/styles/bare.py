@@ -11,11 +11,11 @@ from pathlib import Path
 _server = multiprocessing.get_context("forkserver")
 
 
-def run(script: Path, args: list[str], folder: Path) -> int:
+def run(script: str, args: list[str], folder: Path) -> int:
     """The exit code; what the script writes lies in ``folder``."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    _server.set_forkserver_preload(["torch"])
-    process = _server.Process(target=_run, args=(str(script), args, str(folder)))
+    _server.set_forkserver_preload(["torch", "torch._dynamo"])  # an optimizer would import the latter in each of them
+    process = _server.Process(target=_run, args=(script, args, str(folder)))
     process.start()
     process.join()
     assert process.exitcode is not None

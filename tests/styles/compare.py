@@ -58,12 +58,11 @@ DENSE = 20
 """Steps from the first that are all sampled."""
 
 
-def compare(own: dict[str, Any], seen: History, rank: int = 0) -> dict[str, bool]:
-    """What the script knows, by name: True where the same was recorded, False where nothing was.
+def compare(own: dict[str, Any], seen: History, track: Track) -> dict[str, bool]:
+    """What the script knows, by name: True where the same was recorded in its ``track``, False where nothing was.
 
     Raises AssertionError where something else was recorded.
     """
-    track = seen.tracks[0, rank]
     facts = seen.facts_of(track)
     steps, more = own["steps"], own["more"]
     had = {}
@@ -98,7 +97,8 @@ def compare(own: dict[str, Any], seen: History, rank: int = 0) -> dict[str, bool
     for name, values in more.get("user", {}).items():
         had["user"] = had.get("user", True) and _user(track, f"user.{name}", values)
     if "poisoned" in more:
-        found = [event for event in seen.events if event.name == "nonfinite"]
+        segment = track.segment.segment
+        found = [event for event in seen.events if event.name == "nonfinite" and event.segment == segment]
         had["poisoned"] = bool(found) and found[0].data["origin"] == "input"
         assert not found or found[0].step == more["poisoned"], found
     return had

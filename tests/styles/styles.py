@@ -85,6 +85,17 @@ STYLES = (
     Style("Accelerate", "accelerate_loop", needs=("accelerate",)),
     Style("Ignite", "ignite_run", needs=("ignite",)),
     Style("skorch", "skorch_fit", needs=("skorch",)),
+    Style("fastai", "fastai_fit", needs=("fastai",)),
     Style("DDP, two ranks", "ranks ddp", ranks=2),
     Style("FSDP2, two ranks", "ranks fsdp2", ranks=2),
 )
+
+PARTS = 4
+
+
+def runs() -> list[tuple[Style, ...]]:
+    """The styles by the `nnwatch run` that sees them. The plain loop, frameworks and ranks have one each; the others
+    share a few, as importing torch takes longer than all they do."""
+    shared = [style for style in STYLES[1:] if not style.needs and style.ranks == 1]
+    alone = [(style,) for style in STYLES if style not in shared]
+    return [tuple(shared[part::PARTS]) for part in range(PARTS)] + alone

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from .compare import COLUMNS
-from .styles import STYLES, Style
+from .styles import STYLES, Style, runs
 
 PAGE = Path(__file__).parents[2] / "probes" / "STYLES.md"
 _HEAD = """<!-- Made by `make styles` from the tests; not to be edited by hand. -->
@@ -56,14 +56,15 @@ def main() -> int:
     if absent:
         print(f"{', '.join(sorted(absent))}: not installed; pip install -e '.[frameworks]'", file=sys.stderr)
         return 2
-    rows = []
-    for style in STYLES:
+    found: dict[str, str] = {}
+    for styles in runs():
         try:
-            rows.append(row(style, outcome(style.title)))
+            found |= {style.title: row(style, had) for style, had in zip(styles, outcome(styles), strict=True)}
         except (AssertionError, KeyError, StopIteration) as error:
-            print(f"{style.title}: {error!r}", file=sys.stderr)
-    if len(rows) < len(STYLES):
+            print(f"{', '.join(style.title for style in styles)}: {error!r}", file=sys.stderr)
+    if len(found) < len(STYLES):
         return 1
+    rows = [found[style.title] for style in STYLES]
     PAGE.write_text(page(rows), "utf-8")
     return 0
 
