@@ -171,11 +171,15 @@ class Judgement(Struct, tag="judgement", omit_defaults=True):
 
 
 class Commit(Struct, tag="commit", omit_defaults=True):
-    """Ends a flush: everything before it was read from the rings up to these cursors (position, sequence)."""
+    """Ends a flush: everything before it was read from the rings up to these cursors (position, sequence).
+
+    ``chapter`` is the byte at which the newest Chapter begins, 0 while there is none.
+    """
 
     time: float
     cursors: dict[str, tuple[int, int]] = {}
     dropped: int = 0
+    chapter: int = 0
 
 
 class End(Struct, tag="end", omit_defaults=True):
@@ -188,9 +192,71 @@ class End(Struct, tag="end", omit_defaults=True):
     cause: str = ""
 
 
+class Story(Struct, tag="story", omit_defaults=True):
+    """All frames of a chapter that are no numbers, as they were: one behind the other, deflated."""
+
+    data: bytes
+
+
+class Columns(Struct, tag="columns", omit_defaults=True):
+    """Many blocks of a chapter as one: steps, times and values of a Block, squeezed (see ``squeeze``)."""
+
+    schema: int
+    segment: int
+    rank: int
+    count: int
+    data: bytes
+
+
+class Overview(Struct, tag="overview", omit_defaults=True):
+    """Records in ``count`` buckets, squeezed as Columns are: step and time of each bucket's last record, and of every
+    column the smallest, the largest and the mean number, the last one, and how many are not NaN."""
+
+    schema: int
+    segment: int
+    rank: int
+    count: int
+    data: bytes
+
+
+class Place(Struct, array_like=True):
+    """Where Columns or an Overview begin in the file, and what they hold: for finding a step without reading them."""
+
+    at: int
+    schema: int
+    segment: int
+    rank: int
+    first_step: int
+    last_step: int
+
+
+class Level(Struct, array_like=True):
+    """Overviews of everything between the Chapter at byte ``since`` (0: the beginning) and the one that lists them."""
+
+    since: int
+    places: list[Place]
+
+
+class Chapter(Struct, tag="chapter", omit_defaults=True):
+    """Everything since the Chapter at byte ``previous`` (0: the beginning) is told again, in fewer and smaller frames.
+
+    ``number`` frames of the file are before this one; the Story begins at byte ``story``. ``overviews`` reach ever
+    further back: each level covers sixteen times what the one before it does.
+    """
+
+    number: int
+    previous: int
+    story: int
+    columns: list[Place]
+    overviews: list[Level]
+
+
 Frame = Union[  # noqa: UP007 - msgspec reads the union at run time
-    Run, Segment, Labels, Schema, Block, Event, Console, Finding, Judgement, Commit, End
-]
+    Run, Segment, Labels, Schema, Block, Event, Console, Finding, Judgement, Commit, End,
+    Story, Columns, Overview, Chapter
+]  # fmt: skip
+RETOLD = (Story, Columns, Overview, Chapter)
+"""Kinds that say nothing new: who reads all other frames in order skips them."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)

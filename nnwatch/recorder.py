@@ -24,13 +24,11 @@ class Recorder:
     """The session of one job, new, or gone on with behind the last Commit of a monitor that died.
 
     ``path`` is where it lies: as the card says, or in the job folder if that place cannot be written to.
-    ``number`` is the count of frames in the file.
     """
 
     def __init__(self, job: Path, card: Card, listener: Listener) -> None:
         self.history = History()
         self.ids = Ids()
-        self.number = 0
         self._listener = listener
         self._pending: list[Frame] = []
         self._pending_bytes = 0
@@ -61,7 +59,6 @@ class Recorder:
             self.ids.learn(frame)
             self._listener(frame, True)
         reader.close()
-        self.number = reader.number
         if self.history.run is None or self.history.run.id != id:
             raise SessionError(f"{path} is of another run and is left alone")
         return writer
@@ -69,6 +66,11 @@ class Recorder:
     @property
     def commit(self) -> Commit:
         return self._writer.commit
+
+    @property
+    def number(self) -> int:
+        """Count of frames in the file."""
+        return self._writer.number
 
     @property
     def end(self) -> int:
@@ -96,7 +98,6 @@ class Recorder:
 
     def write(self, now: float, cursors: dict[str, tuple[int, int]], dropped: int) -> bool:
         """One flush. False if the disk does not take it: the frames are kept, and written with a later flush."""
-        count = len(self._pending) + 1
         try:
             self._writer.append(self._pending, Commit(now, cursors, dropped))
         except OSError as error:
@@ -105,7 +106,6 @@ class Recorder:
                 why = f"{self.path} cannot be written ({error.strerror})"
                 self.notice(f"{why}: training goes on, the recording waits for the disk")
             return False
-        self.number += count
         self._pending, self._pending_bytes = [], 0
         if self._failing_since:
             seconds = time.monotonic() - self._failing_since

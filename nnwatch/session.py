@@ -8,17 +8,22 @@ for the next read; a damaged one is skipped to the next mark and counted.
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from .frame import MARK, Commit, Frame, FrameError, pack, unpack
+from msgspec.structs import replace
+
+from .archive import Archive, Found
+from .chapter import Chapters
+from .frame import MARK, RETOLD, Commit, Frame, FrameError, pack, unpack
 
 MAGIC = b"\x89NNW\r\n\x1a\n"
 VERSION = 1
 _PRELUDE = struct.Struct("<8sHHI")  # magic, major version, minor version, reserved
-PRELUDE = _PRELUDE.pack(MAGIC, VERSION, 0, 0)
+PRELUDE = _PRELUDE.pack(MAGIC, VERSION, 1, 0)
 SUFFIX = ".nnw"
 _CHUNK = 1 << 20
 
@@ -105,11 +110,16 @@ class Parser:
                 self.damaged += 1
                 continue
             self.number += 1
-            if frame is not None:
+            if frame is not None and not isinstance(frame, RETOLD):  # what they say came already
                 frames.append(frame)
         self._rest = data[at:]
         self.taken += at
         return frames
+
+    @property
+    def seen(self) -> int:
+        """Bytes given so far."""
+        return self.taken + len(self._rest)
 
     @property
     def torn(self) -> bool:
@@ -124,28 +134,38 @@ class Parser:
 class Reader:
     """Reads a session from its start, again and again while it grows.
 
-    Raises SessionError for anything that is no session.
+    Chapters that are whole stand for the plain frames they tell again; all else is read as it was written. Raises
+    SessionError for anything that is no session.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         try:
-            self._file = self.path.open("rb")
-        except IsADirectoryError:
-            raise SessionError(f"{path}: a directory, not a session file") from None
+            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise SessionError(f"{path}: cannot be read: {error.strerror}") from None
         try:
-            check(self.path, self._file.read(_PRELUDE.size))
-        except SessionError:
-            self._file.close()
+            self.archive = Archive(self._fd, self._size())
+        except BaseException:
+            os.close(self._fd)
             raise
-        self._parser = Parser()
+        chapters = list(self.archive.chapters())
+        newest = chapters[0] if chapters else None
+        self._past = self._told(chapters[::-1])
+        self._left_out = 0
+        self._base = newest.at if newest else len(PRELUDE)
+        self._parser = Parser(newest.chapter.number if newest else 0)
+
+    def _size(self) -> int:
+        if stat.S_ISDIR(os.fstat(self._fd).st_mode):
+            raise SessionError(f"{self.path}: a directory, not a session file")
+        check(self.path, os.pread(self._fd, _PRELUDE.size, 0))
+        return os.fstat(self._fd).st_size
 
     @property
     def offset(self) -> int:
         """Bytes of the file that were read as whole frames."""
-        return _PRELUDE.size + self._parser.taken
+        return self._base + self._parser.taken
 
     @property
     def number(self) -> int:
@@ -165,69 +185,100 @@ class Reader:
 
     @property
     def damaged(self) -> int:
-        return self._parser.damaged
+        return self._left_out + self._parser.damaged
 
     def read(self, most: int = 1 << 30) -> list[Frame]:
         """Whole frames that came since the last call, about ``most`` bytes of them at the most."""
         frames: list[Frame] = []
         taken = 0
+        for told, size in self._past:
+            frames += told
+            taken += size
+            if taken >= most:
+                return frames
         while taken < most:
-            chunk = self._file.read(min(_CHUNK, most - taken))
+            chunk = os.pread(self._fd, min(_CHUNK, most - taken), self._base + self._parser.seen)
             if not chunk:
                 break
             frames += self._parser.feed(chunk)
             taken += len(chunk)
         return frames
 
+    def _told(self, chapters: list[Found]) -> Iterator[tuple[list[Frame], int]]:
+        """What comes before the newest Chapter, piece by piece, with the bytes that were read for it."""
+        begin = len(PRELUDE)
+        if chapters and (first := chapters[0].chapter.previous) > begin:
+            yield from self._plain(begin, first)  # the row of chapters is broken there
+        for at, chapter in chapters:
+            told = self.archive.told(chapter)
+            if told is None:
+                yield from self._plain(max(begin, chapter.previous), chapter.story)
+            else:
+                yield told, at - chapter.story
+
+    def _plain(self, begin: int, end: int) -> Iterator[tuple[list[Frame], int]]:
+        parser = Parser()
+        while begin < end and (chunk := os.pread(self._fd, min(_CHUNK, end - begin), begin)):
+            yield parser.feed(chunk), len(chunk)
+            begin += len(chunk)
+        self._left_out += parser.damaged + parser.torn
+
     def close(self) -> None:
-        self._file.close()
+        os.close(self._fd)
 
 
 class Writer:
-    """Appends flushes: frames, then the Commit that names how far the rings were read.
+    """Appends flushes: frames, then the Commit that names how far the rings were read; now and then a chapter.
 
     A flush is one ``write``; when the disk is full the part that got there is cut off again and the error is
-    raised (OSError), so that the caller can try later with the same frames.
+    raised (OSError), so that the caller can try later with the same frames. ``end`` is the length of the session in
+    bytes and ``number`` the count of its frames, up to the last Commit.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, resume: bool = False) -> None:
         self.path = Path(path)
         self.commit = Commit(0.0)
+        self.number = 0
+        self._chapters = Chapters()
         self._fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT | (0 if resume else os.O_EXCL), 0o644)
         try:
-            self._end = self._recover() if resume else self._begin()
+            self.end = self._recover() if resume else self._write(PRELUDE, 0)
         except BaseException:
             os.close(self._fd)
             raise
-
-    def _begin(self) -> int:
-        return self._write(PRELUDE, 0)
 
     def _recover(self) -> int:
         """Cut off what follows the last Commit: its records are still in the rings and will be read again."""
         size = os.fstat(self._fd).st_size
         if size < len(PRELUDE):
             os.ftruncate(self._fd, 0)
-            return self._begin()
-        data = os.pread(self._fd, size, 0)
-        check(self.path, data[: len(PRELUDE)])
-        end = len(PRELUDE)
-        for piece in pieces(data, end):
-            if isinstance(piece.frame, Commit):
-                self.commit, end = piece.frame, piece.end
+            return self._write(PRELUDE, 0)
+        check(self.path, os.pread(self._fd, len(PRELUDE), 0))
+        archive = Archive(self._fd, size)
+        self.commit, end = archive.commit or self.commit, archive.end or len(PRELUDE)
+        self._chapters = Chapters.resumed(archive)
+        newest = next(archive.chapters(), None)
+        begin, self.number = (newest.at, newest.chapter.number) if newest else (len(PRELUDE), 0)
+        data = os.pread(self._fd, end - begin, begin)
+        for piece in pieces(data):
+            if not isinstance(piece.frame, FrameError):
+                self.number += 1
+                self._chapters.add(piece.frame, data[piece.start : piece.end])
         os.ftruncate(self._fd, end)
         return end
 
-    @property
-    def end(self) -> int:
-        """Length of the session in bytes, up to its last Commit."""
-        return self._end
-
     def append(self, frames: Iterable[Frame], commit: Commit) -> None:
         """Write one flush. Raises OSError (disk full) with the file as it was before."""
-        data = b"".join([*map(pack, frames), pack(commit)])
-        self._end = self._write(data, self._end)
-        self.commit = commit
+        closing = self._chapters.close(self.end, self.number) if self._chapters.due else None
+        chapters = closing.then if closing else self._chapters
+        commit = replace(commit, chapter=chapters.newest)
+        flush = [(frame, pack(frame)) for frame in (*frames, commit)]
+        data = b"".join([closing.data if closing else b"", *(data for _, data in flush)])
+        self.end = self._write(data, self.end)
+        self.number += len(flush) + (closing.frames if closing else 0)
+        self.commit, self._chapters = commit, chapters
+        for frame, data in flush:
+            chapters.add(frame, data)
 
     def _write(self, data: bytes, at: int) -> int:
         done = 0
