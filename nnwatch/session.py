@@ -14,8 +14,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
 from .archive import Archive, Found
 from .chapter import Chapters
 from .frame import MARK, RETOLD, Commit, Frame, FrameError, pack, unpack
@@ -271,7 +269,7 @@ class Writer:
         """Write one flush. Raises OSError (disk full) with the file as it was before."""
         closing = self._chapters.close(self.end, self.number) if self._chapters.due else None
         chapters = closing.then if closing else self._chapters
-        commit = replace(commit, chapter=chapters.newest)
+        commit = Commit(commit.time, commit.cursors, commit.dropped, chapters.newest)
         flush = [(frame, pack(frame)) for frame in (*frames, commit)]
         data = b"".join([closing.data if closing else b"", *(data for _, data in flush)])
         self.end = self._write(data, self.end)

@@ -16,7 +16,7 @@ else:
 
 ROOT = Path(__file__).parent.parent
 ROOMS = {"advisor": ROOT / "advisor", "probes": ROOT / "probes", "tui": ROOT / "tui"}
-CORE = {"metric", "ring", "frame", "session", "history"}
+CORE = {"metric", "ring", "frame", "squeeze", "overview", "archive", "chapter", "session", "history"}
 TRAINER_CORE = {"metric", "ring"}
 MAY = {  # what else of nnwatch a room may import, by first name after the package
     "core": CORE,
@@ -28,8 +28,12 @@ LIBRARIES = {  # what else may be imported besides the standard library
     "metric": set(),
     "ring": set(),
     "frame": {"msgspec"},
-    "session": set(),
+    "archive": set(),
+    "chapter": {"numpy"},
     "history": {"numpy"},
+    "overview": {"numpy"},
+    "session": set(),
+    "squeeze": {"numpy"},
     "probes": {"numpy", "torch"},
     "advisor": {"numpy", "tomli"},
     "tui": {"numpy", "textual", "rich"},

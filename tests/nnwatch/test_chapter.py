@@ -29,7 +29,7 @@ from nnwatch.frame import (
     Segment,
     pack,
 )
-from nnwatch.history import History
+from nnwatch.history import History, Track
 from nnwatch.overview import Buckets
 from nnwatch.session import PRELUDE, Reader, Writer, pieces
 from nnwatch.squeeze import unsqueezed
@@ -92,7 +92,7 @@ def picture(frames):
     history = History()
     for frame in frames:
         history.apply(frame)
-    tracks = {**history.tracks, "system": history.system}
+    tracks: dict[object, Track] = {**history.tracks, "system": history.system}
     series = {
         (key, metric): (one.steps.tolist(), one.times.tolist(), one.values.tobytes(), one.names())
         for key, track in tracks.items()
@@ -107,7 +107,7 @@ def plain(data):
     return [frame for frame in found if frame and not isinstance(frame, (*RETOLD, FrameError))]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 60), st.integers(0, 1000))
 def test_what_is_told_again_is_the_same(tmp_path_factory, count, seed):
     path = write(tmp_path_factory.mktemp("s") / "s.nnw", count, seed)
@@ -163,11 +163,11 @@ def test_a_new_writer_goes_on_as_the_old_one_would_have(tmp_path):
 
 def test_a_copy_made_at_any_moment_reads_as_far_as_it_goes(tmp_path):
     """Cut at every byte of the last chapter and of the flushes around it."""
-    data = write(tmp_path / "s.nnw", 30).read_bytes()
+    data = write(tmp_path / "s.nnw", 6).read_bytes()
     found = list(pieces(data, len(PRELUDE)))
     last = max(i for i, piece in enumerate(found) if isinstance(piece.frame, Chapter))
     copy = tmp_path / "copy.nnw"
-    for size in range(found[last - 12].start, found[min(last + 4, len(found) - 1)].end + 1):
+    for size in range(found[last - 9].start, found[last].end + 200):
         copy.write_bytes(data[:size])
         reader = Reader(copy)
         assert picture(reader.read()) == picture(plain(data[:size]))
@@ -185,7 +185,7 @@ def records(frames):
     return out
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_flipped_bits_never_make_a_wrong_number_and_cost_no_whole_frame(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "flips"
@@ -273,6 +273,7 @@ def test_overviews_reach_over_the_whole_run_in_a_few_frames(tmp_path):
             buckets = archive.buckets(place)
             if place.schema != 1:
                 continue
+            assert buckets is not None
             for i, step in enumerate(buckets.steps):
                 begin, end = end, loss.until(int(step))
                 part = loss.scalar[begin:end]
@@ -303,7 +304,9 @@ def test_buckets_of_buckets_lose_no_extreme_and_no_record(values, cuts):
         assert np.nanmin(whole.smallest) == known.min()
         assert np.nanmax(whole.largest) == known.max()
     back = Buckets.read(whole.frame(1, 0, 0))
-    assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(back, whole, strict=True))
+    assert back is not None
+    for read, made in zip(back, whole, strict=True):
+        assert np.array_equal(np.asarray(read), np.asarray(made), equal_nan=True)
 
 
 READ_ONLY = """
