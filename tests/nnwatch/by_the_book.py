@@ -100,7 +100,8 @@ def series(data: bytes, *, again: bool):
             told += [found for _, found in frames(inside, 0, len(inside))]
             told += [frame(data, place[0])[0] for place in chapter["columns"]]
     told += [found for _, found in frames(data, rest, len(data))][bool(again and told) :]
-    schemas, out = {}, {}
+    schemas: dict = {}
+    out: dict = {}
     for found in told:
         if found["type"] == "schema":
             schemas[found["id"]] = [(metric, *rest, 1)[:2] for metric, *rest in found["fields"]]

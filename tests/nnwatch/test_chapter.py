@@ -92,10 +92,10 @@ def picture(frames):
     history = History()
     for frame in frames:
         history.apply(frame)
-    tracks: dict[object, Track] = {**history.tracks, "system": history.system}
+    tracks: list[tuple[object, Track]] = [*history.tracks.items(), ("system", history.system)]
     series = {
         (key, metric): (one.steps.tolist(), one.times.tolist(), one.values.tobytes(), one.names())
-        for key, track in tracks.items()
+        for key, track in tracks
         for metric, one in track.items()
     }
     return series, history.events, history.console, history.run, history.end, history.commit, history.last_step
