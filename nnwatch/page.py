@@ -19,6 +19,7 @@ from .history import Doubles, Track
 from .metric import METRICS
 from .report import Summary, headline
 from .runs import RunError
+from .tui.transcript import printed
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 900, 220, 64, 22
 _PIECES = 450
@@ -71,7 +72,7 @@ def page(summary: Summary) -> str:
     if history.judgement is not None and history.judgement.abstained:
         could_not = sorted(history.judgement.abstained.items())
         body += [f"<h2>{len(could_not)} rules could not judge</h2>", _table(could_not)]
-    words = "".join(text.text for text in history.console[-200:]).splitlines()[-_LAST_LINES:]
+    words = printed(history.console[-200:])[-_LAST_LINES:]
     if words:
         body += ["<h2>Last lines</h2>", f"<pre>{escape(chr(10).join(words))}</pre>"]
     style = resources.files(__package__).joinpath("page.css").read_text("utf-8")

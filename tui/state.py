@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from nnwatch.history import History
 
 from .draw.grid import Ink
+from .transcript import printed
 
 Kind = Literal["opening", "waiting", "running", "past", "finished", "failed", "killed", "lost", "disconnected"]
 
@@ -33,11 +34,12 @@ def last_words(history: History, most: int) -> list[str]:
     """The last lines of the traceback, or else of what the script printed."""
     event = next((event for event in reversed(history.events) if event.name == "exception"), None)
     text = str(event.data.get("traceback") or event.data.get("message") or "") if event else ""
-    if not text:
-        tail = "".join(console.text for console in history.console[-50:])
-        at = tail.rfind("Traceback (most recent call last)")
-        text = tail[at:] if at >= 0 else tail
-    return [line for line in text.splitlines() if line.strip()][-most:]
+    lines = text.splitlines()
+    if not lines:
+        lines = printed(history.console[-50:])
+        begins = [at for at, line in enumerate(lines) if "Traceback (most recent call last)" in line]
+        lines = lines[begins[-1] :] if begins else lines
+    return [line for line in lines if line.strip()][-most:]
 
 
 def _signal_name(number: int | None) -> str:

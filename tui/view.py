@@ -18,6 +18,7 @@ from .landmarks import Landmarks
 from .lens import Lens
 from .moment import Moment, Timeline
 from .state import State
+from .transcript import printed
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,8 @@ class View:
 
     def last_line(self) -> str:
         """The last line that the script printed."""
-        lines = "".join(text.text for text in self.history.console[-3:]).split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        lines = [line.strip() for line in printed(self.history.console[-3:])]
+        return next((line for line in reversed(lines) if line), "")
 
     def findings(self) -> list[Finding]:
         """The findings known at the moment, each in its state then."""

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Log
 
-from ..draw.grid import Ink, plain
+from nnwatch.frame import Console
+
+from ..draw.grid import Ink
+from ..transcript import Transcript, printed
 from ..view import View
 from .ask import Ask
 from .room import Room, Words
 
-_ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-_])")
 _MOST = 20_000
 """Lines kept on the screen; the session has them all."""
-
-
-def console_text(view: View, begin: int) -> tuple[str, int]:
-    """What was printed since console frame ``begin``, without escape sequences, and the number of frames by now."""
-    frames = view.console()
-    text = "".join(frame.text for frame in frames[begin:])
-    return _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n"), len(frames)
+_TAIL = 50
+"""Texts at the end of the run among which its traceback is looked for."""
 
 
 class ConsoleScreen(Room):
@@ -43,35 +39,46 @@ class ConsoleScreen(Room):
     def __init__(self) -> None:
         super().__init__()
         self.sought = ""
+        self._taken = 0
+        """Console frames that were looked at."""
+        self._transcript = Transcript()
         self._shown: tuple[int, str, bool] | None = None
 
     def body(self) -> ComposeResult:
         yield Words(id="about")
         yield Log(max_lines=_MOST)
+        yield Words(id="unfinished")
 
     def look(self, view: View) -> None:
+        frames = view.console()
         exception = view.event("exception") if view.until is None else None
-        now = len(view.console()), self.sought, exception is not None
+        now = len(frames), self.sought, exception is not None
         if now == self._shown:
             return
-        before, self._shown = self._shown, now
-        log = self.query_one(Log)
-        begin = before[0] if before is not None and before[1:] == now[1:] and before[0] <= now[0] else 0
-        if begin == 0 or self.sought:
-            log.clear()
-            begin = 0
-        text, _ = console_text(view, begin)
+        if self._shown is None or self._shown[1:] != now[1:] or self._taken > now[0]:
+            self.query_one(Log).clear()
+            self._taken, self._transcript = 0, Transcript()
+        self._shown = now
+        lines = self._transcript.take(frame.text for frame in frames[self._taken :])
+        self._taken = now[0]
         if exception is not None:
-            traceback = str(exception.data.get("traceback") or "")
-            last = traceback.strip().rsplit("\n", 1)[-1]
-            if last and last not in text:
-                text += f"\n{traceback}"
-        if view.symbols == "ascii":
-            text = "\n".join(map(plain, text.split("\n")))
-        if self.sought:
-            text = "".join(f"{line}\n" for line in text.splitlines() if self.sought.lower() in line.lower())
-        log.write(text)
+            lines += self._traceback(str(exception.data.get("traceback") or ""), frames)
+        log = self.query_one(Log)
+        log.write("".join(f"{line}\n" for line in lines if self.sought.lower() in line.lower()))
+        self._progress(self._transcript.unfinished)
         self._about(view, now[0])
+
+    def _traceback(self, traceback: str, frames: list[Console]) -> list[str]:
+        """The traceback where the script did not print it itself."""
+        last = traceback.strip().rpartition("\n")[2]
+        return ["", *traceback.splitlines()] if last and last not in printed(frames[-_TAIL:]) else []
+
+    def _progress(self, line: str) -> None:
+        """The line that is not finished: a progress bar, as it is now."""
+        words = self.query_one("#unfinished", Words)
+        words.say([(line, Ink.TEXT)])
+        if words.display != bool(line):
+            words.display = bool(line)
 
     def _about(self, view: View, frames: int) -> None:
         if self.sought:
