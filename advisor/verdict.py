@@ -43,7 +43,8 @@ def verdict(history: History, step: int | None = None, track: Track | None = Non
         return Verdict("nothing to judge: no backward pass was seen", "early", primary, tree)
     judged = [j for j in history.judgements if j.segment == segment and (step is None or j.step <= step)]
     if now < EARLY or not judged:
-        return Verdict(f"too early to tell (step {now:,})", "early", primary, tree)
+        ended = "; the run ended there" if history.end is not None and step is None else ""
+        return Verdict(f"too early to tell (step {now:,}{ended})", "early", primary, tree)
     could, could_not = len(judged[-1].judged), len(judged[-1].abstained)
     line = f"nothing wrong found; {could} of {could + could_not} rules could judge"
     return Verdict(line, "clear", primary, tree)

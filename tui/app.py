@@ -17,6 +17,7 @@ from nnwatch.advisor.page import metric_page
 from nnwatch.history import History
 from nnwatch.metric import describe
 
+from .commands import commands
 from .draw.raster import DOTS, Symbols
 from .feed import Feed, Nothing, Source
 from .keys import KEYS
@@ -41,7 +42,6 @@ from .screens.runs import RunsScreen
 from .screens.system import SystemScreen
 from .theme import Ascii, ascii_terminal
 from .widgets.cells import Cells
-from .widgets.status import SCREENS
 
 Mode = Literal["live", "attach", "replay"]
 
@@ -234,9 +234,8 @@ class NnwatchApp(App[str]):
             self.exit(self.leaving.choice)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        yield from super().get_system_commands(screen)
-        for i, name in enumerate(SCREENS, 1):
-            yield SystemCommand(f"Screen: {name}", f"The same as {i}", lambda name=name: self.action_room(name))
+        yield from (command for command in super().get_system_commands(screen) if command.title == "Theme")
+        yield from commands(screen.active_bindings.values(), self.run_action)
         for number in sorted({number for number, _ in self.history.tracks}) if len(self.history.tracks) > 1 else ():
             yield SystemCommand(
                 f"Segment: {number + 1}", "Show this segment", partial(self.post_message, ShowSegment(number))

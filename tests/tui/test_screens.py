@@ -1,11 +1,17 @@
 """All screens: opened by their digits, at every size, in ASCII; help and palette."""
 
 import pytest
+from textual.command import CommandList
 from textual.widgets import Input
 
 from nnwatch.tui.app import NnwatchApp
 from nnwatch.tui.screens.help import Help
+from nnwatch.tui.screens.layers import LayerScreen
+from nnwatch.tui.screens.metrics import Metrics, MetricScreen
+from nnwatch.tui.screens.page import Page
+from nnwatch.tui.screens.palette import Palette
 from nnwatch.tui.widgets.chart import Chart
+from nnwatch.tui.widgets.heat_table import HeatTable
 
 from .driving import lines, opened, press, settle, text
 from .library import LIBRARY
@@ -125,3 +131,46 @@ async def test_the_command_palette_survives_a_screen_too_small_for_it(first):
             await pilot.press("escape", "escape")
             await settle(app, pilot)
             assert "loss" in text(app), size
+
+
+async def chosen(app, pilot, title):
+    """Take a command from the palette with the arrows alone."""
+    await press(app, pilot, "colon")
+    while app.screen.query_one(CommandList).option_count < 20:
+        await pilot.pause(0.01)
+    options = app.screen.query_one(CommandList).options
+    at = next(i for i, option in enumerate(options) if str(option.prompt).startswith(title))
+    await press(app, pilot, *["down"] * at, "enter")
+    while isinstance(app.screen, Palette):
+        await pilot.pause(0.01)
+    await settle(app, pilot)
+
+
+async def test_on_a_phone_all_is_reached_by_arrows_enter_esc_and_the_palette():
+    async with opened("faulty", size=(45, 20), library=LIBRARY) as (app, pilot):
+        await chosen(app, pilot, "Next finding")
+        await chosen(app, pilot, "Finding before")
+        assert app.moment.step == 60
+        await chosen(app, pilot, "Freeze")
+        assert app.moment.step is None
+        await chosen(app, pilot, "Log")
+        assert app.screen.query_one("#loss", Chart).kind == "log"
+        await chosen(app, pilot, "Screen: layers")
+        await chosen(app, pilot, "Order")
+        assert app.screen.query_one(HeatTable).order == "model order"
+        await press(app, pilot, *["up"] * 8, "enter")
+        assert isinstance(app.screen, LayerScreen)
+        await press(app, pilot, "escape")
+        await chosen(app, pilot, "Screen: advisor")
+        await chosen(app, pilot, "Copy remedy")
+        assert app.clipboard == "SGD(lr=0.1 → 0.0035) at train.py:41"
+        await press(app, pilot, "enter")
+        assert isinstance(app.screen, Page)
+        await press(app, pilot, "escape")
+        await chosen(app, pilot, "Metrics")
+        assert isinstance(app.screen, Metrics)
+        await press(app, pilot, "down", "enter")
+        assert isinstance(app.screen, MetricScreen)
+        await press(app, pilot, "escape")
+        await chosen(app, pilot, "Quit")
+        assert app.return_value == "left"

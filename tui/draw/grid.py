@@ -9,6 +9,8 @@ from unicodedata import combining, east_asian_width
 import numpy as np
 from numpy.typing import NDArray
 
+from .text import wrapped
+
 Codes = NDArray[np.uint32]
 Inks = NDArray[np.uint8]
 
@@ -98,6 +100,12 @@ class Grid:
         start = max(x - len(_cells(text)), 0)
         self.put(start, y, text, ink, x - start)
         return start
+
+    def middle(self, text: str, ink: int, left: int = 2) -> None:
+        """Write a remark into the middle of an empty picture, in as many lines as it needs."""
+        lines = wrapped(text, max(self.width - 2 * left, 8))
+        for y, line in enumerate(lines, max((self.height - len(lines)) // 2, min(1, self.height - 1))):
+            self.put(left, y, line, ink)
 
     def fill(self, y: int, ink: int, x: int = 0, width: int | None = None) -> None:
         """Colour a stretch of row y and leave its text."""

@@ -47,6 +47,11 @@ begins, ✗ where values stopped being finite.
 """
 
 
+def key_name(binding: Binding) -> str:
+    """The keys of a binding as they are printed on keyboards."""
+    return " ".join(_KEY_NAMES.get(key, key.replace("ctrl+", "Ctrl+")) for key in binding.key.split(","))
+
+
 def key_rows(bindings: list[Binding]) -> list[tuple[str, str]]:
     """(keys, what they do), one row for each action."""
     rows: dict[str, tuple[list[str], str]] = {}
@@ -54,8 +59,7 @@ def key_rows(bindings: list[Binding]) -> list[tuple[str, str]]:
         if binding.system or not binding.description:
             continue
         keys, _ = rows.setdefault(binding.action, ([], binding.tooltip or binding.description))
-        for key in binding.key.split(","):
-            keys.append(_KEY_NAMES.get(key, key.replace("ctrl+", "Ctrl+")))
+        keys.append(key_name(binding))
     return [(" ".join(keys), what) for keys, what in rows.values()]
 
 

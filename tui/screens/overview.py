@@ -5,6 +5,8 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
+from nnwatch.advisor.verdict import EARLY
+
 from ..curves import ACCURACY, LOSS, Curve
 from ..draw.grid import Ink
 from ..draw.text import number
@@ -91,6 +93,11 @@ class Overview(Room):
         yield Progress()
 
     def look(self, view: View) -> None:
+        self._last_words(view)
+        counted = view.head < EARLY or view.column("accuracy.train") or view.column("accuracy.val")
+        self.set_class(not counted, "-no-accuracy")  # no classification: the loss has the room
+
+    def _last_words(self, view: View) -> None:
         words = self.query_one("#last-words", Words)
         failed = view.state.kind == "failed" and view.until is None
         lines = last_words(view.history, min(_WORDS, self.size.height // 6)) if failed else []

@@ -37,7 +37,7 @@ class ReliabilityDiagram(Cells):
         )
         if found is None:
             grid.put(0, 0, "reliability", Ink.TITLE)
-            grid.put(2, grid.height // 2, "needs softmax confidences", Ink.DIM)
+            grid.middle("needs softmax confidences", Ink.DIM)
             return
         bins = 10 if grid.height >= 12 else 5
         told = reliability(recent(found[0], found[1] + 1), bins)
@@ -68,7 +68,7 @@ class Classes(Cells):
         grid.put(0, 0, f"predictions against labels (last {RECENT} batches)", Ink.TITLE)
         labels, predicted = view.row("target.count"), view.row("predicted.count")
         if labels is None or predicted is None or labels[0].width != predicted[0].width:
-            grid.put(2, grid.height // 2, "no labels per class: it needs a classification loss", Ink.DIM)
+            grid.middle("no labels per class: it needs a classification loss", Ink.DIM)
             return
         was, said = _recent_sum(*labels), _recent_sum(*predicted)
         shown = np.argsort(-np.abs(said - was), kind="stable")[: grid.height - 2]

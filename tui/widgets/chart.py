@@ -202,8 +202,7 @@ class Chart(Browsed):
         """Why there is nothing, in the middle of the chart."""
         waiting = view.state.kind in ("opening", "waiting")
         text = view.last_line() if waiting else "not yet" if view.seen < view.head else self.missing
-        row = grid.height // 2
-        grid.put(max((grid.width - len(text)) // 2, 0), row, text, Ink.DIM)
+        grid.middle(text, Ink.DIM, max((grid.width - len(text)) // 2, 2))
 
     def action_scale(self) -> None:
         now = self.kind or (self._scale.kind if self._scale is not None else "linear")

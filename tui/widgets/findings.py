@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 from textual.binding import Binding, BindingType
 from textual.events import Click
 
-from nnwatch.frame import Finding
+from nnwatch.frame import Finding, Judgement
 
 from ..draw.grid import SEVERITY_GLYPH, SEVERITY_INK, Grid, Ink
 from ..draw.text import count
@@ -72,9 +72,7 @@ class FindingTree(Cells, can_focus=True):
     def _line(self, view: View, grid: Grid, y: int, entry: Entry, chosen: bool) -> None:
         finding = entry.finding
         if finding is None:
-            judgement = view.judgement
-            silent = len(judgement.abstained) if judgement is not None else 0
-            text, ink = f"· {silent} rule{'s' * (silent != 1)} could not judge", Ink.DIM
+            text, ink = f"· {_judged(view.judgement)}", Ink.DIM
         else:
             where = f" ({finding.layer})" if finding.layer else ""
             sign = "✓" if finding.status == "resolved" else SEVERITY_GLYPH[finding.severity]
@@ -94,3 +92,10 @@ class FindingTree(Cells, can_focus=True):
     def on_click(self, event: Click) -> None:
         self._at = 0
         self.action_move(event.y)
+
+
+def _judged(judgement: Judgement | None) -> str:
+    if judgement is None:
+        return "no rule has judged yet"
+    silent = len(judgement.abstained)
+    return f"{silent} rule{'s' * (silent != 1)} could not judge"

@@ -87,6 +87,11 @@ class Gauges(Cells):
 
     def lines(self, view: View) -> list[tuple[str, Gauge | None, int]]:
         """(heading or remark, gauge, device)"""
+        if view.machine("cpu.percent") is None:
+            ended = view.state.kind not in ("opening", "waiting", "running")
+            return [
+                (f"no sample of the machine {'was taken' if ended else 'yet; one comes about every second'}", None, 0)
+            ]
         found: list[tuple[str, Gauge | None, int]] = [("this run, all its processes (100 % is one core)", None, 0)]
         found += [("", gauge, 0) for gauge in _RUN if gauge.metric == "cpu.percent" or view.machine(gauge.metric)]
         found += [("this machine", None, 0), *(("", gauge, 0) for gauge in _HOST if view.machine(gauge.metric))]
@@ -101,8 +106,6 @@ class Gauges(Cells):
         return found
 
     def draw(self, view: View, grid: Grid) -> None:
-        if view.machine("cpu.percent") is None:
-            grid.put(0, 0, "no sample of the machine yet; one comes about every second", Ink.DIM)
         for y, (heading, gauge, device) in enumerate(self.lines(view)):
             if gauge is None:
                 grid.put(0, y, heading, Ink.TITLE)

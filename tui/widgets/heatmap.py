@@ -74,7 +74,7 @@ class Confidence(Cells):
                 if view.until is not None and series is not None
                 else self.missing
             )
-            grid.put(2, grid.height // 2, text, Ink.DIM)
+            grid.middle(text, Ink.DIM)
             return
         now = recent(series, shown)
         grid.put(x + 2, 0, reading(now), Ink.TEXT)
