@@ -13,6 +13,8 @@ from .view import View
 
 METRICS = ("update.ratio", "grad.norm.layer", "act.dead", "act.saturated", "weight.norm", "act.std", "act.mean")
 """In the order in which they are given up where there is little room."""
+SHARES = ("act.dead", "act.saturated")
+"""Those whose values are shares of the units."""
 ORDERS = ("worst first", "model order", *METRICS)
 GUIDE = 1e-3
 """The update/weight ratio that healthy training tends to show (Karpathy, CS231n notes)."""
@@ -37,6 +39,26 @@ class Layers(NamedTuple):
     values: NDArray[np.float64]
     place: NDArray[np.int64]
     badness: NDArray[np.float64]
+
+
+class Outline(NamedTuple):
+    """What a table of given metrics has in common from sample to sample: its rows, the blocks among them, the row
+    (blocks behind the others) of each name, and the cells that name and kind need."""
+
+    rows: Index
+    fold: Fold
+    row_of: dict[str, int]
+    widths: NDArray[np.int64]
+
+
+def outline(metrics: dict[str, Series]) -> Outline:
+    """The outline of a table with all names of the metrics."""
+    rows = index(metrics)
+    folds = fold(rows)
+    names = [*rows.names, *folds.patterns]
+    kinds = [*rows.kinds, *(rows.kinds[members[0]] for members in folds.members)]
+    widths = np.array([len(name) + len(kind) for name, kind in zip(names, kinds, strict=True)])
+    return Outline(rows, folds, {name: row for row, name in enumerate(names)}, widths)
 
 
 def index(metrics: dict[str, Series]) -> Index:
@@ -157,8 +179,9 @@ def _sorted(table: Layers, rows: list[int], order: str) -> list[int]:
     """Rows by one of ORDERS, what was not measured last."""
     if order == "model order":
         return rows
-    values = table.badness if order == "worst first" else table.values[:, METRICS.index(order)]
-    return sorted(rows, key=np.nan_to_num(-values, nan=np.inf).tolist().__getitem__)
+    values = (table.badness if order == "worst first" else table.values[:, METRICS.index(order)])[rows]
+    ranks = np.argsort(np.nan_to_num(-values, nan=np.inf), kind="stable")
+    return [rows[rank] for rank in ranks]
 
 
 def _distance(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -170,7 +193,7 @@ def _distance(values: NDArray[np.float64]) -> NDArray[np.float64]:
         )
         usual[METRICS.index("update.ratio")] = np.log10(GUIDE)
         far = np.abs(logs - usual)
-    for metric in ("act.dead", "act.saturated"):
+    for metric in SHARES:
         far[:, METRICS.index(metric)] = values[:, METRICS.index(metric)]
     far[np.isinf(values)] = np.inf
     return np.asarray(np.where(np.isnan(values), -1.0, far))
@@ -192,12 +215,12 @@ def is_far(metric: str, value: float) -> bool:
     """Whether a value deserves a mark. A mark is not a finding: rules need an outcome as well."""
     if metric == "update.ratio":
         return bool(abs(np.log10(max(value, 1e-9) / GUIDE)) / 2 >= _FAR / 2)
-    return metric in ("act.dead", "act.saturated") and value >= 0.5
+    return metric in SHARES and value >= 0.5
 
 
 def heat(metric: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Places (0 to 1) on the heat scale: shares as they are, the update ratio on 1e-6 to 1, others among the rows."""
-    if metric in ("act.dead", "act.saturated"):
+    if metric in SHARES:
         return values
     if metric == "update.ratio":
         return np.asarray((np.log10(np.maximum(values, 1e-9)) + 6) / 6)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from nnwatch.tui.draw.grid import HEAT_LEVELS, Grid, Ink, plain
 from nnwatch.tui.draw.heat import cividis, levels, shade
-from nnwatch.tui.draw.sparkline import bar, sparkline
+from nnwatch.tui.draw.sparkline import bar, spark_codes, sparkline
 from nnwatch.tui.draw.text import duration, number, remaining, si, size, tick, wrapped
 
 
@@ -131,3 +131,9 @@ def test_a_row_keeps_its_width_whatever_is_written(text, width):
 def test_plain_is_ascii_of_the_same_length(text):
     assert plain(text).isascii()
     assert len(plain(text)) == len(text)
+
+
+@given(st.lists(st.lists(st.one_of(st.just(np.nan), st.floats(0, 1)), min_size=9, max_size=9), min_size=1, max_size=5))
+def test_many_sparklines_at_once_are_those_one_by_one(rows):
+    together = spark_codes(np.array(rows))
+    assert ["".join(map(chr, row)) for row in together] == [sparkline(row) for row in rows]

@@ -58,6 +58,9 @@ def plain(text: str) -> str:
 @lru_cache(maxsize=4096)
 def _cells(text: str) -> Codes:
     """Codes of the text's cells; the second cell of a wide character is 0, control characters become blanks."""
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    if text.isprintable() and (codes < 0x300).all():  # Latin: one cell each
+        return codes
     cells: list[int] = []
     for char in text:
         if combining(char):
@@ -97,7 +100,7 @@ class Grid:
 
     def right(self, x: int, y: int, text: str, ink: int = Ink.TEXT) -> int:
         """Write text that ends before cell x; the x of its first cell."""
-        start = max(x - len(_cells(text)), 0)
+        start = max(x - (len(text) if text.isascii() else len(_cells(text))), 0)
         self.put(start, y, text, ink, x - start)
         return start
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from rich.segment import Segment
 from rich.style import Style
-from textual.color import Color
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -36,7 +35,8 @@ class Cells(Widget):
         self._codes = np.zeros((0, 0), np.uint32)
         self._inks = np.zeros((0, 0), np.uint8)
         self._strips: dict[int, Strip] = {}
-        self._ground: Color | None = None
+        self._styles: list[Style] | None = None
+        """The style of every ink on the ground of this widget."""
 
     @abstractmethod
     def key(self, view: View) -> Any:
@@ -64,6 +64,7 @@ class Cells(Widget):
         self.draw(self.view, grid)
         if self.view.symbols == "ascii":
             self._to_ascii(grid)
+        grid.inks = merge_blanks(grid.codes, grid.inks)
         self._update(grid)
 
     def _to_ascii(self, grid: Grid) -> None:
@@ -105,7 +106,7 @@ class Cells(Widget):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._strips.clear()
-        self._ground = None
+        self._styles = None
 
     def render_line(self, y: int) -> Strip:
         strip = self._strips.get(y)
@@ -116,24 +117,28 @@ class Cells(Widget):
         return strip
 
     def _strip(self, y: int) -> Strip:
-        if self._ground is None:
-            self._ground = self.background_colors[1]
-        background = self._ground
-        styles = palette(self.app.current_theme.dark, background.rgb)
-        inks = merge_blanks(self._codes[y], self._inks[y])
-        cuts = [0, *(np.flatnonzero(np.diff(inks)) + 1).tolist(), len(inks)]
-        base = Style(bgcolor=background.rich_color)
+        if self._styles is None:
+            ground = self.background_colors[1]
+            styles = palette(self.app.current_theme.dark, ground.rgb)
+            self._styles = [Style(bgcolor=ground.rich_color) + style for style in styles]
+        row, inks = self._codes[y], self._inks[y]
+        cuts = [0, *(np.flatnonzero(inks[1:] != inks[:-1]) + 1).tolist(), len(inks)]
+        text = "".join(map(chr, row.tolist())) if row.all() else None  # a 0 is the second cell of a wide character
         segments = []
         for begin, end in pairwise(cuts):
-            codes = self._codes[y, begin:end]
-            segments.append(Segment("".join(map(chr, codes[codes > 0])), base + styles[inks[begin]]))
+            part = text[begin:end] if text is not None else "".join(map(chr, filter(None, row[begin:end].tolist())))
+            segments.append(Segment(part, self._styles[inks[begin]]))
         return Strip(segments, len(inks))
 
 
 def merge_blanks(codes: Codes, inks: Inks) -> Inks:
-    """Give the blanks of a row the ink of the cell before them: each change of ink costs some 40 bytes."""
+    """Give the blanks of each row the ink of the cell before them: each change of ink costs some 40 bytes."""
     coloured = (inks >= Ink.HEAT) | (inks == Ink.SELECTED)
     blank = (codes == 32) & ~coloured
-    blank[0] = False
-    source = np.maximum.accumulate(np.where(blank, 0, np.arange(len(codes))))
-    return np.where(blank & coloured[source], Ink.TEXT, inks[source]).astype(np.uint8)
+    blank[:, 0] = False
+    columns = np.arange(codes.shape[1])
+    source = np.maximum.accumulate(np.where(blank, 0, columns), axis=1)
+    merged = np.where(
+        blank & np.take_along_axis(coloured, source, axis=1), Ink.TEXT, np.take_along_axis(inks, source, axis=1)
+    )
+    return merged.astype(np.uint8)

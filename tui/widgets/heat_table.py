@@ -13,14 +13,12 @@ from nnwatch.metric import describe
 
 from ..draw.grid import Grid, Ink
 from ..draw.heat import levels
-from ..draw.pyramid import Pyramid
-from ..draw.scale import fit, scale
-from ..draw.sparkline import sparkline
 from ..draw.text import number
-from ..layers import METRICS, ORDERS, Fold, Index, Layers, fold, heat, index, is_far, layers, listed, with_blocks
+from ..layers import METRICS, ORDERS, SHARES, Layers, Outline, heat, is_far, layers, listed, outline, with_blocks
 from ..messages import About, Changed
 from ..view import View
 from .cells import Cells
+from .layer_sparks import Sparks
 
 _CELL = 10
 _NAME = 26
@@ -61,10 +59,10 @@ class HeatTable(Cells, can_focus=True):
         self._top = 0
         self._rows: list[int] = []
         self._layers: Layers | None = None
-        self._index: tuple[object, Index, Fold] | None = None
+        self._outline: tuple[object, Outline] | None = None
         self._folded = True
         self._opened: set[str] = set()
-        self._pyramids: dict[str, tuple[int, Pyramid]] = {}
+        self._sparks = Sparks()
 
     def key(self, view: View) -> Any:
         rows = tuple(row[1] if (row := view.row(name)) is not None else None for name in METRICS)
@@ -78,28 +76,30 @@ class HeatTable(Cells, can_focus=True):
             grid.middle(view.state.what if waiting else "no layer was sampled yet", Ink.DIM)
             return
         shape = tuple((id(series.labels), series.width) for series in metrics.values())
-        if self._index is None or self._index[0] != shape:
-            rows = index(metrics)
-            self._index = shape, rows, fold(rows)
-        _, rows, folds = self._index
-        self._layers = table = with_blocks(layers(view, rows), folds)
+        if self._outline is None or self._outline[0] != shape:
+            self._outline = shape, outline(metrics)
+        rows, folds, _, widths = self._outline[1]
+        table = layers(view, rows)
+        self._layers = table = with_blocks(table, folds) if self._folded else table
         self._rows = listed(table, folds, self.order, self.sought.lower(), self._opened if self._folded else None)
         columns = self._columns(view, grid.width)
         spark = grid.width >= _NAME + _CELL * len(columns) + _SPARK + 1
         name_width = grid.width - _CELL * len(columns) - (_SPARK + 1 if spark else 0)
         if spark:  # a wide screen gives what the names do not need to the sparklines
-            texts = [len(table.names[row]) + len(table.kinds[row]) + 5 for row in self._rows]
-            name_width = min(name_width, max([*texts, _NAME]))
+            name_width = min(name_width, int(widths[self._rows].max(initial=_NAME - 5)) + 5)
         self._header(grid, name_width, columns, spark, len(rows.names))
         if not self._rows:
             grid.put(2, 2, f"no layer has “{self.sought}” in its name", Ink.DIM)
             return
-        self._keep_in_sight(table, grid.height - 1)
+        self._keep_in_sight(table, self._outline[1].row_of, grid.height - 1)
         shown = self._rows[self._top : self._top + grid.height - 1]
         room = grid.width - name_width - _CELL * len(columns) - 2
-        sparks = self._sparks(view, table, shown, room) if spark else [""] * len(shown)
+        if spark:
+            area = slice(1, len(shown) + 1), slice(grid.width - room - 1, grid.width - 1)
+            grid.codes[area] = self._sparks.draw(view, table, shown, room, self.order)
+            grid.inks[area] = Ink.SERIES + 2
         heats = {k: levels(heat(METRICS[k], table.values[:, k])) for k in columns}
-        for y, (row, line) in enumerate(zip(shown, sparks, strict=True), 1):
+        for y, row in enumerate(shown, 1):
             chosen = table.names[row] == self.selected
             if chosen:
                 grid.fill(y, Ink.SELECTED, 0, name_width - 1)
@@ -112,7 +112,6 @@ class HeatTable(Cells, can_focus=True):
             for k in columns:
                 self._cell(grid, x, y, METRICS[k], table.values[row, k], int(heats[k][row]))
                 x += _CELL
-            grid.put(x + 1, y, line, Ink.SERIES + 2)
 
     def _columns(self, view: View, width: int) -> list[int]:
         """The metrics that there are and that fit, the sorted one among them."""
@@ -124,11 +123,11 @@ class HeatTable(Cells, can_focus=True):
             chosen[-1] = wanted
         return chosen
 
-    def _keep_in_sight(self, table: Layers, height: int) -> None:
-        names = [table.names[row] for row in self._rows]
-        at = names.index(self.selected) if self.selected in names else 0
-        self.selected = names[at]
-        self._top = min(max(self._top, at - height + 1, 0), at, max(len(names) - height, 0))
+    def _keep_in_sight(self, table: Layers, row_of: dict[str, int], height: int) -> None:
+        row = row_of.get(self.selected or "")
+        at = self._rows.index(row) if row in self._rows else 0
+        self.selected = table.names[self._rows[at]]
+        self._top = min(max(self._top, at - height + 1, 0), at, max(len(self._rows) - height, 0))
         self._top = max(self._top, at - height + 1)
 
     def _header(self, grid: Grid, name_width: int, columns: list[int], spark: bool, count: int) -> None:
@@ -154,38 +153,9 @@ class HeatTable(Cells, can_focus=True):
         if np.isnan(value):
             grid.right(x + _CELL - 1, y, "·", Ink.DIM)
             return
-        grid.inks[y, x + 1 : x + _CELL] = Ink.HEAT + max(level, 0)
-        text = f"{value:.0%}" if metric in ("act.dead", "act.saturated") else number(value)
-        grid.right(x + _CELL - 1, y, text, Ink.HEAT + max(level, 0))
-        if is_far(metric, value):
-            grid.put(x + 1, y, "!", Ink.HEAT + max(level, 0))
-
-    def _sparks(self, view: View, table: Layers, rows: list[int], cells: int) -> list[str]:
-        """Sparklines of the sorted metric, or of a row's first one."""
-        wanted = METRICS.index(self.order) if self.order in METRICS else None
-        chosen = [wanted if wanted is not None else int(np.argmax(table.place[row] >= 0)) for row in rows]
-        lines = [""] * len(rows)
-        for k in set(chosen):
-            mine = [i for i, one in enumerate(chosen) if one == k and table.place[rows[i], k] >= 0]
-            if not mine:
-                continue
-            highs = self._extremes(view, METRICS[k], cells, [int(table.place[rows[i], k]) for i in mine])
-            for i, high in zip(mine, highs.T, strict=True):
-                lines[i] = _sparkline(METRICS[k], high)
-        return lines
-
-    def _extremes(self, view: View, metric: str, cells: int, take: list[int]) -> Any:
-        """Largest values (cells, len(take)) of some columns of a metric in each of the sparkline's columns."""
-        found = view.row(metric)
-        assert found is not None
-        series, row = found
-        if self._pyramids.get(metric, (0,))[0] != id(series):
-            self._pyramids[metric] = id(series), Pyramid()
-        pyramid = self._pyramids[metric][1]
-        pyramid.update(series.values)
-        x = fit(int(series.steps[0]), int(series.steps[row]), cells)
-        edges = np.searchsorted(series.steps[: row + 1], x.edges(), side="left")
-        return pyramid.query(series.values, edges, take).high
+        text = f"{value:.0%}" if metric in SHARES else number(value)
+        mark = "!" if is_far(metric, value) else " "
+        grid.put(x + 1, y, f"{mark}{text:>{_CELL - 3}}".ljust(_CELL - 1), Ink.HEAT + max(level, 0))
 
     def detail(self) -> tuple[str, str] | None:
         """Name and kind of the chosen row."""
@@ -211,9 +181,9 @@ class HeatTable(Cells, can_focus=True):
 
     def action_open(self) -> None:
         """Open or close blocks; of a layer, ask for its charts."""
-        if self._index is None or self.selected is None:
+        if self._outline is None or self.selected is None:
             return
-        if self.selected in self._index[2].patterns:
+        if self.selected in self._outline[1].fold.patterns:
             self._opened ^= {self.selected}
             self.post_message(Changed())
         else:
@@ -238,16 +208,6 @@ class HeatTable(Cells, can_focus=True):
 
     def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
         self.action_move(-3)
-
-
-def _sparkline(metric: str, high: Any) -> str:
-    good = high[np.isfinite(high)]
-    if not len(good):
-        return ""
-    if metric in ("act.dead", "act.saturated"):
-        return sparkline(high)
-    low, top = float(good.min()), float(good.max())
-    return sparkline(scale("log" if low > 0 and metric != "act.mean" else "linear", low, top).share(high))
 
 
 def _shortened(name: str, width: int) -> str:
