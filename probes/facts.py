@@ -76,15 +76,16 @@ def _optimizer(optimizer: torch.optim.Optimizer, made: list[Line]) -> dict[str, 
 
 
 def loss(term: Term, where: list[Line]) -> dict[str, Any]:
-    """The loss function, and the number of classes where it has them."""
+    """The loss function, and the number of classes where it has them; it is called where its term says, or near where
+    its backward pass begins."""
     weight = term.option("weight", 2, None) if term.name != "mse_loss" else None
     facts: dict[str, Any] = {"name": term.name, "weighted": isinstance(weight, torch.Tensor)}
     reduction = term.kwargs.get("reduction", "mean")
     facts["reduction"] = reduction
     if "label_smoothing" in term.kwargs:
         facts["label_smoothing"] = float(term.kwargs["label_smoothing"])
-    if where:
-        facts["where"] = str(where[0])
+    if term.site is not None or where:
+        facts["where"] = str(where[0]) if term.site is None else term.site.removeprefix(f"{term.name} ")
     output = term.input
     if term.name in ("cross_entropy", "nll_loss") and output is not None and output.dim() > 1:
         return {"loss": facts, "classes": output.shape[1]}
