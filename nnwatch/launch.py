@@ -167,8 +167,10 @@ def watch(job: Path, greeting: str = "") -> int:
         # Only ever asked with a timeout of 0: with another one, Python hands out an uninitialised siginfo when it
         # was stopped (Ctrl+Z) for longer than that.
         while (info := signal.sigtimedwait(signals, 0)) is not None:
-            # si_code > 0: the kernel sent it, for the terminal, to the whole process group.
-            if info.si_code > 0 or info.si_pid == trainer.pid:
+            # si_code > 0: the kernel sent it, for the terminal, to the whole process group; a terminal that is gone
+            # is told of to the leader of the session alone.
+            alone = info.si_signo == signal.SIGHUP and os.getsid(0) == os.getpid()
+            if (info.si_code > 0 and not alone) or info.si_pid == trainer.pid:
                 continue
             sender, now = (info.si_signo, info.si_pid), time.monotonic()
             if now - last.get(sender, -1.0) > _SAME_SIGNAL:
