@@ -11,6 +11,8 @@ from contextlib import suppress
 
 from .context import Context
 from .finding import Abstain
+from .nonfinite import complaint
+from .window import median
 
 Test = Callable[[Context], bool]
 
@@ -85,8 +87,22 @@ def _open(at: Context) -> bool:
 
 def _complained_of_nan(at: Context) -> bool:
     """The exception that ended the script speaks of a number that is none."""
-    text = " ".join(str(e.data.get("message", "")) for e in at.events("exception")).lower()
-    return any(word in text for word in ("nan", "inf", "finite"))
+    return complaint(at) is not None
+
+
+def _unlearned(at: Context) -> bool:
+    """The training loss itself got worse: a net that forgets does not overfit."""
+    with suppress(Abstain):
+        return at.broken or at.risen(1.5) is not None
+    return True
+
+
+def _target_is_input(at: Context) -> bool:
+    """What is to be put out is what was put in (an autoencoder): the targets have the scale of the input."""
+    with suppress(Abstain):
+        given, wanted = (median(at.view(f"{kind}.mean").thin(100).scalar) for kind in ("input", "target"))
+        return abs(given - wanted) <= 0.01 * abs(given)
+    return False
 
 
 def _overflowed(at: Context) -> bool:
@@ -112,6 +128,18 @@ def _recurrent(at: Context) -> bool:
     return bool((at.facts.get("layers") or {}).get("recurrent"))
 
 
+def _strait(at: Context) -> bool:
+    """A layer is too narrow for anything to pass: what dies behind it is no wonder."""
+    with suppress(Abstain):
+        return at.strait
+    return False
+
+
+def _wide(at: Context) -> bool:
+    """The opposite: no layer is so narrow."""
+    return not _strait(at)
+
+
 def _slowed(at: Context) -> bool:
     """The rate is far under what it was at its highest."""
     with suppress(Abstain):
@@ -119,12 +147,14 @@ def _slowed(at: Context) -> bool:
     return False
 
 
-_SLOW: dict[str, Test] = {"lr-too-low": _always, "plateau": _always, "not-learning": _always, "underfitting": _always}
+_SLOW: dict[str, Test] = {"lr-too-low": _always, "plateau": _always, "not-learning": _always, "underfitting": _wide}
 _USELESS: dict[str, Test] = _SLOW | {"prediction-collapse": _always, "below-baseline": _always, "undertrained": _always}
 _NAN: dict[str, Test] = {"nan-loss-fn": _always, "nan-backward": _always}
 _BROKEN: dict[str, Test] = {"crashed": _complained_of_nan, "not-learning": _always, "prediction-collapse": _always}
 _BLOWN: dict[str, Test] = (
-    _NAN | _BROKEN | {"divergence": _always, "loss-spike": _always, "overfitting": _always, "below-baseline": _always}
+    _NAN
+    | _BROKEN
+    | {"divergence": _always, "loss-spike": _always, "overfitting": _unlearned, "below-baseline": _always}
 )
 _THROWN: dict[str, Test] = dict.fromkeys(
     (*_BLOWN, "lr-too-high", "exploding-gradient", "loss-spike", "oscillation", "dead-relu"), _from_the_start
@@ -140,7 +170,7 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "cuda-out-of-memory": {"crashed": _always},
     "memory-leak": {"cuda-out-of-memory": _always, "step-outlier": _always, "crashed": _always},
     "disk-full": {"crashed": _always},
-    "label-out-of-range": {"crashed": _always, **_NAN},
+    "label-out-of-range": _BLOWN | {"crashed": _always},
     "data-bottleneck": {"gpu-idle": _always, "step-outlier": _always},
     "stalled": {"step-outlier": _always},
     "rank-divergence": {"divergence": _always, "overfitting": _always, "not-learning": _always},
@@ -164,7 +194,7 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "accumulated-loss-not-divided": {
         "lr-too-high": _always, "exploding-gradient": _always, "oscillation": _always, "loss-spike": _always, **_BLOWN,
     },
-    "padding-in-loss": {"prediction-collapse": _always, "overfitting": _always, "underfitting": _always},
+    "padding-in-loss": {"prediction-collapse": _always, "overfitting": _always, "underfitting": _wide},
     "loss-clipped": _USELESS,
     "missing-zero-grad": {
         "lr-too-high": _always, "exploding-gradient": _always, "oscillation": _always, "lr-needs-decay": _always,
@@ -183,26 +213,28 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
         "batchnorm-stats": _always, "val-noise": _always, "plateau": _always, "divergence": _always,
     },
     "sampler-epoch-not-set": {"overfitting": _always},
-    "eval-mode-wrong": {"underfitting": _always, "not-learning": _always, "overfitting": _always},
+    "eval-mode-wrong": {"underfitting": _wide, "not-learning": _always, "overfitting": _always},
     "val-in-train-mode": _VAL,
     "batchnorm-stats": _VAL,
     "preprocessing-mismatch": _VAL,
     "augmentation-on-validation": _VAL,
     "causal-leak": {"train-val-leak": _always},
     "unnormalised-input": {
-        "bad-init": _always, "saturated-activation": _always, "vanishing-gradient": _always, **_USELESS, **_THROWN,
+        "bad-init": _always, "saturated-activation": _always, "vanishing-gradient": _always,
+        "label-out-of-range": _target_is_input, **_USELESS, **_THROWN,
     },
     "unnormalised-target": {
         "bad-init": _always, "lr-too-low": _always, **_USELESS, **_THROWN,
     },
-    "label-misaligned": {"not-learning": _always, "below-baseline": _always, "overfitting": _always},
+    "label-misaligned": {"not-learning": _always, "below-baseline": _always, "overfitting": _always,
+                         "undertrained": _always},
     "input-ignored": {"frozen-params": _always, "dead-relu": _open, "not-learning": _always,
                       "below-baseline": _always, "prediction-collapse": _always, "plateau": _always,
-                      "underfitting": _always},
+                      "underfitting": _wide},
     "class-imbalance": {"prediction-collapse": _always, "below-baseline": _always, "background-collapse": _always},
     "background-collapse": {"prediction-collapse": _always},
     "prediction-collapse": {"below-baseline": _always, "not-learning": _always, "plateau": _always},
-    "label-noise": {"overfitting": _always, "plateau": _always, "lr-needs-decay": _always, "underfitting": _always},
+    "label-noise": {"overfitting": _always, "plateau": _always, "lr-needs-decay": _always, "underfitting": _wide},
     "batch-too-small": {"batchnorm-stats": _always, "oscillation": _always},
     # optimisation
     "bad-init": {
@@ -219,14 +251,15 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
         "input-ignored": _always, "dead-relu": _always, "vanishing-gradient": _always, **_USELESS,
     },
     "exploding-gradient": {
-        **dict.fromkeys(_BLOWN, _recurrent), "dead-relu": _always, "clip-too-low": _always, "amp-overflow": _always,
+        **dict.fromkeys(_BLOWN, _recurrent), "overfitting": _unlearned, "dead-relu": _always, "clip-too-low": _always,
+        "amp-overflow": _always,
     },
     "attention-logit-growth": {**_BLOWN, "vanishing-gradient": _always},
     "output-logit-drift": _BLOWN,
     "kl-blowup": _BLOWN,
     "divergence": {
-        "dead-relu": _always, "overfitting": _always, "saturated-activation": _always, "below-baseline": _always,
-        "underfitting": _always, "miscalibrated": _always, "plateau": _always, "input-ignored": _always,
+        "dead-relu": _always, "overfitting": _unlearned, "saturated-activation": _always, "below-baseline": _always,
+        "underfitting": _wide, "miscalibrated": _always, "plateau": _always, "input-ignored": _always,
         **_BROKEN, **_NAN,
     },
     "saturated-activation": {"input-ignored": _always, "vanishing-gradient": _always, **_USELESS},
@@ -236,20 +269,24 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "vanishing-gradient": {"input-ignored": _always, "frozen-params": _always, **_USELESS},
     "adam-epsilon": {"vanishing-gradient": _always, **_SLOW},
     "clip-too-low": _SLOW,
-    "lr-too-low": {"not-learning": _always, "lr-needs-decay": _always, "plateau": _always, "underfitting": _always,
+    "lr-too-low": {"not-learning": _always, "lr-needs-decay": _always, "plateau": _always, "underfitting": _wide,
                    "undertrained": _always},
-    "lora-lr-too-low": {"lr-too-low": _always, "not-learning": _always, "underfitting": _always, "plateau": _always},
+    "lora-lr-too-low": {"lr-too-low": _always, "not-learning": _always, "underfitting": _wide, "plateau": _always},
     "scheduler-misuse": {"lr-decay-too-early": _always, "lr-too-high": _always, "undertrained": _always,
                          "divergence": _always, **_SLOW},
     "lr-decay-too-early": {"lr-too-low": _slowed, "plateau": _slowed, "underfitting": _slowed, "undertrained": _slowed,
                            "not-learning": _slowed},
-    "loss-scale-imbalance": {"underfitting": _always, "exploding-gradient": _always, "posterior-collapse": _always},
+    "loss-scale-imbalance": {"underfitting": _wide, "exploding-gradient": _always, "posterior-collapse": _always},
     "lr-needs-decay": {"plateau": _always, "oscillation": _always},
     "oscillation": {"plateau": _always, "val-noise": _always},
-    "plateau": {"underfitting": _always},
-    "trivial-noise-prediction": {"not-learning": _always, "plateau": _always, "underfitting": _always},
-    "dropout-too-high": {"underfitting": _always, "plateau": _always},
-    "not-learning": {"below-baseline": _always, "underfitting": _always, "plateau": _always},
+    "plateau": {"underfitting": _wide},
+    "underfitting": dict.fromkeys(
+        ("dead-relu", "input-ignored", "prediction-collapse", "not-learning", "below-baseline", "plateau",
+         "vanishing-gradient", "frozen-params"), _strait
+    ),
+    "trivial-noise-prediction": {"not-learning": _always, "plateau": _always, "underfitting": _wide},
+    "dropout-too-high": {"underfitting": _wide, "plateau": _always, "bad-init": _always, "not-learning": _always},
+    "not-learning": {"below-baseline": _always, "underfitting": _wide, "plateau": _always},
     # generalisation
     "overfitting": {"miscalibrated": _always},
     "below-baseline": {"overfitting": _always, "miscalibrated": _always},

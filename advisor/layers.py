@@ -39,6 +39,20 @@ class Layers(Clocks):
         found: tuple[list[int], Doubles] = self._memo[key]
         return found
 
+    @cached_property
+    def narrowest(self) -> tuple[int, str] | None:
+        """Units and name of the narrowest hidden weight matrix of a classifier of three classes or more; None where
+        there is none. Adapters are narrow on purpose."""
+        if int(self.facts.get("classes") or 0) <= 2 or not self.has("update.ratio") or self.facts.get("adapters"):
+            return None
+        notes, names = self.view("update.ratio").notes, self.view("update.ratio").names
+        return min(((shape_of(notes[i])[0], names[i]) for i in self.matrices[:-1]), default=None)
+
+    @property
+    def strait(self) -> bool:
+        """A hidden layer has a quarter as many units as there are classes, or fewer: hardly anything passes it."""
+        return self.narrowest is not None and self.narrowest[0] <= 0.25 * int(self.facts.get("classes") or 0)
+
     def ratios(self, view: View) -> Floats:
         """update.ratio of the weight matrices (n, m). Those that started at about zero do not count (NaN):
         any step is large against nothing."""

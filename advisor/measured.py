@@ -150,11 +150,11 @@ class Measured:
             return math.nan
         return float(np.min(np.median(losses[len(losses) % 20 :].reshape(-1, 20), axis=1)))
 
-    def risen(self, factor: float) -> str | None:
-        """The outcome "the loss has got worse": its last 20 are that much over the best 20, and no longer near zero
-        (5 % of the first). None if it has not."""
+    def risen(self, factor: float, floor: float = 0.05) -> str | None:
+        """The outcome "the loss has got worse": its last 20 are that much over the best 20, and no longer under
+        ``floor`` of the first. None if it has not."""
         now = median(self.loss.last(20).scalar)
-        if not now > max(factor * self.best_loss, 0.05 * self.initial_loss):
+        if not now > max(factor * self.best_loss, floor * self.initial_loss):
             return None
         return f"the loss is {number(now)}, its best was {number(self.best_loss)}"
 

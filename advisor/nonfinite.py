@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from .context import Context
 from .finding import Abstain, number, of_size
 from .window import finite, median
 
+_NONE = re.compile(r"\bnan\b|\binf\b|infinit|finite", re.IGNORECASE)
 RECOVERED = 10
 """Finite losses in a row after which the run is taken to have survived."""
 
@@ -50,6 +52,26 @@ def restart(at: Context, step: int) -> str:
     return f"start again, or {place}: every loss after it is finite"
 
 
+def complaint(at: Context) -> Onset | None:
+    """The exception that speaks of a number that is none: distributions and solvers look at what they are given and
+    raise before any loss is there. Samples that are NaN from end to end, among others that are not, came in as such:
+    origin "sample". None without one."""
+    for event in at.events("exception"):
+        message = str(event.data.get("message", ""))
+        if _NONE.search(message):
+            rows = _rows(message)
+            return Onset(event.step, "sample" if rows else "unknown", {"bad_samples": rows} if rows else {})
+    return None
+
+
+def _rows(message: str) -> list[int]:
+    """Rows of the printed tensor that are NaN from end to end, where these are few and no other row has any."""
+    values = [re.findall(r"[-+.\w]+", row) for row in re.findall(r"\[([^\[\]]+)\]", message.partition("tensor(")[2])]
+    nan = [i for i, row in enumerate(values) if "nan" in row]
+    alone = 0 < len(nan) <= 0.1 * len(values) and all(set(values[i]) == {"nan"} for i in nan)
+    return nan if alone and "..." not in message else []
+
+
 def onset(at: Context) -> Onset | None:
     """The onset that still matters at the boundary, None when all is finite or the run has recovered.
 
@@ -60,7 +82,7 @@ def onset(at: Context) -> Onset | None:
     losses = at.loss.scalar if at.has("loss.train") or not reported else np.empty(0)
     bad = np.flatnonzero(~np.isfinite(losses))
     if not reported and not len(bad):
-        return None
+        return complaint(at)
     newest = max([e.step for e in reported[-1:]] + [int(at.loss.steps[i]) for i in bad[-1:]])
     if at.has("loss.train") and len(at.loss.since(newest + 1).steps) >= RECOVERED:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..context import Context
 from ..finding import Abstain, Found, number, some
 from ..place import of_layer
 from ..rule import Rule
+from ..window import finite
 
 SCALE = "Scale down the last layer"
 INITIALISE = "Initialise each layer for its activation"
@@ -27,11 +29,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         small: nothing passes through the layers, forwards or backwards. All zero: every unit stays like every other.
 
     How it is decided
-        Too large: the very first loss of a classifier against that of a guess (ln C, or the entropy of the labels);
+        Too large: the very first loss of a classifier against that of a guess (ln C);
         default initialisation has 1.0 to 1.1 times it. Over three times is *watch*; over one and a half times, and the
-        loss still not under a guess after 60 steps, is *warn*. Too small: the output of the last ReLU layer varies a
-        thousand times less than that of the first one at the first step, or two or more weight matrices start at
-        exactly zero, and the loss has not left its first value after 60 steps.
+        loss (or that of every evaluation) still not under a guess after 60 steps, is *warn*. Too small: the output of
+        the last ReLU layer varies a thousand times less than that of the first one at the first step, or two or more
+        weight matrices start at exactly zero, and the loss has not left its first value after 60 steps.
 
     When it is a false alarm
         Nets that were trained before (not judged). A zero in the last layer, or in the second matrix of an adapter, is
@@ -55,15 +57,20 @@ def _large(at: Context, limit: Mapping[str, float]) -> Found | None:
         baseline, meaning = trivial_loss(at)
     except Abstain:
         return None
+    classes = int(at.facts.get("classes") or 0)
+    if classes > 1 and math.log(classes) > baseline:  # rare classes: what is untrained does not know yet that they are
+        baseline, meaning = math.log(classes), f"ln {classes}, a guess among {classes} classes"
     ratio = at.initial_loss / max(baseline, 1e-12)
     now = at.recent_loss()
     late = at.step - at.track.segment.first_step >= limit["patience"]
     keys = [f"the first loss is {number(at.initial_loss)}; a guess has {number(baseline)} ({meaning})"]
-    if now < baseline or ratio <= limit["high"] or (ratio <= limit["alone"] and not late):
+    recovered = now < baseline and not _val_lost(at, baseline)
+    if recovered or ratio <= limit["high"] or (ratio <= limit["alone"] and not late):
         return None
     severity: Severity = "watch"
     if late:
-        keys.append(f"after {at.step} steps the loss is {number(now)}, still no better than a guess")
+        lost = now if now >= baseline else float(at.evaluations.loss[-1])
+        keys.append(f"after {at.step} steps the loss is {number(lost)}, still no better than a guess")
         severity = "error" if ratio > limit["alone"] else "warn"
     expect = f"the first loss is under {number(1.2 * baseline)}"
     return Found(
@@ -80,6 +87,12 @@ def _large(at: Context, limit: Mapping[str, float]) -> Found | None:
         ),
         "If the initialisation is the default one, look at the scale of the inputs.",
     )
+
+
+def _val_lost(at: Context, baseline: float) -> bool:
+    """On data it has not seen, the net has never been better than a guess: what the start spoiled is still there."""
+    known = finite(at.evaluations.loss)
+    return len(known) >= 3 and float(np.min(known)) > baseline
 
 
 def _small(at: Context, limit: Mapping[str, float]) -> Found | None:

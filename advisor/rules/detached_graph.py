@@ -12,7 +12,10 @@ from ..context import Context
 from ..finding import Abstain, Found, some
 from ..place import of_layer
 from ..rule import Rule
+from ..window import finite
 
+STEPS = 10
+"""Measured steps of an optimizer after which what it has not moved is taken to be out of reach."""
 CONNECT = "Reconnect the layer to the loss"
 DECLARE = "Freeze or delete what is not used"
 
@@ -31,20 +34,19 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     When it is a false alarm
         Norms that forward() no longer uses (no weight matrix among what is not reached: *watch*): what they normalised
         is trained without them. Layers used in some steps only: experts of a mixture, stochastic depth, a head that is
-        trained later. Nets that are trained in turn (GAN) are not judged.
+        trained later. Where nets are trained in turn (GAN), each loss reaches one of them: there a parameter counts
+        when ten measured steps of its own optimizer have not moved it.
 
     What to do
         Look in forward() for detach(), .data, .item(), numpy(), no_grad(), an argmax, a new tensor made from old
         values; or for a layer that is made and not called.
     """
-    if at.multi_opt:
-        raise Abstain("two optimizers step in turn: each loss reaches its own net only")
     if "unreached" not in at.facts:
         raise Abstain("the graph of the loss was not looked at")
     if at.step - at.track.segment.first_step < limit["steps"]:
         return None
     names = [str(name) for name in at.facts["unreached"] or () if "expert" not in str(name)]
-    names = [name for name in names if not _moved(at, name)]
+    names = [name for name in names if (_stood_still(at, name) if at.multi_opt else not _moved(at, name))]
     if not names:
         return None
     most = len(names) > limit["most"] * max(1, len(_trained(at)))
@@ -77,6 +79,15 @@ def _any_matrix(at: Context, names: list[str]) -> bool:
     view = at.view("update.ratio")
     known = dict(zip(view.names, view.notes, strict=True))
     return any("x" in known.get(name, "x") for name in names)
+
+
+def _stood_still(at: Context, name: str) -> bool:
+    """Whether many steps of its optimizer were measured, and none has changed it."""
+    if not at.has("update.ratio"):
+        return False
+    view = at.view("update.ratio")
+    changes = finite(view.thin(400).values[:, view.names.index(name)]) if name in view.names else np.empty(0)
+    return len(changes) >= STEPS and not np.any(changes)
 
 
 def _moved(at: Context, name: str) -> bool:

@@ -40,7 +40,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Go back to the last good checkpoint with a lower learning rate, clip the gradient, warm the rate up.
     """
     blown = onset(at)
-    if blown is not None and blown.origin not in ("input", "target"):
+    if blown is not None and blown.origin not in ("input", "target", "sample"):
         late = growth(at, blown.step)
         if late is not None:
             return _not_a_number(at, blown, late)

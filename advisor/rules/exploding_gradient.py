@@ -26,8 +26,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Mechanism: the median norm of the last 20 sampled steps is over ten times that of the 200 before (three times in
         a recurrent net), before clipping; or the first weight matrix gets over 70 times the gradient of the last, per
-        element, and the norm is over 100. Outcome: the loss is over one and a half times its best median, or has not
-        left its first value.
+        element, and the norm is over 100. Outcome: the loss is over one and a half times its best median and over a
+        third of its first value, or has not left that.
 
     When it is a false alarm
         The first 20 steps. A norm that grows while the loss falls is common at the end of a training, and not judged.
@@ -53,7 +53,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         key, evidence = _uneven(at, limit)
     if key is None or evidence is None:
         return None
-    outcome = at.risen(limit["worse"]) or (at.loss_key() if at.step >= max(60, at.warmup) else None)
+    outcome = at.risen(limit["worse"], limit["lost"]) or (at.loss_key() if at.step >= max(60, at.warmup) else None)
     severity: Severity = "error" if outcome else "watch"
     if not outcome and len(finite(norms.scalar)) and now <= factor * usual:
         return None
@@ -94,6 +94,6 @@ RULE = Rule(
     (*titles(NAN), RESTORE),
     "Notes D71, C234, C354; AutoTrainer (first over last above 70). A norm that grows while the loss falls is normal.",
     check,
-    {"factor": 10, "recurrent": 3, "uneven": 70, "large": 100, "worse": 1.5},
+    {"factor": 10, "recurrent": 3, "uneven": 70, "large": 100, "worse": 1.5, "lost": 1 / 3},
     goal=True,
 )  # fmt: skip

@@ -11,7 +11,7 @@ from nnwatch.frame import Evidence, Remedy, Severity
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..rule import Rule
-from ..window import column_medians
+from ..window import column_medians, median
 
 SCALE = "Scale the loss"
 BFLOAT = "Train in bfloat16"
@@ -25,7 +25,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         learning, without a NaN and without a message.
 
     How it is decided
-        In half precision with no gradient scaler, or one whose scale is under 16. Mechanism: over half of the elements
+        In half precision with no gradient scaler, or one whose scale is under 16; or where backward() is called on less
+        than 1e-5 of the loss. Mechanism: over half of the elements
         of the gradient are exactly zero in half of the weight matrices, where no layer is dead. Outcome: the loss has
         not left its first value, or has stopped falling.
 
@@ -36,7 +37,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     What to do
         torch.amp.GradScaler, or bfloat16.
     """
-    if not (at.amp or at.facts.get("precision") == "float16"):
+    if not (at.amp or at.facts.get("precision") == "float16" or _scaled_down(at, limit)):
         raise Abstain("no half precision is in use")
     if at.has("amp.scale") and float(at.view("amp.scale").scalar[-1]) >= limit["scale"]:
         return None
@@ -75,13 +76,21 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )  # fmt: skip
 
 
+def _scaled_down(at: Context, limit: Mapping[str, float]) -> bool:
+    """backward() is called on next to nothing of the loss: what is rounded to half precision by hand is then zero."""
+    if not at.has("loss.root"):
+        return False
+    root, loss = median(at.view("loss.root").last(50).scalar), median(at.loss.last(50).scalar)
+    return 0 < root < limit["tiny"] * loss
+
+
 RULE = Rule(
     "fp16-underflow",
     "gradients underflow in half precision",
     "statistical",
-    ("grad.zeros", "amp.scale", "act.dead", "loss.train"),
+    ("grad.zeros", "amp.scale", "act.dead", "loss.train", "loss.root"),
     (SCALE, BFLOAT),
     "Smallest number of float16: 6e-8; Micikevicius et al. 2018 for the scaling.",
     check,
-    {"scale": 16, "samples": 3, "zeros": 0.5},
+    {"scale": 16, "samples": 3, "zeros": 0.5, "tiny": 1e-5},
 )

@@ -17,6 +17,7 @@ ADD = "Give the optimizer every parameter"
 CONNECT = "Reconnect the layer to the loss"
 RATE = "Set a learning rate above zero"
 DECLARE = "Declare what is meant to be frozen"
+THAW = "Train more than that"
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -28,12 +29,14 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Exact, after 20 steps: a parameter with requires_grad in no optimizer; a learning rate that was always 0; a
-        weight matrix whose change and gradient were exactly zero at every sampled step while others moved.
+        weight matrix whose change and gradient were exactly zero at every sampled step while others moved. And where
+        no weight matrix at all is trained, after 60 steps without a falling loss: *warn*.
 
     When it is a false alarm
-        Training only the head by giving the optimizer no other parameters (more than half of them left out: *watch*);
-        experts of a mixture that were not chosen. A dead layer gives the ones in front of it no gradient either: then
-        the dead layer is the cause.
+        Training only the head by giving the optimizer no other parameters: more than half of them left out is *watch*
+        where weights were loaded or others are frozen, else *warn*, for nothing is known to have trained them. Experts
+        of a mixture that were not chosen. A dead layer gives the ones in front of it no gradient either: then the dead
+        layer is the cause.
 
     What to do
         Not in the optimizer: build it from model.parameters() after all layers exist. No gradient: look for detach(),
@@ -42,7 +45,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     if at.step - at.track.segment.first_step < limit["steps"]:
         return None
-    return _not_optimized(at) or _no_rate(at) or _never_moved(at, limit)
+    return _not_optimized(at) or _no_rate(at) or _never_moved(at, limit) or _hardly_any(at, limit)
 
 
 def _not_optimized(at: Context) -> Found | None:
@@ -51,7 +54,9 @@ def _not_optimized(at: Context) -> Found | None:
         return None
     known = set(at.view("weight.norm").names) if at.has("weight.norm") else set()
     most = bool(known) and len(names) > len(known.union(names)) / 2
-    severity: Severity = "watch" if most else "error"
+    severity: Severity = "error"
+    if most:
+        severity = "watch" if at.finetune else "warn"
     declare = Remedy(DECLARE, f"{some(names)} → requires_grad_(False)", "this finding is gone and the step is faster")
     add = Remedy(
         ADD,
@@ -127,6 +132,36 @@ def _never_moved(at: Context, limit: Mapping[str, float]) -> Found | None:
     )  # fmt: skip
 
 
+def _hardly_any(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """No weight matrix is left to train, and what is left does not bring the loss down."""
+    model = at.facts.get("model") or {}
+    every, trained = int(model.get("parameters") or 0), int(model.get("trainable") or 0)
+    frozen = [str(name) for name in at.facts.get("frozen") or ()]
+    if not frozen or not at.has("update.ratio") or at.adapters:
+        return None
+    names = at.view("update.ratio").names
+    if any(names[i] not in frozen for i in at.matrices):
+        return None
+    outcome = at.loss_key() if at.step - at.track.segment.first_step >= limit["patience"] else None
+    if outcome is None:
+        return None
+    return Found(
+        "warn",
+        f"{trained:,} of {every:,} parameters are trained, no weight matrix among them",
+        (f"{some(frozen)} have requires_grad=False", outcome),
+        at.track.segment.first_step + 1,
+        (Evidence("update.ratio", trained / max(every, 1), None, "share of parameters that are trained", 1, at.step),),
+        (
+            Remedy(
+                THAW,
+                f"{frozen[-1]} → requires_grad_(True), before the optimizer is made",
+                f"its update ratio is above 0 and the loss is under {number(0.9 * at.initial_loss)}",
+            ),
+        ),
+        "If only these few are meant to be trained, their rate has to be ten to a hundred times higher.",
+    )
+
+
 def _place(at: Context) -> str:
     return str(at.optimizer.get("where") or "the optimizer")
 
@@ -136,9 +171,9 @@ RULE = Rule(
     "parameters never updated",
     "invariant",
     ("update.ratio", "grad.norm.layer", "weight.norm", "lr"),
-    (ADD, CONNECT, RATE, DECLARE),
+    (ADD, CONNECT, RATE, DECLARE, THAW),
     "Exact; biases are left out because one in front of BatchNorm has a gradient of rounding errors only.",
     check,
-    {"steps": 20, "samples": 10},
+    {"steps": 20, "samples": 10, "patience": 60},
     votes=(1, 1),
 )

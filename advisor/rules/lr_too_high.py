@@ -13,7 +13,7 @@ from ..finding import Found, number, of_size, percent
 from ..learning_rate import LOWER, back_remedy, lower_remedy
 from ..nonfinite import growth, onset
 from ..rule import Rule
-from ..window import block_medians, finite, median, trend
+from ..window import Numbers, block_medians, finite, median, trend
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -26,11 +26,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Mechanism: the largest ||update|| / ||weight|| of any weight matrix in steps 1 to 8 and while the rate warms up
         (or in the 20 sampled steps before a loss that grew until it was NaN). Outcome: the loss is still at its first
-        value after 60 steps; or it rose to three times that and is over it after 30; or it is ten times that after
-        10; or it is no number any more. Both are needed: healthy runs with large first updates are common. Where over
-        half of the first sampled steps made the loss of their own batch worse, that is a mechanism as well.
-        Later in the run: the rate rose by half or more over all before, the loss was falling until then, and is a tenth
-        higher and not falling since: *warn*; or it is ten times as high after 10 steps: *error*.
+        value after 60 steps; or it rose to three times that and is over it after 30; or it is ten times that after 10;
+        or it is no number any more. Both are needed: healthy runs with large first updates are common. Where over half
+        of the first sampled steps made the loss of their own batch worse, that is a mechanism as well; where nine of
+        ten made it better, an update of under a quarter of a matrix is none. A layer that was alive until an update of
+        more than a matrix's size and is dead since is an outcome where the loss is none (two optimizers). Later in the
+        run: the rate rose by half or more over all before, the loss was falling until then, and is a tenth higher and
+        not falling since: *warn*; or it is ten times as high after 10 steps: *error*.
 
     When it is a false alarm
         A learning-rate range test; the peak of a one-cycle schedule (the finding is resolved when the loss comes down).
@@ -49,13 +51,18 @@ def _from_the_start(at: Context, limit: Mapping[str, float]) -> Found | None:
     severity: Severity = "error"
     outcome = _stuck(at, limit, peak)
     blown = onset(at)
-    late = growth(at, blown.step) if blown and blown.origin not in ("input", "target") else None
+    late = growth(at, blown.step) if blown and blown.origin not in ("input", "target", "sample") else None
     if blown is not None and late is not None:
         severity, outcome = "fatal", f"the loss grew until it was no number, at step {blown.step}"
         if peak <= large and late.ratio is not None and late.ratio[0] > limit["late"]:
             peak, step, layer = late.ratio
     worse = _worse(at, limit)
+    killed = _killed(at, limit) if outcome is None and at.no_goal else None
+    if killed:
+        severity, outcome = "error", killed
     if outcome is None or (peak <= large and worse is None):
+        return None
+    if blown is None and peak <= limit["huge"] and _better(at, limit):
         return None
     now, first = at.recent_loss(), at.initial_loss
     keys = [f"step {step} changed {layer} by {of_size(peak)}"] if peak > large else []
@@ -72,16 +79,36 @@ def _from_the_start(at: Context, limit: Mapping[str, float]) -> Found | None:
         (back_remedy(at, at.raised) if at.raised else lower_remedy(at),),
         "If the loss still does not fall, look at the scale of inputs and targets, then clip the gradient at 1.0.",
         layer=layer,
-        exact=severity == "fatal",
+        exact=severity == "fatal" or killed is not None,
     )
+
+
+def _killed(at: Context, limit: Mapping[str, float]) -> str | None:
+    """A layer that was alive before an update of more than its size is dead since: that needs no loss to be seen."""
+    peak, step, _ = at.first_peak
+    share, layer = at.dead
+    if peak <= limit["beyond"] or share < limit["dead"] or at.dead_before(step) >= 0.5 * share:
+        return None
+    return f"{percent(share)} of the units of {layer} have not fired since"
+
+
+def _better(at: Context, limit: Mapping[str, float]) -> bool:
+    """Nearly all early sampled steps made the loss of their own batch better: none of them went too far."""
+    gains = _gains(at)
+    return len(gains) >= limit["samples"] and float(np.mean(gains > 0)) > limit["better"]
+
+
+def _gains(at: Context) -> Numbers:
+    """By what share each early sampled step lowered the loss of its own batch; empty where not measured."""
+    if not at.has("step.gain"):
+        return np.empty(0)
+    first = at.track.segment.first_step
+    return finite(at.view("step.gain").since(first + 3).before(first + 61).scalar)
 
 
 def _worse(at: Context, limit: Mapping[str, float]) -> float | None:
     """Share of the early sampled steps that made the loss of their own batch worse, None while it is not too high."""
-    if not at.has("step.gain"):
-        return None
-    first = at.track.segment.first_step
-    gains = finite(at.view("step.gain").since(first + 3).before(first + 61).scalar)
+    gains = _gains(at)
     share = float(np.mean(gains < 0)) if len(gains) >= limit["samples"] else 0.0
     return share if share > limit["worse"] else None
 
@@ -136,7 +163,7 @@ RULE = Rule(
     "lr-too-high",
     "learning rate too high",
     "statistical",
-    ("update.ratio", "weight.norm", "loss.train", "lr", "grad.norm", "step.gain"),
+    ("update.ratio", "weight.norm", "loss.train", "lr", "grad.norm", "step.gain", "act.dead"),
     (LOWER,),
     "168 small runs, 78 of them healthy: peak > 5e-2 with the loss not under 0.9 of its first value found 31 of 37 "
     "with no false alarm. Karpathy's 1e-3 is the centre of long runs, not a limit.",
@@ -151,6 +178,9 @@ RULE = Rule(
         "lasting": 10,
         "samples": 5,
         "worse": 0.5,
+        "better": 0.9,
+        "beyond": 1,
+        "dead": 0.9,
         "higher": 1.1,
     },
     goal=True,

@@ -35,7 +35,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Mechanism: the typical ||update|| / ||weight||, at its fastest so far, times the planned steps is under 0.2:
         the weights could move by a fifth of their size at most. Outcome: the loss is still over 80 % of its first
         value. Where a step's gain on its own batch is measured, a median under 0.3 % in steps 3 to 60, with under 10 %
-        of them making it worse, is a mechanism as well, up to five times that reach.
+        of them making it worse, is a mechanism as well, up to five times that reach. Where the loss is no goal (two
+        optimizers, sampled actions) a reach under 0.05 is enough: the weights end as they began.
         Never when an early update was over 3e-2 or 60 % of a layer is dead: a net killed by a high rate looks the
         same, and to raise the rate would be the opposite of the cure.
 
@@ -61,6 +62,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     fastest = float(np.max(block_medians(typical), initial=0.0))
     reach = fastest * at.horizon
     allowed = limit["reach"] * (0.1 if at.finetune else 1)
+    if at.no_goal:
+        return _standing(at, fastest, reach, limit)
     now, first = at.recent_loss(), at.initial_loss
     gain = _gain(at, limit)
     slow = fastest > 0 and at.undercuts(reach, allowed * (limit["gentle"] if gain is not None else 1))
@@ -81,6 +84,22 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         ),
         (raise_remedy(at, fastest),),
         "If the loss then jumps, take the geometric mean of the two rates; or plan more steps.",
+    )
+
+
+def _standing(at: Context, fastest: float, reach: float, limit: Mapping[str, float]) -> Found | None:
+    """Where the loss is no goal: the weights cannot even move by a twentieth of their size, whatever it says."""
+    if not 0 < reach < limit["standing"]:
+        return None
+    return Found(
+        "warn",
+        f"a step moves the weights by {number(fastest)} of their size: {percent(reach)} at most in {at.horizon} steps",
+        (f"update ratio {number(fastest)} times {at.horizon} steps is {number(reach)}: the weights end as they began",),
+        at.track.segment.first_step + 1,
+        (Evidence("update.ratio", fastest, limit["reach"] / at.horizon, "typical matrix at its fastest", 1, at.step),),
+        (raise_remedy(at, fastest),),
+        "If one net then beats the other from the start, give the losing one more steps or the higher rate.",
+        exact=True,
     )
 
 
@@ -105,7 +124,17 @@ RULE = Rule(
     "168 small runs: ratio times planned steps under 0.2 with no early peak found 38 of 53, none of 78 healthy ones, "
     "and in none of 37 runs killed by a high rate did it advise to raise it (a plain ratio threshold: 7 of 37).",
     check,
-    {"reach": 0.2, "peak": 3e-2, "dead": 0.6, "loss": 0.8, "steps": 60, "samples": 4, "gain": 3e-3, "gentle": 5},
+    {
+        "reach": 0.2,
+        "peak": 3e-2,
+        "dead": 0.6,
+        "loss": 0.8,
+        "steps": 60,
+        "samples": 4,
+        "gain": 3e-3,
+        "gentle": 5,
+        "standing": 0.05,
+    },
     slow=True,
     goal=True,
 )

@@ -24,7 +24,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         The first non-finite number of the run is looked for in the batch itself, before any layer has touched it. That
-        is exact: no threshold, no second key. It is resolved when ten finite losses in a row follow.
+        is exact: no threshold, no second key. Where a distribution or a solver raised before there was a loss, a batch
+        of which single samples have become NaN from end to end, and no other number has, held NaN in these. It is
+        resolved when ten finite losses in a row follow.
 
     When it is a false alarm
         Never about the number itself. If infinities in the input are meant (a mask), the model turns them into finite
@@ -35,16 +37,19 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         the preprocessing), repair or drop them, and start again from the last checkpoint before that step.
     """
     first = onset(at)
-    if first is None or first.origin not in ("input", "target") or "outside" in first.data:
+    if first is None or first.origin not in ("input", "target", "sample") or "outside" in first.data:
         return None
-    part = "input" if first.origin == "input" else "targets"
+    part = "targets" if first.origin == "target" else "input"
     bad = first.data.get("bad_samples")
     which = f": samples {', '.join(map(str, bad[:5]))} of the batch" if isinstance(bad, list) and bad else ""
-    tensor = "x" if first.origin == "input" else "y"
+    tensor = "y" if first.origin == "target" else "x"
+    why = f"the {part} was not finite before any layer had touched it"
+    if first.origin == "sample":
+        why = "all that the net made of these samples is NaN, and nothing of any other: it came in with them"
     return Found(
         "fatal",
         f"the {part} of step {first.step} held NaN or infinity{which}",
-        (f"the {part} was not finite before any layer had touched it",),
+        (why,),
         first.step,
         (last_finite(at, first.step),),
         (
@@ -54,7 +59,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
                    "it names the bad rows before the first step"),
         ),
         "If the data are clean on disk, look at the preprocessing: a division by a standard deviation of 0 does it.",
-        title="NaN in the input" if first.origin == "input" else "NaN in the targets",
+        title=f"NaN in the {part}",
         exact=True,
     )  # fmt: skip
 

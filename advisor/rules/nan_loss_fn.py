@@ -35,7 +35,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         precision run the operation in float32, or train in bfloat16.
     """
     first = onset(at)
-    if first is None or first.origin in ("input", "target", "backward", "overflow", "optimizer"):
+    if first is None or first.origin in ("input", "target", "sample", "backward", "overflow", "optimizer"):
         return None
     if growth(at, first.step) is not None:
         return None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 
 from nnwatch.frame import Evidence, Remedy, Severity
 
+from ..baseline import trivial_loss
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..fixes import OVERFIT, remedies, restore, titles
@@ -41,19 +43,29 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         healthy runs. Without the same samples in the same order, or with fewer than 200, it is *watch*. It is an error
         when the accuracy fell too. It takes three evaluations to raise it and three to clear it.
 
+        And without a rise: at most 1,000 rows that were gone over ten times or more, of whose loss under 5 % is left
+        after half of the run, while validation is behind by ten points of accuracy and three standard errors (a
+        squared error: over half of the variance) and comes no closer.
+
     When it is a false alarm
-        Validation run in train mode, or with another preprocessing. Where only the loss rises and the accuracy still
-        does too, the net becomes overconfident rather than worse: *watch*. Nets with about as many parameters as
-        samples can come back (double descent).
+        Validation run in train mode, or with another preprocessing. Where only the loss rises, stays under that of a
+        guess, and the accuracy still rises too, the net becomes overconfident rather than worse: *watch*. Nets with
+        about as many parameters as samples can come back (double descent).
 
     What to do
         Restore the best checkpoint. Then, in this order: more data, stronger augmentation, dropout, weight decay, a
         smaller net.
     """
+    if len(np.flatnonzero(np.isfinite(at.evaluations.loss))) < 4:
+        raise Abstain("it needs four evaluations on validation data")
+    rising, by_heart = _rising(at, limit), _by_heart(at, limit)
+    return by_heart if by_heart and (rising is None or rising.severity == "watch") else rising
+
+
+def _rising(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The validation loss has risen since its best, sample by sample."""
     ev = at.evaluations
     known = np.flatnonzero(np.isfinite(ev.loss))
-    if len(known) < 4:
-        raise Abstain("it needs four evaluations on validation data")
     best = int(known[np.argmin(ev.loss[known])])
     after = known[known > best]
     if len(after) < 3:
@@ -75,7 +87,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     samples = compared[-1].samples
     fell, error = _accuracy(at, best, last)
     severity: Severity = "error" if at.exceeds(fell, 2 * error) else "warn"
-    if fell < -error or samples < limit["samples"] or not all(c.paired for c in compared):
+    unsure = fell < -error and not _over_a_guess(at, float(ev.loss[last[-1]]))
+    if unsure or samples < limit["samples"] or not all(c.paired for c in compared):
         severity = "watch"
     same = "the same" if compared[-1].paired else "other"
     best_step = int(ev.steps[best])
@@ -96,6 +109,66 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         _remedies(at, best_step),
         "If it still overfits, make the net smaller, or collect data where the validation loss is largest.",
     )
+
+
+def _by_heart(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Few rows, gone over many times: next to nothing is left of their loss, and of the others many are wrong."""
+    rows = int(at.facts.get("train_rows") or 0)
+    ev, size = at.evaluations, at.batch_size or math.nan
+    if not 0 < rows <= limit["rows"] or not at.step * size >= limit["epochs"] * rows:
+        return None
+    now, first = at.recent_loss(), at.initial_loss
+    late = at.over or at.step >= at.track.segment.first_step + limit["part"] * at.horizon
+    if not late or not 0 <= now < limit["left"] * first:
+        return None
+    missed = _missed(at, limit)
+    if missed is None:
+        return None
+    what, value, reference, metric = missed
+    return Found(
+        "warn",
+        f"{rows} training rows are known by heart: {what}",
+        (
+            f"the training loss is {number(now)}, {percent(now / first)} of the first, after "
+            f"{at.step * size / rows:.0f} times through {rows} rows",
+            what,
+        ),
+        int(ev.steps[0]),
+        (
+            Evidence(metric, value, reference, "the newest evaluations against training", int(ev.steps[0]), at.step),
+            Evidence("loss.train", now, first, "training loss now against the first", 1, at.step),
+        ),
+        remedies(at, OVERFIT, f"{metric} comes closer to {number(reference)}", 3),
+        "If no more rows can be had, start from a net that was trained on a larger set of the same kind.",
+    )
+
+
+def _missed(at: Context, limit: Mapping[str, float]) -> tuple[str, float, float, str] | None:
+    """How far validation lies behind a training that is done: sentence, value, what training has, metric. None where
+    it is not far, or comes closer still (a net can find the rule long after it knows the rows)."""
+    ev = at.evaluations
+    quarter = max(2, len(ev.loss) // 4)
+    if at.has("accuracy.train") and np.isfinite(ev.accuracy).any():
+        train, val = median(at.view("accuracy.train").last(20).scalar), median(ev.accuracy[-quarter:])
+        error = math.sqrt(max(val * (1 - val), 1e-4) / max(float(ev.size[-1]), 1))
+        closer = not at.over and val > median(ev.accuracy[-2 * quarter : -quarter]) + error
+        if closer or not at.exceeds(train - val, max(limit["points"], limit["z"] * error)):
+            return None
+        return f"{percent(train)} are right in training, {percent(val)} in validation", val, train, "accuracy.val"
+    if (at.facts.get("loss") or {}).get("name") != "mse_loss":
+        return None
+    guess, meaning = trivial_loss(at)
+    val = median(ev.loss[-quarter:])
+    if (not at.over and val < 0.97 * median(ev.loss[-2 * quarter : -quarter])) or not at.exceeds(val, 0.5 * guess):
+        return None
+    return f"the validation loss is {number(val)}, {meaning} {number(guess)}", val, at.recent_loss(), "loss.val"
+
+
+def _over_a_guess(at: Context, val: float) -> bool:
+    """The validation loss is above that of a guess: no matter of how sure the net is."""
+    with suppress(Abstain):
+        return val > trivial_loss(at)[0]
+    return False
 
 
 def _compare(at: Context, e: int, best: int) -> Comparison:
@@ -158,11 +231,13 @@ RULE = Rule(
     "overfitting",
     "overfitting",
     "statistical",
-    ("loss.val", "val.size", "val.order", "loss.val.each", "accuracy.val", "loss.train"),
+    ("loss.val", "val.size", "val.order", "loss.val.each", "accuracy.val", "accuracy.train", "loss.train",
+     "target.mean", "target.std", "target.count", "batch.size"),
     (STOP, *titles(OVERFIT)),
     "Notes T24-35, B53-57. 44 small runs: the paired test found 20 of 20, 0 of 24 false alarms; a gap rule has 24.",
     check,
-    {"z": 3, "rise": 0.1, "scatter": 2, "samples": 200},
+    {"z": 3, "rise": 0.1, "scatter": 2, "samples": 200, "rows": 1000, "epochs": 10, "part": 0.5, "left": 0.05,
+     "points": 0.1},
     votes=(1, 1),
     goal=True,
-)
+)  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from nnwatch.frame import Evidence, Remedy
@@ -11,6 +12,8 @@ from ..finding import Abstain, Found, some
 from ..place import of_optimizer
 from ..rule import Rule
 
+_OUTSIDE = re.compile(r"parameter \d+")
+"""How the probes call a parameter that is in an optimizer and in no module."""
 AFTER = "Build the optimizer after the model is complete"
 
 
@@ -24,7 +27,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Exact: parameters in the optimizer belong to no module of the model that is trained, while parameters of that
         model are in no optimizer. Parameters outside of the model alone (a learned temperature, the weights of a loss)
-        are no sign.
+        are a sign only if no loss depends on them.
 
     When it is a false alarm
         A part of the model left out on purpose, together with parameters of one's own.
@@ -36,7 +39,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if stale is None:
         raise Abstain("the parameters of the optimizer were not compared with those of the model")
     missing = [str(name) for name in at.facts.get("unoptimized") or ()]
-    if not stale or not missing:
+    if stale and not missing:
+        return _useless(at)
+    if not stale:
         return None
     return Found(
         "error",
@@ -50,6 +55,26 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         ),
         "If the model must change later, call optimizer.add_param_group for what is new.",
         layer=missing[0],
+        exact=True,
+    )  # fmt: skip
+
+
+def _useless(at: Context) -> Found | None:
+    """Parameters of no module that no loss reaches either: whatever their optimizer is to train, it does not."""
+    names = [str(name) for name in at.facts.get("unreached") or () if _OUTSIDE.fullmatch(str(name))]
+    if not names:
+        return None
+    return Found(
+        "error",
+        f"the optimizer{of_optimizer(at)} holds {len(names)} parameters that no loss depends on: {some(names)}",
+        ("they belong to no module of a net that is trained, and the graph of the loss does not reach them",),
+        at.track.segment.first_step + 1,
+        (Evidence("update.ratio", 0.0, None, "change of parameters that no loss reaches", 1, at.step, names[0]),),
+        (
+            Remedy(AFTER, f"the optimizer{of_optimizer(at)} → made of the parameters of the net that it is to train",
+                   "the update ratio of that net's layers is above 0 from the first step"),
+        ),
+        "If they are meant to be trained, use them in the forward pass.",
         exact=True,
     )  # fmt: skip
 

@@ -13,7 +13,6 @@ from ..baseline import trivial_loss
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..fixes import UNDERFIT, remedies, titles
-from ..layers import shape_of
 from ..rule import Rule
 
 NOT_CLEAN = frozenset({
@@ -35,7 +34,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         within 10 % or two standard errors of the training loss, and both are above the user's goal (`targets` in
         nnwatch.toml), or above half of what a guess costs. It is *warn* when a goal is missed, or a hidden layer has
         fewer units than there are classes; *watch* with dropout of 0.5 or more or a weight decay of 0.05 or more; else
-        *info*.
+        *info*. A hidden layer with a quarter as many units as there are classes, or fewer, is *warn* from step 60 on
+        while the loss has not left its first value: dead units are then no wonder.
 
     When it is a false alarm
         Noisy labels have a floor that no net gets under: hence *info* without a reason. A net whose loss still falls,
@@ -47,6 +47,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     if at.no_goal:
         raise Abstain("the loss is no goal here")
+    if strait := _strait(at, limit):
+        return strait
     if not at.over and (at.planned is None or at.step < limit["late"] * at.planned):
         raise Abstain("judged in the last fifth of the plan")
     if at.horizon < limit["short"]:
@@ -96,6 +98,27 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )
 
 
+def _strait(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """A hidden layer of so few units that hardly anything passes, and a loss that never left its first value."""
+    narrow, classes = at.narrowest, int(at.facts.get("classes") or 0)
+    if narrow is None or not at.strait or at.step < limit["patience"]:
+        return None
+    outcome = at.loss_key()
+    if outcome is None:
+        return None
+    units, name = narrow
+    return Found(
+        "warn",
+        f"{name} has {units} units, and {classes} classes are to be told apart by them",
+        (f"what enters {name} is reduced to {units} numbers", outcome),
+        at.track.segment.first_step + 1,
+        (Evidence("update.ratio", units, classes, "units of the narrowest layer against classes", 1, at.step, name),),
+        remedies(at, UNDERFIT, f"the training loss is under {number(0.8 * at.initial_loss)}"),
+        "If a layer of as many units as there are classes does not learn either, look at its rate.",
+        layer=name,
+    )
+
+
 def _error(at: Context) -> float:
     """Standard error of the recent training loss."""
     losses = at.loss.last(60).scalar
@@ -104,12 +127,8 @@ def _error(at: Context) -> float:
 
 def _narrow(at: Context) -> str | None:
     """A hidden layer that cannot tell the classes apart."""
-    classes = int(at.facts.get("classes") or 0)
-    if classes <= 2 or not at.has("update.ratio"):
-        return None
-    view = at.view("update.ratio")
-    units, name = min(((shape_of(view.notes[i])[0], view.names[i]) for i in at.matrices[:-1]), default=(classes, ""))
-    return f"{name} has {units} units for {classes} classes" if units < classes else None
+    classes, narrow = int(at.facts.get("classes") or 0), at.narrowest
+    return f"{narrow[1]} has {narrow[0]} units for {classes} classes" if narrow and narrow[0] < classes else None
 
 
 def _strong(at: Context, limit: Mapping[str, float]) -> str | None:
@@ -129,7 +148,16 @@ RULE = Rule(
     titles(UNDERFIT),
     "Notes C136, C290, C170-172; a high loss alone is no sign: noisy labels have one too.",
     check,
-    {"late": 0.8, "short": 400, "falls": 0.05, "gap": 0.1, "half": 0.5, "dropout": 0.5, "decay": 0.05},
+    {
+        "late": 0.8,
+        "short": 400,
+        "falls": 0.05,
+        "gap": 0.1,
+        "half": 0.5,
+        "dropout": 0.5,
+        "decay": 0.05,
+        "patience": 60,
+    },
     slow=True,
     goal=True,
 )

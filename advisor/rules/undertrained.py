@@ -12,20 +12,23 @@ from nnwatch.metric import CONFIDENCE_BINS
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..rule import Rule
+from ..window import finite, median
 
 LONGER = "Train longer"
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
-    """The plan ends while the net still learns and is still unsure.
+    """The plan ends while the net still learns as it did from the start, or is still unsure.
 
     Why it matters
         The cheapest improvement there is: nothing to change but the number of epochs.
 
     How it is decided
-        In the last tenth of the plan: the median confidence of the predictions is under half of the way from a guess to
-        certainty, over the newest batches of the second half of the run; the training loss still falls (Mann-Kendall),
-        and the validation loss, where measured, is not over the training loss by a tenth.
+        At the end: a fifth or more of all that the loss has lost was lost in the last fifth of the steps, where a curve
+        that has bent loses a few per cent, and over 5 % of the loss of then; more than half of the first loss is left:
+        *warn*. In the last tenth of the plan: the median confidence of the predictions is under half of the way from a
+        guess to certainty, over the newest batches of the second half of the run; the training loss still falls
+        (Mann-Kendall), and the validation loss, where measured, is not over the training loss by a tenth: *info*.
 
     When it is a false alarm
         Label smoothing (not judged), mixup, distillation and noisy labels keep the confidence low on purpose; a
@@ -38,6 +41,44 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("the confidence is kept low on purpose")
     if not at.over and (at.planned is None or at.step < limit["late"] * at.planned):
         raise Abstain("judged in the last tenth of the plan")
+    return _unbent(at, limit) or _unsure(at, limit)
+
+
+def _unbent(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The loss falls as fast at the end as it did on average."""
+    losses = finite(at.loss.scalar)
+    n, k = len(losses), max(2, len(losses) // 10)
+    if not at.over or n < limit["losses"]:
+        return None
+    first, now = at.initial_loss, median(losses[-k:])
+    then = median(losses[int(0.8 * n) - k : int(0.8 * n)])
+    if not (first > then > 0 and now > limit["remains"] * first and then - now > limit["falls"] * then):
+        return None
+    share = (then - now) / (first - now)
+    if share < limit["share"]:
+        return None
+    step = int(at.loss.steps[int(0.8 * n)])
+    return Found(
+        "warn",
+        f"the loss still fell from {number(then)} to {number(now)} in the last fifth of {at.step:,} steps",
+        (
+            f"{percent(share)} of all that it has lost since {number(first)} was lost there",
+            f"{percent(now / first)} of the first loss is left",
+        ),
+        step,
+        (Evidence("loss.train", now, then, "loss at the end against a fifth of the run before", step, at.step),),
+        (_longer(at, 3 * at.step, then - now),),
+        "If the loss stops falling before, the net is too small rather than trained too short.",
+    )
+
+
+def _longer(at: Context, steps: float, loss: float) -> Remedy:
+    return Remedy(LONGER, f"{at.horizon:,} steps → {steps:,.0f}, with the schedule to match",
+                  f"the loss is under {number(at.recent_loss() - loss)} at the end")  # fmt: skip
+
+
+def _unsure(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Half of the predictions are nearer to a guess than to certainty."""
     classes = int(at.facts.get("classes") or 0)
     if classes < 2:
         raise Abstain("the number of classes is not known")
@@ -61,10 +102,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         ),
         max(at.track.segment.first_step + 1, int(0.9 * at.horizon)),
         (Evidence("confidence.train", middle, reference, "median confidence against half of the way", 1, at.step),),
-        (
-            Remedy(LONGER, f"{at.horizon:,} steps → {1.3 * at.horizon:,.0f}, with the schedule to match",
-                   f"the loss is under {number(0.9 * now)} at the end"),
-        ),
+        (_longer(at, 1.3 * at.horizon, 0.1 * now),),
         "If the loss stops falling before, the net is too small rather than trained too short.",
     )  # fmt: skip
 
@@ -72,12 +110,12 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 RULE = Rule(
     "undertrained",
     "the training ends too early",
-    "fact",
+    "statistical",
     ("confidence.train", "loss.train", "loss.val"),
     (LONGER,),
     "Note C77 (look at the distribution of the softmax).",
     check,
-    {"late": 0.9, "samples": 200},
+    {"late": 0.9, "samples": 200, "losses": 20, "share": 0.2, "falls": 0.05, "remains": 0.5},
     slow=True,
     goal=True,
 )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from contextlib import suppress
 
 from nnwatch.frame import Remedy
 
+from ..baseline import trivial_loss
 from ..context import Context
 from ..finding import Abstain, Found, number
 from ..rule import Rule
 from ..scale import off_scale, trouble
+from ..script import loss
 from ..window import median
 
 NORMALISE = "Normalise the input"
@@ -26,9 +28,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Mechanism: a standard deviation over 10 or under 0.1 at a mean that is not small either, a mean of over three
-        standard deviations, or values beyond 50. Outcome: a first loss of over 1.5 times that of a guess, trouble that
-        it explains (dead or saturated layers, divergence), or a loss that has not fallen after 60 steps. Alone it is
-        *watch*, until the loss has halved.
+        standard deviations, or values beyond 50. Outcome: a first loss of over 1.5 times that of a guess (ten times for
+        squares), trouble that it explains (dead or saturated layers, divergence), or a loss that has not fallen after
+        60 steps. Alone it is *watch*, until the loss has halved.
 
     When it is a false alarm
         A net that begins with a normalisation (BatchNorm, LayerNorm) takes any scale and is silent. Sparse and one-hot
@@ -49,7 +51,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if not (std > limit["std"] or far or (beyond > limit["largest"] and std > 1) or (std < 0.1 < abs(mean))):
         return None
     outcome = _outcome(at, limit)
-    if not outcome and at.recent_loss() < 0.5 * at.initial_loss:
+    if not outcome and 0 <= at.recent_loss() < 0.5 * at.initial_loss:
         return None
     mechanism = f"the input has mean {number(mean)}, standard deviation {number(std)}, values up to {number(beyond)}"
     remedy = Remedy(
@@ -62,12 +64,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
 
 def _outcome(at: Context, limit: Mapping[str, float]) -> str | None:
-    classes = at.facts.get("classes")
-    first = at.initial_loss
-    if classes and int(classes) > 1 and not at.several_terms and first > limit["first"] * math.log(int(classes)):
-        return (
-            f"the first loss is {number(first)}, a guess among {classes} classes has {number(math.log(int(classes)))}"
-        )
+    with suppress(Abstain):
+        guess, meaning = trivial_loss(at)
+        times = limit["squared"] if loss(at).get("name") == "mse_loss" else limit["first"]
+        if at.initial_loss > times * guess:
+            return f"the first loss is {number(at.initial_loss)}, a guess has {number(guess)} ({meaning})"
     if known := trouble(at):
         return known
     return at.loss_key() if at.step >= at.track.segment.first_step + 60 else None
@@ -91,5 +92,5 @@ RULE = Rule(
     (NORMALISE,),
     "Notes D6, C97, C180. The first loss was 1.00-1.10 times ln C for 7 sound nets, 9-104 times for raw pixels.",
     check,
-    {"std": 10, "offset": 3, "largest": 50, "first": 1.5},
+    {"std": 10, "offset": 3, "largest": 50, "first": 1.5, "squared": 10},
 )

@@ -12,9 +12,10 @@ from ..context import Context
 from ..finding import Abstain, Found, number
 from ..place import of_loss
 from ..rule import Rule
-from ..window import block_medians, median, trend
+from ..window import block_medians, column_medians, finite, median, trend
 
 FLIP = "Turn the sign of the loss"
+TARGETS = "Turn the targets of one side"
 LOOK = "Compare loss and target by hand"
 
 
@@ -28,20 +29,24 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         backward() is called on a number of the opposite sign of the loss function's own value (mixed precision's scale
         does not change a sign), and the loss itself rises, or the probability given to the right class falls: an
         error. Where the sign cannot be compared: what backward() is called on falls clearly while the probability of
-        the right class falls under half of what it was.
+        the right class falls under half of what it was. Of two optimizers whose binary targets are all alike in each
+        batch (a discriminator and its adversary): every loss is under 0.05, where a guess has 0.69; one must rise where
+        the other falls.
 
     When it is a false alarm
-        Adversarial parts and rewards want the opposite on purpose: with two optimizers, or losses from sampled actions,
-        nothing is judged.
+        Adversarial parts and rewards want the opposite on purpose: losses from sampled actions are not judged, and with
+        two optimizers only the game between a generator and a discriminator is.
 
     What to do
         Minimise cross entropy; minimise the negative of a log-likelihood, a reward, an ELBO. nll_loss already has
         the minus sign.
     """
-    if at.no_goal:
+    if at.rl:
         raise Abstain("the loss is not a goal here")
     if at.step - at.track.segment.first_step < limit["steps"]:
         raise Abstain("too early: it needs 20 steps")
+    if at.multi_opt:
+        return _accomplices(at, limit)
     sure = _confidence(at)
     ratio = _ratio(at)
     blocks = block_medians(at.loss.last(200).scalar)
@@ -81,15 +86,51 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )  # fmt: skip
 
 
+def _accomplices(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Two nets that are to play against each other, and both win: what one of them is to reach is turned around."""
+    name = str((at.facts.get("loss") or {}).get("name"))
+    if not (at.several_terms and at.has("target.std") and name.startswith("binary_cross_entropy")):
+        raise Abstain("two optimizers: whether their losses are opposed is not known")
+    if np.any(at.view("target.std").thin(400).scalar > 0):
+        raise Abstain("two optimizers: the targets of a batch are not all alike, as they are between adversaries")
+    begin, terms = at.track.segment.first_step + 1, at.view("loss.term")
+    first, now = (column_medians(part.values) for part in (terms.before(begin + int(limit["steps"])), terms.last(100)))
+    if at.step < limit["game"] or not (np.isfinite(now).all() and np.isfinite(first).all()):
+        return None
+    worst = int(np.argmax(now))
+    if not now[worst] < limit["won"]:
+        return None
+    return Found(
+        "error",
+        f"both sides win: no loss of the {len(now)} is over {number(float(np.max(now)))}",
+        (
+            "all targets of a batch are the same, so one net is to say 1 where the other is to make it say 0",
+            f"{terms.names[worst]} fell from {number(float(first[worst]))} to {number(float(now[worst]))}, the others "
+            "further: against an adversary one of them rises",
+        ),
+        begin,
+        (Evidence("loss.term", float(now[worst]), float(first[worst]), "the larger of the losses", begin, at.step),),
+        (
+            Remedy(TARGETS, f"zeros → ones (or the other way round){of_loss(at)}, in the step of the generator",
+                   "the losses of both settle between 0.3 and 1.5"),
+            Remedy(LOOK, "trust → the mean output for real and for made samples, printed",
+                   "both are drawn to the middle"),
+        ),
+        "If the targets are right, see whether both optimizers hold the same parameters.",
+        exact=True,
+    )  # fmt: skip
+
+
 def _ratio(at: Context) -> float | None:
     """What backward() is called on over the loss, None where not measured or the loss has both signs."""
     if not at.has("loss.root"):
         return None
     root, loss = at.view("loss.root").last(50), at.loss.last(50)
-    if not np.array_equal(root.steps, loss.steps) or float(np.nanmin(loss.scalar)) <= 0:
+    if not np.array_equal(root.steps, loss.steps) or not np.min(finite(loss.scalar), initial=np.inf) > 0:
         return None
     scale = at.view("amp.scale").last(50).scalar if at.has("amp.scale") else np.ones(1)
-    return median(root.scalar / loss.scalar) / max(median(scale), 1e-12)
+    with np.errstate(invalid="ignore"):
+        return median(root.scalar / loss.scalar) / max(median(scale), 1e-12)
 
 
 def _confidence(at: Context) -> tuple[float, float, float] | None:
@@ -107,10 +148,9 @@ RULE = Rule(
     "wrong-loss-sign",
     "the loss has the wrong sign",
     "statistical",
-    ("loss.root", "loss.train", "confidence.target", "amp.scale"),
-    (FLIP, LOOK),
+    ("loss.root", "loss.train", "confidence.target", "amp.scale", "loss.term", "target.std"),
+    (FLIP, LOOK, TARGETS),
     "Exact in the sign, confirmed by an outcome: rewards and adversarial terms have the opposite sign on purpose.",
     check,
-    {"steps": 20, "opposite": 0.2},
-    goal=True,
+    {"steps": 20, "opposite": 0.2, "game": 200, "won": 0.05},
 )
