@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from .catalogue import configurations
@@ -17,16 +18,18 @@ from .score import Row
 
 Overrides = tuple[tuple[str, Any], ...]
 _NUMBER = r"([\d.]+(?:e[+-]?\d+)?)"
-_CHANGES = {
-    "lr": rf"\blr (?:{_NUMBER}|no) → {_NUMBER}",
-    "clip": rf"\bmax_norm (?:{_NUMBER}|none) → {_NUMBER}",
-    "weight_decay": rf"\bweight_decay[ =]{_NUMBER} → (?:weight_decay=)?{_NUMBER}",
-    "dropout": rf"\b(?:dropout|p)[ =]{_NUMBER} → (?:p=)?{_NUMBER}",
-    "batch": rf"\bbatch {_NUMBER} → {_NUMBER}",
-    "stop": rf"weights of step {_NUMBER} → .*?step {_NUMBER}",
-}
+_CHANGES = (
+    ("lr", rf"\blr (?:{_NUMBER}|no) → {_NUMBER}"),
+    ("clip", rf"\bmax_norm (?:{_NUMBER}|none) → {_NUMBER}"),
+    ("weight_decay", rf"\bweight_decay {_NUMBER} → {_NUMBER}"),
+    ("dropout", rf"(?:\bp {_NUMBER}|\bno dropout) → {_NUMBER}"),
+    ("batch", rf"\bbatch {_NUMBER} → {_NUMBER}"),
+    ("length", rf"^{_NUMBER} steps → {_NUMBER}"),
+    ("length", rf"\bweights of step {_NUMBER} → .*?step {_NUMBER}"),
+)
 RATES = ("lr", "lr_d")
-WHOLE = {"batch", "epochs", "steps", "updates"}
+LENGTHS = ("epochs", "steps", "updates")
+WHOLE = {"batch", *LENGTHS}
 
 
 def parametric(row: Row) -> Overrides | None:
@@ -35,24 +38,23 @@ def parametric(row: Row) -> Overrides | None:
         return None
     change = row.outcome.warnings[0].remedies[0].change.replace(",", "")
     knobs = row.configuration.knobs()
-    for name, pattern in _CHANGES.items():
+    asked: dict[str, Any] = {}
+    for name, pattern in _CHANGES:
         found = re.search(pattern, change)
-        if found is None:
-            continue
-        value = float(found[found.lastindex or 1])
-        if name == "stop":
-            length = next(knob for knob in ("epochs", "steps", "updates") if knob in knobs)
-            share = value / max(float(found[1]), 1)
-            return ((length, max(1, math.ceil(share * int(knobs[length])))),)
-        if name not in knobs:
-            return None
-        if name == "lr":  # a script with two optimizers: of what the remedy found too high
-            found_at = float(found[1] or "nan")
-            return tuple((rate, value) for rate in RATES if float(knobs.get(rate, "nan")) == found_at) or (
-                ("lr", value),
-            )
-        return ((name, int(value) if name in WHOLE else value),)
-    return None
+        if found is not None:
+            now, value = float(found[1] or "nan"), float(found[found.lastindex or 1])
+            asked |= _settings(name, now, value, knobs)
+    return tuple(asked.items()) or None
+
+
+def _settings(name: str, now: float, value: float, knobs: Mapping[str, str]) -> dict[str, Any]:
+    """The settings of the script that a change from ``now`` to ``value`` means; empty if it has none of that name."""
+    if name == "lr":  # a script with two optimizers: of what the remedy found
+        return dict.fromkeys([rate for rate in RATES if float(knobs.get(rate, "nan")) == now] or ["lr"], value)
+    if name == "length":
+        (knob,) = set(LENGTHS) & set(knobs)
+        return {knob: max(1, math.ceil(round(value / max(now, 1) * int(knobs[knob]), 6)))}
+    return {name: int(value) if name in WHOLE else value} if name in knobs else {}
 
 
 def localised(row: Row) -> bool | None:

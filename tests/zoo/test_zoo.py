@@ -134,7 +134,15 @@ def test_a_remedy_is_read_from_its_text_and_applied_to_the_script():
     assert asks("max_norm 1e-4 → 2.4 (train.py:50)") == (("clip", 2.4),)
     assert asks("batch 64 → 8") == (("batch", 8),)
     assert asks("weights of step 300 → the weights of step 100, patience 5 evaluations") == (("epochs", 5),)
+    assert asks("315 steps → 1,260, with the schedule to match") == (("epochs", 60),)
+    assert asks("batch 16 → 64, lr 10 → 20") == (("lr", 20.0), ("batch", 64))
+    assert (
+        asks("0: p 0.9 → 0.2 (train.py:41)")
+        == asks("no dropout → 0.2 in front of the last layers")
+        == (("dropout", 0.2),)
+    )
     assert asks("ReLU → LeakyReLU(0.01) or GELU") is None
+    assert asks("warm-up of 10 steps → 50") is None
     assert "lr = 0.05\n" in one.script(dict(asks("lr 10 → 0.05")))
 
 
