@@ -6,7 +6,7 @@ PEERS  := .venv-peers
 READY  := $(VENV)/.ready
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help demo test lint bench bench-probes bench-start bench-tui bench-advisor peers zoo zoo-harm score styles score-aside pages clean
+.PHONY: help demo test lint bench bench-probes bench-start bench-tui bench-advisor bench-session peers zoo zoo-harm score styles score-aside pages clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -23,7 +23,7 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: bench-probes bench-tui bench-advisor  ## what watching costs, what the screen costs, what the rules cost
+bench: bench-probes bench-tui bench-advisor bench-session  ## what watching, the screen, the rules and recordings cost
 
 bench-probes: $(READY)  ## cost of the probes per step, beside the tools that `make peers` installs
 	OMP_NUM_THREADS=1 $(or $(wildcard $(PEERS)/bin/python),$(BIN)/python) -m tests.bench.bench_probes
@@ -42,6 +42,9 @@ bench-tui: $(READY)  ## CPU and bytes per frame, time to the first frame
 
 bench-advisor: $(READY)  ## CPU of all rules, per step and for a session of a million steps
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_advisor
+
+bench-session: $(READY)  ## what recording and reading cost, a million steps, beside the tools of `make peers`
+	OMP_NUM_THREADS=1 $(or $(wildcard $(PEERS)/bin/python),$(BIN)/python) -m tests.bench.bench_session
 
 zoo: $(READY)  ## record the zoo: hundreds of small trainings, faulty and healthy (half an hour; goes on where it was)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.zoo.record

@@ -22,7 +22,7 @@ from .runs import Process
 
 _MOST = 50_000
 """Records read from one ring in one flush; the rest comes with the next."""
-_STAMP = struct.Struct("<qqd")
+_SEGMENT = struct.Struct("<q")
 
 
 class Ids:
@@ -99,17 +99,22 @@ class _Feed:
 
     def read(self) -> Iterator[Frame]:
         yield from self._catalogue()
-        groups: dict[tuple[int, int], list[bytes]] = {}
-        for record in self.reader.records(_MOST):
-            if record.schema == EVENT:
-                yield from self._event(record.payload)
+        groups: dict[tuple[int, bytes], list[bytes]] = {}
+        for schema, _, payload in self.reader.records(_MOST):
+            if schema == EVENT:
+                yield from self._event(payload)
                 continue
-            if record.schema not in self._schemas:  # declared since we looked
+            if schema not in self._schemas:  # declared since we looked
                 yield from self._catalogue()
-                if record.schema not in self._schemas:
+                if schema not in self._schemas:
                     continue  # the catalogue was full
-            groups.setdefault((record.schema, _STAMP.unpack_from(record.payload)[0]), []).append(record.payload)
-        for (schema, local), payloads in groups.items():
+            key = schema, payload[: _SEGMENT.size]
+            if key in groups:
+                groups[key].append(payload)
+            else:
+                groups[key] = [payload]
+        for (schema, segment), payloads in groups.items():
+            [local] = _SEGMENT.unpack(segment)
             if local not in self._segments:
                 yield from self._catalogue()
             if local in self._segments:
@@ -143,7 +148,7 @@ class _Feed:
 
 def _records(width: int, payloads: list[bytes]) -> Any:
     dtype = np.dtype([("segment", "<i8"), ("step", "<i8"), ("time", "<f8"), ("values", "<f4", (width,))])
-    return np.frombuffer(b"".join(p for p in payloads if len(p) == dtype.itemsize), dtype)
+    return np.frombuffer(b"".join([p for p in payloads if len(p) == dtype.itemsize]), dtype)
 
 
 def _block(schema: int, segment: int, rank: int, records: Any) -> Block:

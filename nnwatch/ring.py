@@ -39,10 +39,8 @@ _U64 = struct.Struct("<Q")
 _ENTRY = struct.Struct("<II")
 _PLACE = struct.Struct("<QQ")
 _OVERHEAD = _HEAD.size + _U32.size
-
-
-def _padded(payload: int) -> int:
-    return (payload + _OVERHEAD + 7) & ~7
+_WHOLE = 0x2144DF1C
+"""CRC-32 of anything that is followed by its own CRC-32."""
 
 
 class RingError(Exception):
@@ -71,6 +69,7 @@ class Writer:
             raise RingError(f"no room for {size >> 20} MB in {os.path.dirname(path)}: {error.strerror}") from None
         finally:
             os.close(fd)
+        self._limit = self._length  # bytes that may be written before the reader must be asked again
         self._catalogue = PAGE
         self._pinned: ctypes.c_char | None = None
         _HEADER.pack_into(self._map, 0, MAGIC, pid, 0, start, catalogue, self._length)
@@ -94,12 +93,14 @@ class Writer:
     def write(self, schema: int, payload: bytes) -> bool:
         """Publish one record; about a microsecond. False when there is no room: counted, never waited for."""
         head, sequence = _PLACE.unpack_from(self._map, _PLACE_AT)
-        size = _padded(len(payload))
+        size = (len(payload) + _OVERHEAD + 7) & ~7
         at = head % self._length
         room = self._length - at
         needed = size if room >= size else room + size
-        if head + needed > _U64.unpack_from(self._map, _TAIL)[0] + self._length:
-            return self._drop()
+        if head + needed > self._limit:
+            self._limit = _U64.unpack_from(self._map, _TAIL)[0] + self._length
+            if head + needed > self._limit:
+                return self._drop()
         if room < size:
             if room >= _OVERHEAD:
                 pad = _HEAD.pack(0, PAD, sequence)
@@ -108,8 +109,9 @@ class Writer:
             head += room
             at = 0
         start = self._ring + at
-        record = _HEAD.pack(len(payload), schema, sequence) + payload
-        self._map[start : start + len(record) + 4] = record + _U32.pack(crc32(record))
+        lead = _HEAD.pack(len(payload), schema, sequence)
+        record = b"".join((lead, payload, _U32.pack(crc32(payload, crc32(lead)))))
+        self._map[start : start + len(record)] = record
         _PLACE.pack_into(self._map, _PLACE_AT, head + size, sequence + 1)
         return True
 
@@ -207,28 +209,31 @@ class Reader:
             yield json.loads(payload)
 
     def records(self, most: int = 1 << 30) -> Iterator[Record]:
-        """Records published since the cursor, at most ``most``. The cursor moves; ``release`` tells the writer."""
+        """Records published since the cursor, at most ``most``. The cursor moves when the last one is taken;
+        ``release`` tells the writer."""
+        data, ring, length = self._map, self._ring, self._length
         position, sequence = self.cursor
-        for _ in range(most):
-            at = position % self._length
-            room = self._length - at
-            if room < _OVERHEAD:
-                position, at, room = position + room, 0, self._length
-            start = self._ring + at
-            length, schema, number = _HEAD.unpack_from(self._map, start)
-            end = start + _HEAD.size + length
-            if number != sequence or end + _U32.size > self._ring + self._length:
-                return
-            body = self._map[start:end]
-            if crc32(body) != _U32.unpack_from(self._map, end)[0]:
-                return
-            if schema == PAD:
-                position += room
-                continue
-            position += _padded(length)
-            sequence += 1
+        try:
+            for _ in range(most):
+                at = position % length
+                room = length - at
+                if room < _OVERHEAD:
+                    position, at, room = position + room, 0, length
+                start = ring + at
+                size, schema, number = _HEAD.unpack_from(data, start)
+                if number != sequence or size + _OVERHEAD > room:
+                    return
+                record = data[start : start + size + _OVERHEAD]
+                if crc32(record) != _WHOLE:
+                    return
+                if schema == PAD:
+                    position += room
+                    continue
+                position += (size + _OVERHEAD + 7) & ~7
+                sequence += 1
+                yield Record(schema, number, record[_HEAD.size : -_U32.size])
+        finally:
             self.cursor = Cursor(position, sequence)
-            yield Record(schema, number, body[_HEAD.size :])
 
     def release(self) -> None:
         """Give the space up to the cursor back to the writer. Call it only after the records are safe."""

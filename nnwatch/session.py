@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from .archive import Archive, Found
 from .chapter import Chapters
-from .frame import MARK, RETOLD, Commit, Frame, FrameError, pack, unpack
+from .frame import MARK, RETOLD, Block, Commit, Frame, FrameError, pack, unpack
 
 MAGIC = b"\x89NNW\r\n\x1a\n"
 VERSION = 1
@@ -201,6 +202,22 @@ class Reader:
             frames += self._parser.feed(chunk)
             taken += len(chunk)
         return frames
+
+    def recent(self, records: int) -> list[Frame]:
+        """All that is no number, and at least the last ``records`` of what there is most of; ``read`` gives all again."""
+        tail = Parser().feed(os.pread(self._fd, self._size() - self._base, self._base))
+        blocks = [frame for frame in tail if isinstance(frame, Block)]
+        held = Counter[tuple[int, int, int]]()
+        count = iter(blocks)
+        story: list[Frame] = []
+        for _, chapter in self.archive.chapters():
+            story = (self.archive.story(chapter) or []) + story
+            for block in count:
+                held[block.schema, block.segment, block.rank] += block.count
+            if max(held.values(), default=0) < records:
+                new = [block for place in chapter.columns if (block := self.archive.columns(place)) is not None]
+                blocks, count = new + blocks, iter(new)
+        return [*story, *(frame for frame in tail if not isinstance(frame, Block)), *blocks]
 
     def _told(self, chapters: list[Found]) -> Iterator[tuple[list[Frame], int]]:
         """What comes before the newest Chapter, piece by piece, with the bytes that were read for it."""
