@@ -192,19 +192,19 @@ def wait(options: argparse.Namespace) -> int:
 
 
 def export(options: argparse.Namespace) -> int:
-    from .export import export, read
+    from .export import Recording, export
     from .share import share
 
     card = runs.resolve(options.run)
-    frames, flaw = read(card)
+    frames = Recording(card)
     if options.share is not None:
         share(frames, Path(options.share), options.parts)
         print(options.share)
-        return _told(flaw)
+        return _told(frames.flaw)
     folder = Path(options.out or f"{Path(card.session).stem}-{options.to}")
     for path in export(frames, options.to, folder):
         print(path)
-    return _told(flaw)
+    return _told(frames.flaw)
 
 
 def _parts(text: str) -> set[str]:

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .frame import Block, Frame, Labels, Run, Schema
-from .history import History, Track, unpacked
+from .frame import Block, Frame, Labels, Run, Schema, Segment
+from .history import History, unpacked
 from .metric import METRICS
 from .runs import Card, RunError
 from .session import Reader, SessionError
@@ -26,29 +26,45 @@ from .session import Reader, SessionError
 Columns = dict[str, Any]
 """Masked arrays (n,) by name; masked where a record has no such metric."""
 _ROWS = 1 << 14
-"""Rows that are made text at a time: text takes ten times the memory of its numbers."""
+"""Rows that are made at a time: what is held does not grow with the run, and text takes ten times its numbers."""
+_CHUNK = 1 << 20
+_EVALUATED = ("loss.val", "accuracy.val", "val.size", "val.order")
 
 
 class Table(NamedTuple):
+    """Some rows of the table of this name."""
+
     name: str
     columns: Columns
 
 
-def read(card: Card) -> tuple[list[Frame], str | None]:
-    """All frames of a run so far, and what is missing of them if the file is not whole. Raises RunError."""
-    try:
-        reader = Reader(card.session)
-    except SessionError as error:
-        raise RunError(str(error)) from None
-    frames = reader.read()
-    flaw = reader.flaw(growing=card.state in ("running", "elsewhere"))
-    reader.close()
-    if not any(isinstance(frame, Run) for frame in frames):
-        raise RunError(f"{card.session}: no run can be read from it, its beginning is missing or damaged")
-    return frames, flaw
+class Recording:
+    """All frames of a run so far, in order, as often as they are asked for. Raises RunError.
+
+    ``flaw`` is what is missing of them, if the file was found not to be whole.
+    """
+
+    def __init__(self, card: Card) -> None:
+        self._path = card.session
+        self._growing = card.state in ("running", "elsewhere")
+        self.flaw: str | None = None
+        if not any(isinstance(frame, Run) for frame in self):
+            raise RunError(f"{self._path}: no run can be read from it, its beginning is missing or damaged")
+
+    def __iter__(self) -> Iterator[Frame]:
+        try:
+            reader = Reader(self._path)
+        except SessionError as error:
+            raise RunError(str(error)) from None
+        try:
+            while frames := reader.read(_CHUNK):
+                yield from frames
+            self.flaw = reader.flaw(growing=self._growing)
+        finally:
+            reader.close()
 
 
-def export(frames: list[Frame], form: str, folder: Path) -> list[Path]:
+def export(frames: Iterable[Frame], form: str, folder: Path) -> list[Path]:
     """Write into ``folder``, which is new or empty, and return the files made. Raises RunError."""
     write = _FORMS[form]()
     try:
@@ -61,71 +77,89 @@ def export(frames: list[Frame], form: str, folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def tables(frames: Iterable[Frame]) -> list[Table]:
-    """Every record of every block, in the order of the file."""
-    frames = list(frames)
-    many = {
-        field.metric
-        for frame in frames
-        if isinstance(frame, Schema)
-        for field in frame.fields
-        if field.width > 1 or field.labels
-    }
-    schemas: dict[int, Schema] = {}
-    labels: dict[int, Labels] = {}
-    parts: dict[str, list[Columns]] = defaultdict(list)
-    for frame in frames:
-        match frame:
-            case Schema():
-                schemas[frame.id] = frame
-            case Labels():
-                labels[frame.id] = frame
-            case Block() if schema := schemas.get(frame.schema):
-                for name, columns in _parts(frame, schema, labels, many):
-                    parts[name].append(columns)
-    return [Table(name, _joined(chunks)) for name, chunks in parts.items()]
+class Tables:
+    """Every record of every block, piece by piece, in the order of the file.
 
+    ``frames`` is gone through once for the columns of each table, and once for its rows.
+    """
 
-def _parts(block: Block, schema: Schema, labels: dict[int, Labels], many: set[str]) -> Iterator[tuple[str, Columns]]:
-    """A block as the wide part of its table and the long ones, one for each axis."""
-    records = unpacked(block, schema)
-    if records is None:
-        return
-    steps, times, values = records
-    n = len(steps)
-    keys = {"segment": np.full(n, block.segment), "rank": np.full(n, block.rank), "step": steps, "time": times}
-    wide: Columns = {}
-    long: dict[tuple[str, int, int], Columns] = defaultdict(dict)
-    at = 0
-    for field in schema.fields:
-        part = values[:, at : at + field.width]
-        at += field.width
-        if field.metric not in many:
-            wide[field.metric] = part[:, 0]
-        else:
-            long[_axis(field.metric), field.labels, field.width][field.metric] = part.ravel()
-    if wide:
-        yield schema.name, keys | wide
-    for (axis, id, width), columns in long.items():
-        known = labels[id].names if id in labels else []
-        names = np.array([known[i] if i < len(known) else str(i) for i in range(width)])
-        repeated = {key: np.repeat(column, width) for key, column in keys.items()}
-        yield f"{schema.name}.{axis}", repeated | {"name": np.tile(names, n)} | columns
+    def __init__(self, frames: Iterable[Frame]) -> None:
+        self._frames = frames
+        self._schemas: dict[int, Schema] = {}
+        self._labels: dict[int, Labels] = {}
+        used: dict[int, None] = {}
+        for frame in frames:
+            match frame:
+                case Schema():
+                    self._schemas[frame.id] = frame
+                case Labels():
+                    self._labels[frame.id] = frame
+                case Block() if frame.schema in self._schemas:
+                    used[frame.schema] = None
+        fields = [field for schema in self._schemas.values() for field in schema.fields]
+        self._many = {field.metric for field in fields if field.width > 1 or field.labels}
+        self.columns: dict[str, dict[str, None]] = defaultdict(dict)
+        for schema in used:
+            for name, columns in self._parts(Block(schema, 0, 0, 0, b"", b"", b"")):
+                self.columns[name] |= dict.fromkeys(columns)
+
+    def __iter__(self) -> Iterator[Table]:
+        waiting: dict[str, list[Columns]] = defaultdict(list)
+        rows: dict[str, int] = defaultdict(int)
+        for frame in self._frames:
+            if not isinstance(frame, Block):
+                continue
+            for name, columns in self._parts(frame):
+                waiting[name].append(columns)
+                rows[name] += len(columns["step"])
+                if rows[name] >= _ROWS:
+                    yield self._table(name, waiting.pop(name))
+                    rows[name] = 0
+        for name, chunks in waiting.items():
+            yield self._table(name, chunks)
+
+    def _table(self, name: str, chunks: list[Columns]) -> Table:
+        return Table(
+            name,
+            {
+                column: np.ma.concatenate(  # type: ignore[no-untyped-call]
+                    [chunk.get(column, np.ma.masked_all(len(chunk["step"]), np.float32)) for chunk in chunks]  # type: ignore[no-untyped-call]
+                )
+                for column in self.columns[name]
+            },
+        )
+
+    def _parts(self, block: Block) -> Iterator[tuple[str, Columns]]:
+        """A block as the wide part of its table and the long ones, one for each axis."""
+        schema = self._schemas.get(block.schema)
+        records = unpacked(block, schema) if schema is not None else None
+        if schema is None or records is None:
+            return
+        steps, times, values = records
+        n = len(steps)
+        keys = {"segment": np.full(n, block.segment), "rank": np.full(n, block.rank), "step": steps, "time": times}
+        wide: Columns = {}
+        long: dict[tuple[str, int, int], Columns] = defaultdict(dict)
+        at = 0
+        for field in schema.fields:
+            part = values[:, at : at + field.width]
+            at += field.width
+            if field.metric not in self._many:
+                wide[field.metric] = part[:, 0]
+            else:
+                long[_axis(field.metric), field.labels, field.width][field.metric] = part.ravel()
+        if wide:
+            yield schema.name, keys | wide
+        for (axis, id, width), columns in long.items():
+            known = self._labels[id].names if id in self._labels else []
+            names = np.array([known[i] if i < len(known) else str(i) for i in range(width)])
+            repeated = {key: np.repeat(column, width) for key, column in keys.items()}
+            yield f"{schema.name}.{axis}", repeated | {"name": np.tile(names, n)} | columns
 
 
 def _axis(metric: str) -> str:
     """``other`` for the script's own metrics and those of a newer nnwatch."""
     return METRICS[metric].axis if metric in METRICS else "other"
-
-
-def _joined(chunks: list[Columns]) -> Columns:
-    names = dict.fromkeys(name for chunk in chunks for name in chunk)
-    return {
-        name: np.ma.concatenate(  # type: ignore[no-untyped-call]
-            [chunk.get(name, np.ma.masked_all(len(chunk["step"]), np.float32)) for chunk in chunks]  # type: ignore[no-untyped-call]
-        )
-        for name in names
-    }
 
 
 def _cells(column: Any) -> list[str | None]:
@@ -139,18 +173,19 @@ def _rows(table: Table) -> Iterator[tuple[str | None, ...]]:
         yield from zip(*(_cells(column[at : at + _ROWS]) for column in table.columns.values()), strict=True)
 
 
-def _csv(frames: list[Frame], folder: Path) -> None:
-    for table in tables(frames):
-        with (folder / f"{table.name}.csv").open("x", newline="", encoding="utf-8") as file:
+def _csv(frames: Iterable[Frame], folder: Path) -> None:
+    for table in Tables(frames):
+        with (folder / f"{table.name}.csv").open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(table.columns)
+            if not file.tell():
+                writer.writerow(table.columns)
             writer.writerows(_rows(table))
 
 
-def _jsonl(frames: list[Frame], folder: Path) -> None:
-    for table in tables(frames):
+def _jsonl(frames: Iterable[Frame], folder: Path) -> None:
+    for table in Tables(frames):
         kinds = [column.dtype.kind for column in table.columns.values()]
-        with (folder / f"{table.name}.jsonl").open("x", encoding="utf-8") as file:
+        with (folder / f"{table.name}.jsonl").open("a", encoding="utf-8") as file:
             for row in _rows(table):
                 record = dict(zip(table.columns, map(_json, row, kinds), strict=True))
                 file.write(json.dumps(record, allow_nan=False) + "\n")
@@ -165,7 +200,7 @@ def _json(cell: str | None, kind: str) -> int | float | str | None:
     return number if math.isfinite(number) else cell
 
 
-_Write = Callable[[list[Frame], Path], None]
+_Write = Callable[[Iterable[Frame], Path], None]
 
 
 def _parquet() -> _Write:
@@ -175,13 +210,19 @@ def _parquet() -> _Write:
     except ImportError:
         raise _missing("parquet", "pyarrow") from None
 
-    def write(frames: list[Frame], folder: Path) -> None:
-        for table in tables(frames):
-            columns = {
-                name: pyarrow.array(column.data, mask=np.ma.getmaskarray(column))
-                for name, column in table.columns.items()
-            }
-            parquet.write_table(pyarrow.table(columns), folder / f"{table.name}.parquet")
+    def write(frames: Iterable[Frame], folder: Path) -> None:
+        files: dict[str, Any] = {}
+        try:
+            for name, columns in Tables(frames):
+                rows = pyarrow.table(
+                    {key: pyarrow.array(part.data, mask=np.ma.getmaskarray(part)) for key, part in columns.items()}
+                )
+                if name not in files:
+                    files[name] = parquet.ParquetWriter(folder / f"{name}.parquet", rows.schema)
+                files[name].write_table(rows)
+        finally:
+            for file in files.values():
+                file.close()
 
     return write
 
@@ -191,38 +232,65 @@ def _tensorboard() -> _Write:
     try:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        from tensorboard.summary.writer.record_writer import RecordWriter
     except ImportError:
         raise _missing("tensorboard", "tensorboard") from None
 
-    def write(frames: list[Frame], folder: Path) -> None:
-        history = History()
-        for frame in frames:
-            history.apply(frame)
-        runs = {f"segment-{segment}.rank-{rank}": track for (segment, rank), track in history.tracks.items()}
-        for name, track in {**runs, "system": history.system}.items():
-            writer = EventFileWriter(str(folder / name))
-            for tag, steps, times, values in _curves(track):
-                for step, time, value in zip(steps, times, values, strict=True):
-                    summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
-                    writer.add_event(Event(wall_time=time, step=step, summary=summary))
-            writer.close()
+    def write(frames: Iterable[Frame], folder: Path) -> None:
+        for run, curves in _curves(frames):
+            path = folder / run / f"events.out.tfevents.{run}"
+            path.parent.mkdir(exist_ok=True)
+            with path.open("ab") as file:
+                events = RecordWriter(file)
+                if not file.tell():
+                    events.write(Event(file_version="brain.Event:2").SerializeToString())
+                for tag, steps, times, values in curves:
+                    for step, time, value in zip(steps, times, values, strict=True):
+                        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
+                        events.write(Event(wall_time=time, step=step, summary=summary).SerializeToString())
 
     return write
 
 
-def _curves(track: Track) -> Iterator[tuple[str, Any, Any, Any]]:
-    """Tag, steps, times, values; of validation the means of whole evaluations: a batch is no point of a curve."""
-    for metric, series in track.items():
-        if _axis(metric) in ("bin", "row") or metric in ("loss.val", "accuracy.val", "val.size", "val.order"):
-            continue
-        for column, name in enumerate(series.names()):
-            tag = metric if series.width == 1 else f"{metric}/{name}"
-            yield tag, series.steps, series.times, series.values[:, column]
-    passes = track.evaluations()
-    for metric, means in (("loss.val", passes.loss), ("accuracy.val", passes.accuracy)):
-        if metric in track:
-            yield metric, passes.steps, passes.times, means
+_Curve = tuple[str, Any, Any, Any]
+"""Tag, steps, times, values."""
+
+
+def _curves(frames: Iterable[Frame]) -> Iterator[tuple[str, list[_Curve]]]:
+    """Pieces of each run's curves; of validation the means of whole evaluations: a batch is no point of a curve."""
+    schemas: dict[int, Schema] = {}
+    labels: dict[int, Labels] = {}
+    evaluated = History()
+    for frame in frames:
+        if isinstance(frame, Segment | Schema | Labels):
+            evaluated.apply(frame)
+        match frame:
+            case Schema():
+                schemas[frame.id] = frame
+            case Labels():
+                labels[frame.id] = frame
+            case Block() if (schema := schemas.get(frame.schema)) and (records := unpacked(frame, schema)):
+                if any(field.metric in _EVALUATED for field in schema.fields):
+                    evaluated.apply(frame)
+                steps, times, values = records
+                curves: list[_Curve] = []
+                at = 0
+                for metric, width, names in ((field.metric, field.width, field.labels) for field in schema.fields):
+                    if metric not in _EVALUATED and _axis(metric) not in ("bin", "row"):
+                        known = labels[names].names if names in labels else []
+                        for i in range(width):
+                            name = known[i] if i < len(known) else str(i)
+                            tag = f"{metric}/{name}" if width > 1 else metric
+                            curves.append((tag, steps, times, values[:, at + i]))
+                    at += width
+                run = f"segment-{frame.segment}.rank-{frame.rank}" if schema.name != "system" else "system"
+                yield run, curves
+    for (segment, rank), track in evaluated.tracks.items():
+        passes = track.evaluations()
+        means = (("loss.val", passes.loss), ("accuracy.val", passes.accuracy))
+        found = [(metric, passes.steps, passes.times, mean) for metric, mean in means if metric in track]
+        if found:
+            yield f"segment-{segment}.rank-{rank}", found
 
 
 def _missing(form: str, package: str) -> RunError:

@@ -187,16 +187,16 @@ class Reader:
         return self._left_out + self._parser.damaged
 
     def read(self, most: int = 1 << 30) -> list[Frame]:
-        """Whole frames that came since the last call, about ``most`` bytes of them at the most."""
+        """Whole frames that came since the last call, about ``most`` bytes of them; none only where there are none."""
         frames: list[Frame] = []
         taken = 0
         for told, size in self._past:
             frames += told
             taken += size
-            if taken >= most:
+            if taken >= most and frames:
                 return frames
-        while taken < most:
-            chunk = os.pread(self._fd, min(_CHUNK, most - taken), self._base + self._parser.seen)
+        while taken < most or not frames:  # a frame may be longer
+            chunk = os.pread(self._fd, min(_CHUNK, most), self._base + self._parser.seen)
             if not chunk:
                 break
             frames += self._parser.feed(chunk)
@@ -204,7 +204,7 @@ class Reader:
         return frames
 
     def recent(self, records: int) -> list[Frame]:
-        """All that is no number, and at least the last ``records`` of what there is most of; ``read`` gives all again."""
+        """All that is no number, and at least the last ``records`` of what there is most of; ``read`` begins anew."""
         tail = Parser().feed(os.pread(self._fd, self._size() - self._base, self._base))
         blocks = [frame for frame in tail if isinstance(frame, Block)]
         held = Counter[tuple[int, int, int]]()
@@ -212,8 +212,8 @@ class Reader:
         story: list[Frame] = []
         for _, chapter in self.archive.chapters():
             story = (self.archive.story(chapter) or []) + story
-            for block in count:
-                held[block.schema, block.segment, block.rank] += block.count
+            for one in count:
+                held[one.schema, one.segment, one.rank] += one.count
             if max(held.values(), default=0) < records:
                 new = [block for place in chapter.columns if (block := self.archive.columns(place)) is not None]
                 blocks, count = new + blocks, iter(new)

@@ -81,7 +81,7 @@ def soak(minutes: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))
         home.script("train.py", TRAINER)
-        process = home.start("run", "--headless", "train.py", seconds)
+        process = home.start("run", "--headless", "train.py", str(seconds))
         card = home.running(1)
         viewer = screen(home, card.id)
         assert card.trainer is not None

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from nnwatch.cli import main
-from nnwatch.frame import Block, Commit, FieldSpec, Labels, Run, Schema, Segment
-from nnwatch.session import Writer
+from nnwatch.export import Tables
+from nnwatch.frame import Block, Commit, Console, FieldSpec, Labels, Run, Schema, Segment
+from nnwatch.session import Reader, Writer
 
 from .doors import Home, history
 
@@ -89,6 +90,37 @@ def test_every_number_of_a_real_recording_comes_back_as_it_was(tmp_path, monkeyp
     with (folder / "sample.parameter.csv").open(newline="") as file:
         ratio = np.array([row["update.ratio"] for row in csv.DictReader(file)], np.float32)
     np.testing.assert_array_equal(ratio, track["update.ratio"].values.ravel())
+
+
+def test_what_is_held_at_once_does_not_grow_with_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("nnwatch.export._ROWS", 100)
+    writer = Writer(tmp_path / "long.nnw")
+    writer.append([RUN, Segment(0, 0, 1, 10.0), Schema(1, "step", [FieldSpec("loss.train")])], Commit(0.0))
+    steps = np.arange(1, 5001)
+    for part in steps.reshape(-1, 20):
+        times, values = part.astype(float).tobytes(), part.astype(np.float32).tobytes()
+        writer.append([Block(1, 0, 0, 20, part.tobytes(), times, values)], Commit(0.0))
+    writer.close()
+    frames = [
+        frame for frame in Reader(tmp_path / "long.nnw").read() if not isinstance(frame, Block) or frame.count < 50
+    ]
+    pieces = [table.columns["step"] for table in Tables(frames)]
+    assert max(map(len, pieces)) <= 120
+    assert len(pieces) > 1
+    everything = [table.columns["step"] for table in Tables(Reader(tmp_path / "long.nnw").read())]
+    assert np.concatenate(everything).tolist() == steps.tolist()
+
+
+def test_a_frame_longer_than_what_is_read_at_once_does_not_end_the_reading(tmp_path):
+    writer = Writer(tmp_path / "s.nnw")
+    text = Console(0.0, "x" * 100_000)
+    writer.append([RUN, text, RUN], Commit(0.0))
+    reader = Reader(tmp_path / "s.nnw")
+    found = []
+    while frames := reader.read(1000):
+        found += frames
+    assert found == [RUN, text, RUN, Commit(0.0)]
+    writer.close()
 
 
 def test_a_running_job_is_exported_as_far_as_it_is(home: Home):
