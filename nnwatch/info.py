@@ -6,7 +6,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from .frame import Block, Commit, End, Event, Frame, FrameError, Run, Schema, Segment
+from .archive import Archive
+from .frame import Block, Chapter, Columns, Commit, End, Event, Frame, FrameError, Run, Schema, Segment
 from .runs import RunError
 from .session import PRELUDE, SessionError, check, pieces
 
@@ -14,7 +15,8 @@ from .session import PRELUDE, SessionError, check, pieces
 class Inventory:
     """All that one reading of the file found.
 
-    ``kinds`` and ``bytes`` count frames and their bytes by kind, ``records`` the records of each (schema, metric).
+    ``kinds`` and ``bytes`` count frames and their bytes by kind, ``records`` the records of each (schema, metric),
+    ``chapters`` those that a reader finds from the end of the file.
     ``flaws`` are lines for the user, each with the byte it begins at; the end of a file that is still ``growing``
     may be torn. Raises RunError for a file that is no session.
     """
@@ -30,7 +32,9 @@ class Inventory:
         self.records: Counter[tuple[str, str]] = Counter()
         self.first_time, self.last_time = float("inf"), 0.0
         self.flaws: list[str] = []
+        self.chapters = 0
         self._schemas: dict[int, Schema] = {}
+        self._untold = 0  # records since the last chapter, less those that are told again
         try:
             data = Path(path).read_bytes()
             self.version = check(Path(path), data)
@@ -51,7 +55,10 @@ class Inventory:
             self.bytes[kind] += end - start
             if frame is not None and (flaw := self._take(frame)):
                 self.flaws.append(f"byte {start}: {flaw}")
+            if isinstance(frame, Chapter):
+                self._chapter(start)
         self.size = len(data)
+        self._row(self.size)
         self.torn = self.size - whole
         if self.torn and not growing:
             self.flaws.append(f"byte {whole}: cut off or damaged from here on, {self.torn} bytes to the end")
@@ -76,8 +83,30 @@ class Inventory:
             case Schema():
                 self._schemas[frame.id] = frame
             case Block():
+                self._untold += frame.count
                 return self._block(frame)
+            case Columns():
+                self._untold -= frame.count
         return None
+
+    def _chapter(self, start: int) -> None:
+        if self._untold and not self.flaws:  # of damaged frames it may tell more than is left of them
+            told = f"{-self._untold} records too many" if self._untold < 0 else f"{self._untold} records too few"
+            self.flaws.append(f"byte {start}: a chapter tells {told}")
+        self._untold = 0
+
+    def _row(self, size: int) -> None:
+        """Follow the chapters from the end of the file."""
+        with open(self.path, "rb") as file:
+            archive = Archive(file.fileno(), size)
+            last = archive.newest
+            for at, chapter in archive.chapters():
+                self.chapters += 1
+                last = chapter.previous
+                if archive.told(chapter) is None:
+                    self.flaws.append(f"byte {at}: this chapter cannot be read, the frames it tells again stand for it")
+        if last:
+            self.flaws.append(f"byte {last}: no chapter is here, what is before it is read frame by frame")
 
     def _at(self, moment: float) -> None:
         self.first_time = min(self.first_time, moment)
@@ -111,6 +140,7 @@ def info(about: Inventory) -> str:
         f"last      {_moment(about.last_time)}",
         f"steps     {about.last_step:,}",
         f"segments  {len({s.segment for s in about.segments})}, ranks {len({s.rank for s in about.segments})}",
+        f"chapters  {about.chapters:,}",
         f"torn      {f'{about.torn} bytes at the end' if about.torn else 'no'}",
         "",
         f"{'frames':12}{'count':>10}{'bytes':>14}",

@@ -33,6 +33,8 @@ _NUMBERS = {"facts", "nonfinite", "overflow", "disk.full"}
 _PATH = re.compile(r"""(?<![\w.])(?:~|\.{1,2})?/[^\s'":,;()]+""")
 _SCRIPT = re.compile(r"""[^\s'":,;()/]+\.py\b""")
 _NONE = "…"
+_FLUSH = 32
+"""Frames written at a time, where the recording is read chapter by chapter."""
 
 
 def share(frames: Iterable[Frame], target: Path, keep: set[str]) -> None:
@@ -45,15 +47,18 @@ def share(frames: Iterable[Frame], target: Path, keep: set[str]) -> None:
         raise RunError(f"{target}: cannot be written: {error.strerror}") from None
     try:
         flush: list[Frame] = []
+        commit = Commit(0.0)
         without = Without(keep, target.stem)
         for frame in frames:
             if isinstance(frame, Commit):
-                writer.append(flush, Commit(frame.time, dropped=frame.dropped))  # its cursors name processes
-                flush = []
+                commit = Commit(frame.time, dropped=frame.dropped)  # its cursors name processes
             elif (kept := without(frame)) is not None:
                 flush.append(kept)
+            if isinstance(frame, Commit) or len(flush) >= _FLUSH:
+                writer.append(flush, commit)
+                flush = []
         if flush:
-            writer.append(flush, writer.commit)  # what the recording holds beyond its last flush
+            writer.append(flush, commit)  # what the recording holds beyond its last flush
     except OSError as error:
         target.unlink()
         raise RunError(f"{target}: cannot be written: {error.strerror}") from None

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from nnwatch import chapter
 from nnwatch.archive import Archive
+from nnwatch.chapter import Chapters
+from nnwatch.cli import main
 from nnwatch.frame import (
     RETOLD,
     Block,
@@ -227,6 +229,37 @@ def test_a_chapter_that_is_damaged_leaves_nothing_out(tmp_path):
         reader = Reader(path)
         assert picture(reader.read()) == want
         assert reader.damaged == (piece.start == newest)  # then everything is read frame by frame
+
+
+def test_the_inventory_counts_chapters_and_names_those_that_cannot_be_read(tmp_path, capsys):
+    path = write(tmp_path / "s.nnw", 40)
+    data = path.read_bytes()
+    again = [piece for piece in pieces(data, len(PRELUDE)) if isinstance(piece.frame, RETOLD)]
+    starts = [piece.start for piece in again if isinstance(piece.frame, Chapter)]
+    assert main(["report", str(path), "--verify"]) == 0
+    assert main(["report", str(path), "--info"]) == 0
+    assert f"chapters  {len(starts)}\n" in capsys.readouterr().out
+    columns = next(piece for piece in again if piece.start > starts[3] and isinstance(piece.frame, Columns))
+    for place, says in (
+        (columns.start + 20, f"byte {starts[4]}: this chapter cannot be read"),
+        (starts[2] + 20, f"byte {starts[2]}: no chapter is here, what is before it is read frame by frame"),
+    ):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        assert main(["report", str(path), "--verify"]) == 2
+        assert says in capsys.readouterr().err
+
+
+def test_a_chapter_that_tells_more_or_less_than_there_is_is_a_flaw(tmp_path, capsys):
+    for told, says in ((5, "1 records too many"), (3, "1 records too few")):
+        writer = Writer(tmp_path / f"{told}.nnw")
+        writer.append([RUN, Segment(0, 0, 1, 1e9), *SCHEMAS, numbers(1, 1, 4)], Commit(0.0))
+        writer._chapters = Chapters()
+        for frame in (*[Console(0.0, "")] * 20, numbers(1, 1, told)):
+            writer._chapters.add(frame, pack(frame))
+        writer.append([], Commit(1.0))
+        writer.close()
+        assert main(["report", str(writer.path), "--verify"]) == 2
+        assert says in capsys.readouterr().err
 
 
 def test_whatever_the_chapters_say_reading_ends(tmp_path):

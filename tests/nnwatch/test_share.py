@@ -1,6 +1,9 @@
 """What a shared session leaves out is not in its bytes, what it keeps is as it was, and it opens like any other."""
 
+import os
+import pickle
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,10 +15,10 @@ from nnwatch import job as jobs
 from nnwatch import launch
 from nnwatch.cli import main
 from nnwatch.frame import Commit, Console, End, Event, Evidence, Finding, Frame, Judgement, Remedy, Run, Segment
-from nnwatch.session import Writer
+from nnwatch.session import Reader, Writer
 from nnwatch.share import PARTS, Without
 
-from .doors import Home, history, until
+from .doors import ROOT, Home, history, until
 
 DEMO = Path(__file__).parents[2] / "nnwatch" / "demo.nnw"
 TRAIN = """
@@ -117,6 +120,36 @@ def test_it_opens_with_report_and_replay(planted, tmp_path):
     played = home.nnwatch("replay", "given.nnw")
     assert played.returncode == 0, played.stderr
     assert "step 30" in played.stdout
+
+
+WITHOUT_TORCH = """
+import sys
+forbidden = {"pickle.find_class", "os.system", "os.exec", "os.fork", "os.posix_spawn", "subprocess.Popen"}
+def watch(event, arguments):
+    if event in forbidden or (event == "import" and arguments[0].split(".")[0] == "torch"):
+        sys.exit(f"{event} {arguments}")
+sys.addaudithook(watch)
+sys.modules["torch"] = None
+from nnwatch.cli import main
+for words in (["report"], ["report", "--json"], ["report", "--verify"], ["replay"], ["export", "--to", "csv"]):
+    assert main([words[0], sys.argv[1], *words[1:]]) == 0, words
+"""
+
+
+def test_it_opens_where_there_is_no_torch_and_nothing_in_it_is_unpickled_or_run(tmp_path):
+    hostile = "cos\nsystem\n(S'touch ran'\ntR."
+    writer = Writer(tmp_path / "s.nnw")
+    frames = [frame for frame in Reader(DEMO).read() if not isinstance(frame, Commit | End)]
+    facts = Event("facts", 1.0, data={"script": hostile, "model": pickle.dumps(Path("x")), "__reduce__": hostile})
+    writer.append([*frames, facts, Console(2.0, hostile), End(3.0, "finished", 0)], Commit(4.0))
+    writer.close()
+    share(tmp_path / "s.nnw", tmp_path / "given.nnw", "--with", "console,command")
+    env = {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", WITHOUT_TORCH, "given.nnw"]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "given-csv" / "step.csv").exists()
+    assert not (tmp_path / "ran").exists()
 
 
 def test_no_text_of_any_frame_lets_a_host_a_path_or_a_script_through():
