@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import __version__, command, runs
+from . import __version__, command, listen, runs
 from .command import Parser
 from .runs import Card, RunError
 
@@ -52,7 +52,18 @@ def _parser() -> Parser:
         made.set_defaults(action=action)
         return made
 
-    add("attach", attach, "the screen on a running job, or on how a run ended").add_argument("run", **_RUN)  # type: ignore[arg-type]
+    attach_ = add("attach", attach, "the screen on a running job, or on how a run ended")
+    attach_.add_argument(
+        "run", nargs="?", metavar="RUN",
+        help=f"{_RUN['help']}; ssh://USER@HOST/RUN or tcp://HOST:PORT for one that is far away",
+    )  # fmt: skip
+    attach_.add_argument("--token-file", metavar="FILE", help="the token of tcp:// ($NNWATCH_TOKEN otherwise)")
+    attach_.add_argument(
+        "--remote", default="nnwatch", metavar="COMMAND", help="the nnwatch over there, if it is not on PATH (ssh://)"
+    )
+    relay_ = commands.add_parser("relay")  # for attach ssh://, which starts it over there: not in the list
+    relay_.add_argument("run", nargs="?")
+    relay_.set_defaults(action=relay)
     replay_ = add("replay", replay, "play a recorded run from its first step")
     replay_.add_argument("run", **_RUN)  # type: ignore[arg-type]
     report_ = add("report", report, "what was found, as text or JSON")
@@ -109,6 +120,8 @@ def run(words: list[str]) -> int:
         fail_on=options.fail_on,
         on=options.on,
         settings=settings.read(Path.cwd()),
+        listen=options.listen,
+        token=listen.given_token(options.token_file) if options.listen is not None else "",
     )
     from . import launch
 
@@ -135,9 +148,18 @@ def _verdict_code(job: Path, fail_on: str | None) -> int:
 
 
 def attach(options: argparse.Namespace) -> int:
-    from .screen import show
+    from . import dial
+    from .screen import show, show_far
 
+    if (far := dial.far(options.run or "", options.remote)) is not None:
+        return show_far(far, listen.given_token(options.token_file))
     return show(runs.resolve(options.run), "attach")
+
+
+def relay(options: argparse.Namespace) -> int:
+    from .relay import relay
+
+    return relay(runs.resolve(options.run or None))
 
 
 def replay(options: argparse.Namespace) -> int:

@@ -8,16 +8,27 @@ import socket
 import time
 
 from . import wire
-from .frame import End, Frame, FrameError
+from .detail import Detail
+from .dial import Dial
+from .frame import MARK, Commit, End, Frame, FrameError, Stretch
+from .runs import RunError
 from .session import Parser, Reader, SessionError
 
 _WAIT = 0.1
 """Longest wait of a ``read`` in seconds."""
 _PATIENCE = 3.0
 """Seconds without a connection after which it is called lost: a monitor that died is back within them."""
+_FAR_PATIENCE = 20.0
+"""The same where a line may have failed as well."""
 _SILENT = 60.0
 """Seconds after which a file that does not grow is called lost: a monitor adds to it every second."""
 _CHUNK = 1 << 18
+_OVERVIEW = 600_000
+"""Bytes of numbers in the overview of a run that is far away: half a second at 10 Mbit/s."""
+_QUIET = 30.0
+"""Seconds without a word after which a far connection counts as gone: a monitor has something to say every second."""
+_PREFACE = 1 << 16
+"""Bytes before the monitor's answer that are passed over."""
 
 
 class FileSource:
@@ -28,6 +39,7 @@ class FileSource:
         self._follow = follow
         self._ended = False
         self._grew = time.monotonic()
+        self._commit: float | None = None
         self.lost: str | None = None
         """Why no more will come although the run has not ended; None while all is well."""
 
@@ -39,6 +51,8 @@ class FileSource:
             self.lost = f"{self._reader.path} cannot be read any more: {error.strerror}"
             frames = []
         self._ended = self._ended or any(isinstance(frame, End) for frame in frames)
+        if self._follow:
+            self._commit = next((f.time for f in reversed(frames) if isinstance(f, Commit)), self._commit)
         now = time.monotonic()
         if frames:
             self._grew, self.lost = now, None
@@ -51,6 +65,11 @@ class FileSource:
         return frames
 
     @property
+    def behind(self) -> float | None:
+        """Age of the newest flush in seconds while a run elsewhere is followed by its file; None otherwise."""
+        return None if self._commit is None or self._ended else max(0.0, time.time() - self._commit)
+
+    @property
     def flaw(self) -> str | None:
         """What is missing of all that was read, None if it is whole."""
         return self._reader.flaw(growing=self._follow)
@@ -60,45 +79,68 @@ class FileSource:
 
 
 class SocketSource:
-    """The socket of a running job, read from frame number ``since`` on.
+    """A running job over ``dial``, read from frame number ``since`` on.
 
-    When the connection breaks it is made again and goes on at the next frame: no gap, none twice.
+    When the connection breaks it is made again and goes on at the next frame: no gap, none twice. One that is far away
+    is shown by an overview first; ``look`` then says what is looked at, and its detail comes among the frames.
     """
 
-    def __init__(self, path: str, since: int = 0) -> None:
-        self._path = path
+    def __init__(self, dial: Dial, since: int = 0, token: str = "") -> None:
+        self._dial = dial
+        self._token = token
         self._parser = Parser(since)
+        self._early = b""
+        self._overview = _OVERVIEW if dial.far and not since else 0
+        self._glance = b""  # what has come of the overview
+        self._left = 0  # bytes of it that are still to come
+        self._detail = Detail()
         self._run = ""
         self._socket: socket.socket | None = None
         self._ended = self._refused = False
-        self._alone_since = time.monotonic()
+        self._alone_since = self._heard = time.monotonic()
         self.lost: str | None = None
         """Why no more comes although the run has not ended; None while all is well."""
 
     def read(self) -> list[Frame]:
         """Frames that are new; waits at most 0.1 s, empty when there are none."""
-        if self._ended or self._refused:
+        if self._refused or (self._ended and self._socket is None):
             time.sleep(_WAIT)
             return []
         try:
             if self._socket is None:
                 self._connect()
             frames = self._receive()
-        except TimeoutError:
+        except TimeoutError as error:
+            if self._dial.far and not self._ended and time.monotonic() - self._heard > _QUIET:
+                self._disconnect(error)
             return []
         except (OSError, EOFError, FrameError) as error:
             self._disconnect(error)
             time.sleep(_WAIT)
             return []
-        self._ended = any(isinstance(frame, End) for frame in frames)
+        for frame in frames:
+            if isinstance(frame, Stretch):
+                self._detail.has(frame)
+        self._ended = self._ended or any(isinstance(frame, End) for frame in frames)
         return frames
 
-    def _connect(self) -> None:
-        connection = socket.socket(socket.AF_UNIX)
+    def connect(self) -> None:
+        """The first connection, which may ask for a password. Raises RunError if there can be none."""
         try:
-            connection.settimeout(1.0)
-            connection.connect(self._path)
-            connection.sendall(wire.pack(wire.Hello([wire.PROTOCOL], self._parser.number, self._run)))
+            self._connect()
+        except (OSError, EOFError, FrameError) as error:
+            why = self.lost or self._dial.why() or getattr(error, "strerror", None) or str(error) or "it hung up"
+            raise RunError(f"{self._dial.where}: {why}") from None
+
+    def look(self, segment: int, rank: int, first: int, last: int) -> None:
+        """These steps of a track are looked at; called from any thread."""
+        self._detail.look(segment, rank, first, last)
+
+    def _connect(self) -> None:
+        connection = self._dial()
+        try:
+            hello = wire.Hello([*wire.PROTOCOLS], self._parser.number, self._run, self._overview, self._token)
+            connection.sendall(wire.pack(hello))
             answer, rest = _greeted(connection)
         except BaseException:
             connection.close()
@@ -107,6 +149,9 @@ class SocketSource:
             connection.settimeout(_WAIT)
             self._socket, self._run, self.lost = connection, answer.run, None
             self._early = rest
+            if self._overview:
+                self._left, self._parser = answer.overview, Parser(answer.since)
+                self._overview *= bool(self._left)
             return
         connection.close()
         self._refused = True
@@ -115,12 +160,22 @@ class SocketSource:
 
     def _receive(self) -> list[Frame]:
         assert self._socket is not None
+        if (fetch := self._detail.next()) is not None:
+            self._socket.sendall(wire.pack(fetch))
         data, self._early = self._early, b""
         if not data:
             data = self._socket.recv(_CHUNK)
+            self._heard = time.monotonic()
             if not data:
                 raise EOFError
-        return self._parser.feed(data)
+        if not self._left:
+            return self._parser.feed(data)
+        part = data[: self._left]
+        self._glance, self._left = self._glance + part, self._left - len(part)
+        if self._left:
+            return []
+        whole, self._glance, self._overview = self._glance, b"", 0
+        return [*Parser().feed(whole), *self._parser.feed(data[len(part) :])]
 
     def _disconnect(self, error: Exception) -> None:
         now = time.monotonic()
@@ -129,22 +184,30 @@ class SocketSource:
             self._socket = None
             self._alone_since = now
         self._parser.forget()
-        if not self._refused and now - self._alone_since > _PATIENCE:
-            why = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
-            self.lost = f"no monitor answers at {self._path}{why}"
+        self._detail.broken()
+        if self._overview:  # not whole: the next one tells it all
+            self._glance, self._left, self._parser = b"", 0, Parser()
+        why = self._dial.why() or (isinstance(error, OSError) and error.strerror) or ""
+        patience = _FAR_PATIENCE if self._dial.far else _PATIENCE
+        if not (self._refused or self._ended) and now - self._alone_since > patience:
+            self.lost = f"no monitor answers at {self._dial.where}{f' ({why})' if why else ''}"
 
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
+        self._dial.close()
 
 
-def _greeted(connection: socket.socket) -> tuple[wire.Greeting, bytes]:
-    """The monitor's answer, and what came behind it already."""
+def _greeted(connection: socket.socket) -> tuple[wire.Message, bytes]:
+    """The monitor's answer, and what came behind it already. A login shell may have said something before it."""
     data = b""
     while True:
         with contextlib.suppress(EOFError):
-            answer, end = wire.unpack(data)
+            at = data.find(MARK)
+            answer, end = wire.unpack(data, at if at >= 0 else len(data))
             return answer, data[end:]
+        if len(data) > _PREFACE:
+            raise FrameError("no answer of nnwatch")
         more = connection.recv(_CHUNK)
         if not more:
             raise EOFError

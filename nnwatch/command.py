@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from . import interpreter
+from . import interpreter, listen
 from .runs import RunError
 
 SEVERITIES = ("info", "watch", "warn", "error", "fatal")
-_VALUES = {"--session": 1, "--name": 1, "--python": 1, "--budget": 1, "--fail-on": 1, "--on": 2}
+_ONE = ("--session", "--name", "--python", "--budget", "--fail-on", "--listen", "--token-file")
+_VALUES = dict.fromkeys(_ONE, 1) | {"--on": 2}
 """Options of `run` and how many words each takes; all others take none."""
 
 
@@ -47,7 +48,33 @@ def parser(parent: Any = None) -> argparse.ArgumentParser:
         "--on", nargs=2, action="append", default=[], metavar=("SEVERITY", "COMMAND"),
         help="start COMMAND for each finding as severe as this, with the finding as JSON on its standard input",
     )  # fmt: skip
+    made.add_argument(
+        "--listen", type=_address, metavar="[HOST:]PORT",
+        help="let viewers in over TCP as well, if they have the token; without HOST, from this machine alone",
+    )  # fmt: skip
+    made.add_argument("--token-file", metavar="FILE", help="the token ($NNWATCH_TOKEN or a new one otherwise)")
+    made.add_argument(
+        "--expose", action="store_true", help="allow --listen on an address that other machines reach; not encrypted"
+    )
     return made
+
+
+def _address(text: str) -> listen.Address:
+    try:
+        return listen.address(text)
+    except RunError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _check_listen(options: Any) -> None:
+    if options.listen is None:
+        if options.expose or options.token_file is not None:
+            raise RunError("--expose and --token-file go with --listen [HOST:]PORT")
+    elif not options.expose and not listen.loopback(options.listen):
+        raise RunError(
+            f"--listen {options.listen}: other machines reach it, and nothing is encrypted; better is"
+            " `nnwatch attach ssh://HOST/RUN`, and if it has to be, add --expose"
+        )
 
 
 def _share(text: str) -> float:
@@ -71,6 +98,7 @@ def request(argv: list[str]) -> Request:
             raise RunError(f"--on {severity}: no severity; choose from {', '.join(SEVERITIES)}")
     if options.name is not None and not (options.name.strip() and options.name.isprintable()):
         raise RunError("--name: has to be printable text")
+    _check_listen(options)
     form, rest = (argv[at], argv[at + 1 :]) if argv[at:] else ("", [])
     if form == "--":
         return _any(rest, options)

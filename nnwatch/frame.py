@@ -89,6 +89,25 @@ class Block(Struct, tag="block", omit_defaults=True):
     values: bytes
 
 
+class Stretch(Struct, tag="stretch", omit_defaults=True):
+    """Records of one track from ``first`` to ``last`` step, in answer to a viewer that is far away.
+
+    On the wire only, never in a file, and not counted: it takes the place of what the viewer had of these metrics
+    between these steps. ``every`` 1: all records; else of each so many the smallest, the largest and the last number.
+    """
+
+    segment: int
+    rank: int
+    first: int
+    last: int
+    every: int
+    fields: list[FieldSpec]
+    count: int
+    steps: bytes
+    times: bytes
+    values: bytes
+
+
 class Event(Struct, tag="event", omit_defaults=True):
     """Something that happened once: facts about the script, a probe that failed, the origin of a NaN."""
 
@@ -252,7 +271,7 @@ class Chapter(Struct, tag="chapter", omit_defaults=True):
 
 
 Frame = Union[  # noqa: UP007 - msgspec reads the union at run time
-    Run, Segment, Labels, Schema, Block, Event, Console, Finding, Judgement, Commit, End,
+    Run, Segment, Labels, Schema, Block, Stretch, Event, Console, Finding, Judgement, Commit, End,
     Story, Columns, Overview, Chapter
 ]  # fmt: skip
 RETOLD = (Story, Columns, Overview, Chapter)

@@ -24,6 +24,7 @@ from .frame import (
     Run,
     Schema,
     Segment,
+    Stretch,
 )
 
 Floats = NDArray[np.float32]
@@ -186,7 +187,7 @@ class Track(dict[str, Series]):
         return Evaluations(steps[first], loss.times[last - 1], mean(loss), mean(accuracy), total, np.append(first, n))
 
 
-def unpacked(block: Block, schema: Schema) -> tuple[Steps, Doubles, Floats] | None:
+def unpacked(block: Block | Stretch, schema: Schema | Stretch) -> tuple[Steps, Doubles, Floats] | None:
     """Steps (n,), times (n,) and values (n, columns of the schema); None if the bytes do not fit the schema."""
     width = sum(field.width for field in schema.fields)
     if (len(block.steps), len(block.times), len(block.values)) != (
@@ -221,8 +222,10 @@ class History:
         """Every state of every finding, in order: the picture at an earlier step is its prefix."""
         self.judgement: Judgement | None = None
         self.judgements: list[Judgement] = []
-        self._labels: dict[int, Labels] = {}
-        self._schemas: dict[int, Schema] = {}
+        self.replaced = 0
+        """How often records were put in the place of earlier ones: what was made from columns is to be made again."""
+        self.labels: dict[int, Labels] = {}
+        self.schemas: dict[int, Schema] = {}
 
     @property
     def main(self) -> Track | None:
@@ -253,10 +256,12 @@ class History:
         match frame:
             case Block():
                 self._block(frame)
+            case Stretch():
+                self._stretch(frame)
             case Schema():
-                self._schemas[frame.id] = frame
+                self.schemas[frame.id] = frame
             case Labels():
-                self._labels[frame.id] = frame
+                self.labels[frame.id] = frame
             case Segment():
                 self.tracks[frame.segment, frame.rank] = Track(frame)
             case Console():
@@ -292,7 +297,7 @@ class History:
         return Judgement(change.step, *own, judged, abstained | change.abstained)
 
     def _block(self, block: Block) -> None:
-        schema = self._schemas.get(block.schema)
+        schema = self.schemas.get(block.schema)
         if schema is None:
             return  # its schema was in a damaged frame
         records = unpacked(block, schema)
@@ -306,7 +311,7 @@ class History:
         axis, at = _Axis(len(new)), 0
         parts = []
         for field in schema.fields:
-            labels = self._labels.get(field.labels)
+            labels = self.labels.get(field.labels)
             if field.metric not in track:
                 track[field.metric] = Series(field.metric, field.width, labels, axis)
             parts.append((track[field.metric], columns[:, at : at + field.width], labels))
@@ -314,3 +319,33 @@ class History:
         append(parts, steps, times)
         if len(steps):
             track.last_step = max(track.last_step, int(steps[-1]))
+
+    def _stretch(self, stretch: Stretch) -> None:
+        """Records that take the place of those between the same steps."""
+        records = unpacked(stretch, stretch)
+        track = self.system if stretch.segment < 0 else self.tracks.get((stretch.segment, stretch.rank))
+        if records is None or track is None:
+            return
+        steps, times, columns = records
+        axes: dict[_Axis | None, _Axis] = {}  # series that came together stay together
+        at = 0
+        for field in stretch.fields:
+            new, at = columns[:, at : at + field.width], at + field.width
+            labels = self.labels.get(field.labels)
+            old = track.get(field.metric) or Series(field.metric, field.width, labels)
+            begin, end = (int(row) for row in np.searchsorted(old.steps, [stretch.first, stretch.last + 1]))
+            together = old.axis if len(old) else None
+            if together not in axes:
+                axis = axes[together] = _Axis(0)
+                axis.extend(old.steps[:begin], old.times[:begin])
+                axis.extend(steps, times)
+                axis.extend(old.steps[end:], old.times[end:])
+            made = Series(field.metric, max(field.width, old.width), labels or old.labels, axes[together])
+            made.axis.users += 1
+            rest = begin + len(new)
+            for row, part in ((0, old.values[:begin]), (begin, new), (rest, old.values[end:])):
+                made._put(row, row + len(part), part, None)
+            track[field.metric] = made
+        if len(steps):
+            track.last_step = max(track.last_step, int(steps[-1]))
+        self.replaced += 1

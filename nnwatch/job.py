@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import runs
+from .listen import TOKEN, Address, new_token
 from .runs import SUFFIX, Card, Process, RunError
 
 RING_BYTES = 16 << 20
@@ -48,10 +49,13 @@ def prepare(
     on: list[list[str]] | None = None,
     settings: Mapping[str, Any] | None = None,
     interactive: bool = False,
+    listen: Address | None = None,
+    token: str = "",
 ) -> Path:
     """Make the folder for one run of ``command`` and return it. Raises RunError.
 
-    ``interactive``: a person types it, so that silence means nothing.
+    ``interactive``: a person types it, so that silence means nothing. ``listen``: where far viewers may come, if they
+    say ``token``; without one, one is made.
     """
     prune()
     id = secrets.token_hex(4)
@@ -88,7 +92,11 @@ def prepare(
     boot = {"job": str(job), "session": str(path), "rings": rings, "ring_bytes": ring_bytes, "budget": budget}
     runs.write_json(job / "boot" / "settings.json", boot)
     options = {"rings": rings, "fail_on": fail_on, "on": on or [], "settings": settings or {}}
-    runs.write_json(job / "options.json", options | {"interactive": interactive})
+    wanted = {"host": listen.host, "port": listen.port, "given": bool(token)} if listen is not None else None
+    if listen is not None:
+        with open(job / "token", "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(token or new_token())
+    runs.write_json(job / "options.json", options | {"interactive": interactive, "listen": wanted})
     card.save(job / "job.json")
     return job
 
@@ -152,7 +160,7 @@ def environment(job: Path, *, console: bool) -> dict[str, str]:
 
     With ``console`` (its output goes to a file that people watch) Python is told to write at once.
     """
-    env = dict(os.environ)
+    env = {key: value for key, value in os.environ.items() if key != TOKEN}  # not the training's affair
     # An empty part of PYTHONPATH would mean the current folder.
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(job / "boot"), env.get("PYTHONPATH")]))
     if console:
@@ -172,7 +180,8 @@ def clear(job: Path, rings: list[str]) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     for name in ("boot", "hello"):
         shutil.rmtree(job / name, ignore_errors=True)
-    (job / "nnwatch").unlink(missing_ok=True)
+    for name in ("nnwatch", "token"):
+        (job / name).unlink(missing_ok=True)
 
 
 def prune() -> None:

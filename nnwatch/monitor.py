@@ -26,6 +26,7 @@ from .alert import Alerts
 from .console import Follower
 from .frame import SEVERITIES, End, Event, Finding, Frame, Segment, Status
 from .ingest import Ingest
+from .listen import Address, TcpDoor, UnixDoor
 from .memory import Kills
 from .narrate import Narrator
 from .recorder import Recorder
@@ -82,19 +83,35 @@ class Monitor:
         self._since = time.monotonic()
         card.session, card.monitor = str(self._recorder.path), Process.of(os.getpid())
         self._ready = selectors.DefaultSelector()
-        self._server = self._serve()
+        self._server: Server | None = self._try("socket", lambda: self._serve(options["listen"]))
         self._watch_trainer()
         self._system: System | None = self._try("system", self._begin_system)
 
-    def _serve(self) -> Server | None:
-        recorder, path = self._recorder, self.card.socket
+    def _serve(self, listen: dict[str, Any] | None) -> Server | None:
+        """Open the socket, and the port if one is wanted. None where viewers have to read the session file."""
+        recorder, card = self._recorder, self.card
+        history = recorder.history
+        server = Server(recorder.path, card.id, recorder.number, recorder.end, self._ready, history)
+        before, card.listen = card.listen, ""
         try:
-            if not path:
+            if not card.socket:
                 raise PermissionError("no folder for it belongs to this user alone")
-            return Server(Path(path), recorder.path, self.card.id, recorder.number, recorder.end, self._ready)
+            server.listen(UnixDoor(Path(card.socket)))
         except OSError as error:
-            recorder.notice(f"no socket {path} ({error}): viewers read the session file instead")
-            return None
+            recorder.notice(f"no socket {card.socket} ({error}): viewers read the session file instead")
+        if listen is not None:
+            wanted = Address(listen["host"], listen["port"] or int(before.rpartition(":")[2] or 0))
+            door = TcpDoor(wanted, (self.job / "token").read_text())
+            try:
+                server.listen(door)
+            except OSError as error:
+                recorder.notice(f"no viewers over {wanted}: {error.strerror or error}")
+            else:
+                card.listen = str(door.address)
+                if not before:
+                    token = "" if listen["given"] else f" --token-file {self.job / 'token'}"
+                    recorder.notice(f"far viewers: nnwatch attach {card.listen}{token}")
+        return server
 
     def _watch_trainer(self) -> None:
         """Wake the loop as soon as the trainer ends."""

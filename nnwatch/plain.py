@@ -50,7 +50,9 @@ def follow(source: Source, card: Card) -> History:
 def leave(history: History, card: Card) -> None:
     """What stays on the terminal when the screen is closed."""
     print("\n".join(headline(Summary(history, card))))
-    if history.end is None and card.state in ("running", "elsewhere"):
+    if history.end is None and (card.state in ("running", "elsewhere") or not card.session):
         print(f"it goes on; come back with: {card.attach}")
+    elif not card.session:  # it was far away
+        print(f"see it again: {card.attach}")
     else:
         print(f"see it again: nnwatch replay {card.attach.removeprefix('nnwatch attach ') or card.session}")

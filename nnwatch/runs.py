@@ -75,7 +75,7 @@ def here() -> dict[str, Any]:
 
 @dataclass
 class Card:
-    """One run. ``latest``, ``end`` and ``checkpoints`` are written by the monitor.
+    """One run. ``latest``, ``end``, ``listen`` (where it can be had over TCP) and ``checkpoints`` are the monitor's.
 
     ``latest``: time, step, loss, and rule and severity of the primary finding. ``end``: status, exit, signal,
     time, and the worst severity of any finding. ``checkpoints``: size in bytes and time of change in nanoseconds of
@@ -94,6 +94,7 @@ class Card:
     boot: str = ""
     namespace: str = ""
     socket: str = ""
+    listen: str = ""
     attach: str = ""
     launcher: Process | None = None
     trainer: Process | None = None
@@ -131,7 +132,7 @@ class Card:
             for role in ("launcher", "trainer", "monitor"):
                 known[role] = Process(**known[role]) if known.get(role) else None
             card = cls(**known)
-            for text in (card.id, card.name, card.session, card.host, card.socket, *card.command):
+            for text in (card.id, card.name, card.session, card.host, card.socket, card.listen, *card.command):
                 if not isinstance(text, str) or not text.isprintable():
                     raise ValueError("a text is none")
             card.started = float(card.started)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from . import command, launch, plain, runs
 from .client import FileSource, SocketSource
 from .control import Control
+from .dial import Dial, Unix
 from .frame import Run
 from .history import History
 from .report import Summary
@@ -27,7 +28,7 @@ def live(job: Path) -> int:
     """Start the job in the background and show it. Returns its exit code (128 + signal), 0 if it still runs."""
     launch.detach(job)
     card = _started(job)
-    source = SocketSource(card.socket) if card.socket else FileSource(_appeared(card), follow=True)
+    source = SocketSource(Unix(card.socket)) if card.socket else FileSource(_appeared(card), follow=True)
     assert card.trainer is not None
     history, other = _open(source, "live", card, Control(card.trainer))
     card = _settled(job, history)
@@ -78,7 +79,7 @@ def show(card: Card, mode: Mode | None = None) -> int:
     running = card.state in ("running", "elsewhere")
     source: SocketSource | FileSource
     if mode == "attach" and card.state == "running" and Path(card.socket).exists():
-        source = SocketSource(card.socket)
+        source = SocketSource(Unix(card.socket))
     else:
         source = _file(card, follow=running)
     history, other = _open(source, mode, card, None)
@@ -89,6 +90,17 @@ def show(card: Card, mode: Mode | None = None) -> int:
     if isinstance(source, FileSource) and source.flaw:
         raise RunError(source.flaw)
     return 0
+
+
+def show_far(dial: Dial, token: str) -> int:
+    """The screen (or text) on a run that is reached over ``dial``. Raises RunError."""
+    source = SocketSource(dial, token=token)
+    source.connect()
+    card = Card("", dial.where, "", [], "", time.time(), host=dial.where, attach=f"nnwatch attach {dial.where}")
+    history, other = _open(source, "attach", card, None)
+    if command.has_screen():
+        plain.leave(history, card)
+    return 0 if other is None else show(other)
 
 
 def choose() -> int:

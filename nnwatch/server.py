@@ -1,14 +1,16 @@
-"""Shows the session to viewers over a Unix socket, as it grows.
+"""Shows the session to viewers as it grows.
 
 A viewer is a cursor on the session file: history, live tail, resuming and a slow viewer are one loop, and what
 is sent are the bytes that lie in the file. Nothing is queued for anyone, so a viewer that is slow, stuck or
-malicious costs the job a file descriptor and is dropped after a while.
+malicious costs the job a file descriptor and is dropped after a while. One that is far away is first sent an
+overview, and then what is new; what it looks at closer it fetches.
 """
 
 from __future__ import annotations
 
 import bisect
 import contextlib
+import hmac
 import os
 import selectors
 import socket
@@ -16,53 +18,63 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import wire
-from .frame import HEAD_SIZE, MARK, FrameError
-from .runs import SOCKET_PATH_LIMIT, private
+from . import decimate, wire
+from .frame import HEAD_SIZE, MARK, FrameError, pack
+from .history import History
+from .listen import Door
 from .session import PRELUDE
 
 _MOST_VIEWERS = 64
+_MOST_WAITING = 64
+"""Connections that have not said Hello; when one more comes the oldest of them has to go."""
 _HELLO_SECONDS = 5.0
 _STUCK_SECONDS = 30.0
 _CHUNK = 1 << 18
 _MARK_EVERY = 1 << 18
+_MOST_OVERVIEW = 4 << 20
+_DETAIL = 1 << 19
+"""Bytes of one answer to Fetch."""
+_DETAIL_EVERY = 0.2
+"""Seconds between two such answers to one viewer."""
+_OVERVIEW_KEPT = 5.0
+"""Seconds for which an overview is sent to others as well; what came since follows it."""
 
 Callback = Callable[[int], None]
 """What a registered file calls when it is ready, with the event mask."""
 
 
 class _Viewer:
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, token: str) -> None:
         self.socket = connection
-        self.hello = bytearray()
-        self.greeting = b""  # still to be sent
+        self.token = token
+        """What it has to say; "" where the file system decides who may connect."""
+        self.heard = bytearray()
+        self.answer = memoryview(b"")  # still to be sent, before more of the file
         self.offset = -1  # into the file; -1 before its Hello
+        self.refused = False
+        self.fetch: wire.Fetch | None = None
+        self.fetched = 0.0
         self.progress = time.monotonic()
 
 
 class Server:
     """``number`` frames and ``end`` bytes of the session are there to be seen; ``advance`` says when it grew.
 
-    Raises OSError if there can be no socket at ``path``.
+    ``history`` is what they say, for overviews.
     """
 
     def __init__(
-        self, path: Path, session: Path, run: str, number: int, end: int, ready: selectors.BaseSelector
+        self, session: Path, run: str, number: int, end: int, ready: selectors.BaseSelector, history: History
     ) -> None:
-        self._path = path
         self._run = run
         self._ready = ready
+        self._history = history
         self._viewers: set[_Viewer] = set()
         self._marks = [(0, len(PRELUDE)), (number, end)]  # frame number and offset, now and then
         self._number, self._end = number, end
-        self._inode = -1
-        self._listener: socket.socket | None = None
+        self._doors: dict[Door, socket.socket] = {}
+        self._overview: tuple[int, float, int, bytes] = (0, -_OVERVIEW_KEPT, 0, b"")  # its limit, when, where, what
         self._file = os.open(session, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            self._listen()
-        except OSError:
-            os.close(self._file)
-            raise
 
     @property
     def watched(self) -> bool:
@@ -73,38 +85,25 @@ class Server:
         """Whether a viewer that moves has not got everything yet."""
         return any(self._pending(viewer) for viewer in self._viewers)
 
-    def _listen(self) -> None:
-        if len(os.fsencode(self._path)) > SOCKET_PATH_LIMIT:
-            raise OSError(0, f"a socket path has at most {SOCKET_PATH_LIMIT} bytes")
-        private(self._path.parent)
-        self._path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX)
-        mask = os.umask(0o177)
-        try:
-            listener.bind(os.fspath(self._path))
-        except OSError:
-            listener.close()
-            raise
-        finally:
-            os.umask(mask)
-        listener.listen(_MOST_VIEWERS)
+    def listen(self, door: Door) -> None:
+        """Let viewers in here. Raises OSError if there can be no socket."""
+        listener = door.open()
         listener.setblocking(False)
-        self._inode = self._path.stat().st_ino
-        self._ready.register(listener, selectors.EVENT_READ, self._accept)
-        self._listener = listener
+        self._ready.register(listener, selectors.EVENT_READ, lambda _: self._accept(listener, door.token))
+        self._doors[door] = listener
 
-    def _unlisten(self) -> None:
-        if self._listener is not None:
-            self._ready.unregister(self._listener)
-            self._listener.close()
-            self._listener = None
+    def _shut(self, door: Door) -> None:
+        listener = self._doors.pop(door)
+        self._ready.unregister(listener)
+        listener.close()
 
     def tend(self) -> None:
-        """Once a second or so: make the socket again if somebody removed it, drop viewers that are stuck."""
-        with contextlib.suppress(OSError):
-            if not self._path.exists() or self._path.stat().st_ino != self._inode:
-                self._unlisten()
-                self._listen()
+        """Once a second or so: make a socket again if somebody removed it, drop viewers that are stuck."""
+        for door in list(self._doors):
+            if not door.there:
+                self._shut(door)
+                with contextlib.suppress(OSError):
+                    self.listen(door)
         now = time.monotonic()
         for viewer in list(self._viewers):
             patience = _HELLO_SECONDS if viewer.offset < 0 else _STUCK_SECONDS
@@ -120,17 +119,23 @@ class Server:
             if viewer.offset >= 0:
                 self._want(viewer)
 
-    def _accept(self, _: int) -> None:
-        assert self._listener is not None
+    def _accept(self, listener: socket.socket, token: str) -> None:
         try:
-            connection, _address = self._listener.accept()
+            connection, _address = listener.accept()
         except OSError:
             return
-        if len(self._viewers) >= _MOST_VIEWERS:
+        self.admit(connection, token)
+
+    def admit(self, connection: socket.socket, token: str = "") -> None:
+        """A viewer has connected; it has to say ``token`` where there is one."""
+        waiting = [viewer for viewer in self._viewers if viewer.offset < 0]
+        if len(self._viewers) - len(waiting) >= _MOST_VIEWERS:
             connection.close()
             return
+        if len(waiting) >= _MOST_WAITING:
+            self._drop(min(waiting, key=lambda viewer: viewer.progress))
         connection.setblocking(False)
-        viewer = _Viewer(connection)
+        viewer = _Viewer(connection, token)
         self._viewers.add(viewer)
         self._ready.register(connection, selectors.EVENT_READ, lambda mask: self._serve(viewer, mask))
 
@@ -147,34 +152,56 @@ class Server:
             self._drop(viewer)
 
     def _hear(self, viewer: _Viewer) -> None:
+        """A Hello, later Fetches. Raises EOFError or FrameError for anything else."""
         data = viewer.socket.recv(wire.HELLO_LIMIT)
-        if not data or viewer.offset >= 0:  # gone, or talking when there is nothing left to say
+        if not data or viewer.refused:
             raise EOFError
-        viewer.hello += data
-        try:
-            hello, end = wire.unpack(viewer.hello)
-        except EOFError:
-            if len(viewer.hello) >= wire.HELLO_LIMIT:
-                raise
-            return
-        if not isinstance(hello, wire.Hello) or end != len(viewer.hello):
-            raise FrameError("no Hello")
-        viewer.offset, viewer.greeting = self._answer(hello)
-        viewer.progress = time.monotonic()
+        viewer.heard += data
+        while viewer.heard:
+            try:
+                message, end = wire.unpack(viewer.heard)
+            except EOFError:
+                if len(viewer.heard) >= wire.HELLO_LIMIT:
+                    raise
+                return
+            del viewer.heard[:end]
+            if viewer.offset < 0 and isinstance(message, wire.Hello):
+                viewer.offset, answer = self._answer(message, viewer.token)
+                viewer.answer, viewer.refused = memoryview(answer), viewer.offset < 0
+                viewer.progress = time.monotonic()
+                if viewer.refused:
+                    return
+            elif viewer.offset >= 0 and isinstance(message, wire.Fetch):
+                viewer.fetch = message  # the newest is what it looks at
+            else:
+                raise FrameError("not the time for it")
 
-    def _answer(self, hello: wire.Hello) -> tuple[int, bytes]:
-        """Where the viewer's cursor stands, and what it is told first. A refused one gets nothing more."""
+    def _answer(self, hello: wire.Hello, token: str) -> tuple[int, bytes]:
+        """Where the viewer's cursor stands, and what it is told first; -1 for one that is refused."""
+        protocol, since, overview = wire.common(hello.protocols), hello.since, b""
         offset: int | None = None
-        if wire.PROTOCOL not in hello.protocols:
-            reason = f"this monitor speaks protocol {wire.PROTOCOL}, the viewer {hello.protocols}; update the older one"
+        if token and not hmac.compare_digest(token.encode(), hello.token.encode("utf-8", "replace")):
+            reason = "the token is missing or is another one; it comes from $NNWATCH_TOKEN or --token-file"
+        elif protocol is None:
+            reason = wire.misunderstood(hello.protocols)
         elif hello.run not in ("", self._run):
             reason = f"run {hello.run} is over; here is {self._run}"
         else:
-            offset = self._locate(hello.since)
-            reason = f"the session has no frame {hello.since}; attach again from the start"
-        if offset is None:
-            return self._end, wire.pack(wire.Refused(reason))
-        return offset, wire.pack(wire.Welcome(wire.PROTOCOL, self._run))
+            if hello.overview > 0 and not since:
+                since, overview = self._whole(min(hello.overview, _MOST_OVERVIEW))
+            offset = self._locate(since)
+            reason = f"the session has no frame {since}; attach again from the start"
+        if offset is None or protocol is None:
+            return -1, wire.pack(wire.Refused(reason))
+        return offset, wire.pack(wire.Welcome(protocol, self._run, since, len(overview))) + overview
+
+    def _whole(self, most: int) -> tuple[int, bytes]:
+        """An overview, and the number of the first frame that it does not tell of."""
+        limit, when, number, data = self._overview
+        if limit != most or time.monotonic() - when > _OVERVIEW_KEPT:
+            number, data = self._number, b"".join(map(pack, decimate.overview(self._history, most)))
+            self._overview = most, time.monotonic(), number, data
+        return number, data
 
     def _locate(self, since: int) -> int | None:
         """Offset of frame number ``since``; None if there is no such frame."""
@@ -190,22 +217,38 @@ class Server:
         return offset
 
     def _pending(self, viewer: _Viewer) -> bool:
-        return bool(viewer.greeting) or 0 <= viewer.offset < self._end
+        return bool(viewer.answer) or 0 <= viewer.offset < self._end
+
+    def _asks(self, viewer: _Viewer) -> bool:
+        """Whether an answer to Fetch may be made now: it goes between two frames of the file."""
+        return viewer.fetch is not None and time.monotonic() - viewer.fetched >= _DETAIL_EVERY
 
     def _want(self, viewer: _Viewer) -> None:
         if viewer in self._viewers:
-            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._pending(viewer) else 0)
+            write = self._pending(viewer) or self._asks(viewer)
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if write else 0)
             key = self._ready.get_key(viewer.socket)
             if key.events != events:
                 self._ready.modify(viewer.socket, events, key.data)
 
     def _send(self, viewer: _Viewer) -> None:
-        if viewer.greeting:
-            viewer.greeting = viewer.greeting[viewer.socket.send(viewer.greeting) :]
+        if not self._pending(viewer) and viewer.fetch is not None and self._asks(viewer):
+            viewer.answer, viewer.fetch = memoryview(self._detail(viewer.fetch)), None
+            viewer.fetched = time.monotonic()
+        if viewer.answer:
+            viewer.answer = viewer.answer[viewer.socket.send(viewer.answer[:_CHUNK]) :]
         elif viewer.offset < self._end:
             data = os.pread(self._file, min(_CHUNK, self._end - viewer.offset), viewer.offset)
             viewer.offset += viewer.socket.send(data)
         viewer.progress = time.monotonic()
+        if viewer.refused and not viewer.answer:
+            raise EOFError
+
+    def _detail(self, fetch: wire.Fetch) -> bytes:
+        track = self._history.tracks.get((fetch.segment, fetch.rank))
+        if track is None or abs(fetch.first) >= 1 << 62 or abs(fetch.last) >= 1 << 62:
+            return b""
+        return b"".join(map(pack, decimate.stretches(track, fetch.first, fetch.last, _DETAIL)))
 
     def _drop(self, viewer: _Viewer) -> None:
         self._viewers.discard(viewer)
@@ -216,8 +259,7 @@ class Server:
     def close(self) -> None:
         for viewer in list(self._viewers):
             self._drop(viewer)
-        self._unlisten()
-        with contextlib.suppress(OSError):
-            if self._path.stat().st_ino == self._inode:
-                self._path.unlink()
+        for door in list(self._doors):
+            self._shut(door)
+            door.remove()
         os.close(self._file)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from .archive import Archive, Found
 from .chapter import Chapters
-from .frame import MARK, RETOLD, Block, Commit, Frame, FrameError, pack, unpack
+from .frame import MARK, RETOLD, Block, Commit, Frame, FrameError, Stretch, pack, unpack
 
 MAGIC = b"\x89NNW\r\n\x1a\n"
 VERSION = 1
@@ -108,7 +108,7 @@ class Parser:
             if isinstance(frame, FrameError):
                 self.damaged += 1
                 continue
-            self.number += 1
+            self.number += not isinstance(frame, Stretch)  # no part of the session
             if frame is not None and not isinstance(frame, RETOLD):  # what they say came already
                 frames.append(frame)
         self._rest = data[at:]

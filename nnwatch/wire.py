@@ -1,7 +1,9 @@
-"""What viewer and monitor say to each other before the session's own frames flow.
+"""What viewer and monitor say to each other beside the session's own frames.
 
 The viewer opens with Hello; the monitor answers Welcome and then sends the frames of the session from ``since``
-on, byte for byte as they lie in the file, or Refused. The same framing as a session, other kinds.
+on, byte for byte as they lie in the file, or Refused. A viewer that is far away asks for an overview: so many bytes
+that tell the whole run coarsely come first, then the frames that are written from now on; with Fetch it asks for the
+detail of what it looks at. The same framing as a session, other kinds.
 """
 
 from __future__ import annotations
@@ -13,24 +15,35 @@ from msgspec import Struct
 
 from .frame import FrameError, opened, sealed
 
-PROTOCOL = 1
+PROTOCOLS = (1,)
+"""Those spoken here. A field that an older side does not know is ignored there, so few changes need a new one."""
 HELLO_LIMIT = 4096
-"""Longest Hello a monitor reads, in bytes."""
+"""Longest Hello or Fetch a monitor reads, in bytes."""
 
 
 class Hello(Struct, tag="hello", omit_defaults=True):
-    """``since``: how many frames the viewer has already; ``run``: the run they are from, empty at first."""
+    """``since``: how many frames the viewer has already; ``run``: the run they are from, empty at first.
+
+    ``overview``: about how many bytes an overview may have, 0 for none. ``token``: over TCP.
+    """
 
     protocols: list[int]
     since: int = 0
     run: str = ""
+    overview: int = 0
+    token: str = ""
 
 
 class Welcome(Struct, tag="welcome", omit_defaults=True):
-    """``protocol`` is the one both know, ``run`` the id of the run."""
+    """``protocol`` is the newest both know, ``run`` the id of the run.
+
+    ``overview`` bytes of frames that are not counted come next, and then those from number ``since`` on.
+    """
 
     protocol: int
     run: str
+    since: int = 0
+    overview: int = 0
 
 
 class Refused(Struct, tag="refused", omit_defaults=True):
@@ -39,20 +52,42 @@ class Refused(Struct, tag="refused", omit_defaults=True):
     reason: str
 
 
-Greeting = Union[Hello, Welcome, Refused]  # noqa: UP007 - msgspec reads the union at run time
+class Fetch(Struct, tag="fetch", omit_defaults=True):
+    """The viewer looks at the steps ``first`` to ``last`` of a track: it is answered with a Stretch of its metrics."""
+
+    segment: int
+    rank: int
+    first: int
+    last: int
+
+
+Message = Union[Hello, Welcome, Refused, Fetch]  # noqa: UP007 - msgspec reads the union at run time
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder: msgspec.msgpack.Decoder[Greeting] = msgspec.msgpack.Decoder(Greeting)
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 
 
-def pack(greeting: Greeting) -> bytes:
-    return sealed(_encoder.encode(greeting))
+def pack(message: Message) -> bytes:
+    return sealed(_encoder.encode(message))
 
 
-def unpack(data: bytes | bytearray, at: int = 0) -> tuple[Greeting, int]:
-    """The greeting at ``at`` and the offset behind it. Raises EOFError if it is not whole, FrameError if it is none."""
+def unpack(data: bytes | bytearray, at: int = 0) -> tuple[Message, int]:
+    """The message at ``at`` and the offset behind it. Raises EOFError if it is not whole, FrameError if it is none."""
     payload, end = opened(data, at)
     try:
         return _decoder.decode(payload), end
     except msgspec.DecodeError as error:
-        raise FrameError(f"no greeting: {error}") from None
+        raise FrameError(f"no message: {error}") from None
+
+
+def common(protocols: list[int]) -> int | None:
+    """The newest protocol that is spoken here and among ``protocols``."""
+    return max(set(PROTOCOLS) & set(protocols), default=None)
+
+
+def misunderstood(protocols: list[int]) -> str:
+    """One line for a viewer whose protocols are all unknown here."""
+    theirs = ", ".join(map(str, protocols[:8])) or "none"
+    ours = ", ".join(map(str, PROTOCOLS))
+    older = "this viewer's nnwatch is older" if max(protocols, default=0) < min(PROTOCOLS) else "the monitor's is older"
+    return f"no protocol in common (viewer {theirs}; monitor {ours}): {older}, update it there"

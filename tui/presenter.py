@@ -32,6 +32,7 @@ class Presenter:
         """The threshold of another judgement of this run, and that judgement."""
         self.timeline = Timeline()
         self._verdict: tuple[object, Verdict] | None = None
+        self._replaced = 0
 
     @property
     def history(self) -> History:
@@ -39,14 +40,29 @@ class Presenter:
 
     def advance(self, now: float) -> None:
         """Take in which steps there are, and let the time since the last call pass."""
+        if self._replaced != self.history.replaced:  # detail has come for what was an overview
+            self._replaced, self.columns = self.history.replaced, Columns()
         self.timeline = self._timeline()
+        self._look()
         if self.feed.caught_up.is_set():  # the speed of a replay depends on how long the run is
             complete = self.history.end is not None or self.feed.source.lost is not None
             self.moment.advance(now, self.timeline, complete)
 
+    def _look(self) -> None:
+        """Tell a source that sent an overview which steps are looked at: it fetches their detail."""
+        track, look = self._track(), getattr(self.feed.source, "look", None)
+        if look is not None and track is not None and self.lens.span is not None:
+            right = self.timeline.head if self.lens.right is None else self.lens.right
+            look(track.segment.segment, track.segment.rank, int(right - self.lens.span), int(right))
+
+    def _via(self) -> str:
+        """How late a run is seen that another machine writes."""
+        behind = getattr(self.feed.source, "behind", None)
+        return "" if behind is None else f"via shared file, {behind:.0f} s behind"
+
     def stamp(self) -> object:
         """Equal where two views would be."""
-        look = self.moment.step, self.moment.playing, self.moment.seen
+        look = self.moment.step, self.moment.playing, self.moment.seen, self._via()
         return self.history.version, look, self.feed.source.lost, self.feed.caught_up.is_set()
 
     def show_segment(self, segment: int | None) -> bool:
@@ -112,4 +128,5 @@ class Presenter:
             return NOTHING_OPEN
         if self.moment.step is not None and (step < self.timeline.head or not self.moment.replay):
             return REPLAY if self.moment.replay else FROZEN
-        return state(self.history, self.feed.source.lost, self.feed.caught_up.is_set())
+        now, via = state(self.history, self.feed.source.lost, self.feed.caught_up.is_set()), self._via()
+        return now._replace(word=f"{now.word} {via}") if via and now.kind == "running" else now

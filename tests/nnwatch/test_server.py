@@ -18,7 +18,10 @@ from hypothesis import strategies as st
 
 from nnwatch import wire
 from nnwatch.client import FileSource, SocketSource
+from nnwatch.dial import Unix
 from nnwatch.frame import Commit, Event, FrameError, Run, pack
+from nnwatch.history import History
+from nnwatch.listen import UnixDoor
 from nnwatch.server import Server
 from nnwatch.session import Reader, Writer
 
@@ -35,37 +38,47 @@ class Job:
     def __init__(self, folder: Path) -> None:
         self.session, self.path = folder / "a.nnw", folder / "a.sock"
         self.writer = Writer(self.session)
+        self.history = History()
         self.ready = selectors.DefaultSelector()
         self.count = 1
         self.writer.append([Run("a", "id", "h", [], "", "", 0.0)], Commit(0.0))
         self.server = self._server()
         self._stop = False
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._thread = threading.Thread(target=self._turn)
         self._thread.start()
 
     def _server(self):
         reader = Reader(self.session)
-        reader.read()
+        for frame in reader.read():
+            self.history.apply(frame)
         reader.close()
-        return Server(self.path, self.session, "id", reader.number, self.writer.end, self.ready)
+        server = Server(self.session, "id", reader.number, self.writer.end, self.ready, self.history)
+        server.listen(UnixDoor(self.path))
+        return server
 
     def _turn(self) -> None:
         while not self._stop:
-            with self._lock:
+            with self.lock:
                 for key, mask in self.ready.select(0.005):
                     key.data(mask)
             time.sleep(0.0005)
 
     def grow(self, by: int) -> None:
-        with self._lock:
-            self.writer.append([event(self.count + i) for i in range(by)], Commit(0.0))
-            self.count += by
-            self.server.advance(by + 1, self.writer.end)
+        self.append([event(self.count + i) for i in range(by)])
+        self.count += by
+
+    def append(self, new: list[Any]) -> None:
+        """One flush."""
+        with self.lock:
+            self.writer.append(new, Commit(0.0))
+            for frame in new:
+                self.history.apply(frame)
+            self.server.advance(len(new) + 1, self.writer.end)
 
     def restart(self) -> None:
         """As when the monitor dies and the next one takes over."""
-        with self._lock:
+        with self.lock:
             self.server.close()
             self.server = self._server()
 
@@ -119,7 +132,7 @@ def lost(source):
 
 def test_history_then_tail_then_resume_without_gap_or_duplicate(job):
     job.grow(500)
-    source = SocketSource(str(job.path))
+    source = SocketSource(Unix(str(job.path)))
     assert read(source, 500) == list(range(1, 501))
     job.grow(100)
     assert read(source, 600) == list(range(501, 601))
@@ -134,7 +147,7 @@ def test_history_then_tail_then_resume_without_gap_or_duplicate(job):
 def test_a_viewer_begins_where_it_asks_to(job, since):
     job.grow(500)
     everything = frames(job.session)
-    source = SocketSource(str(job.path), since)
+    source = SocketSource(Unix(str(job.path)), since)
     found = collect(source, len(everything) - since)
     assert list(map(pack, found)) == list(map(pack, everything[since:]))
     job.grow(1)
@@ -143,7 +156,7 @@ def test_a_viewer_begins_where_it_asks_to(job, since):
 
 
 def test_what_is_not_there_is_refused_with_a_reason(job):
-    source = SocketSource(str(job.path), 10_000)
+    source = SocketSource(Unix(str(job.path)), 10_000)
     assert "no frame 10000" in lost(source)
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(job.path))
@@ -156,8 +169,8 @@ def test_what_is_not_there_is_refused_with_a_reason(job):
 def test_a_viewer_that_never_reads_does_not_hold_up_another(job):
     stuck = socket.socket(socket.AF_UNIX)
     stuck.connect(str(job.path))
-    stuck.sendall(wire.pack(wire.Hello([wire.PROTOCOL])))
-    source = SocketSource(str(job.path))
+    stuck.sendall(wire.pack(wire.Hello([*wire.PROTOCOLS])))
+    source = SocketSource(Unix(str(job.path)))
     for i in range(1, 21):
         job.grow(1000)
         assert read(source, i * 1000)[-1] == i * 1000
@@ -171,7 +184,7 @@ def test_nobody_else_may_enter_and_a_removed_socket_is_made_again(job):
     assert stat.S_IMODE(job.path.parent.stat().st_mode) == 0o700
     job.path.unlink()
     job.server.tend()
-    source = SocketSource(str(job.path))
+    source = SocketSource(Unix(str(job.path)))
     job.grow(3)
     assert read(source, 3) == [1, 2, 3]
     source.close()
@@ -190,7 +203,7 @@ def test_random_bytes_are_survived(tmp_path_factory, chunks, framed):
                     connection.sendall(pack(Event(chunk.hex(), 0.0)) if framed else chunk)
                 except OSError:
                     break
-        source = SocketSource(str(job.path))
+        source = SocketSource(Unix(str(job.path)))
         assert read(source, 5) == [1, 2, 3, 4, 5]
         source.close()
     finally:
@@ -203,19 +216,17 @@ def test_greetings_are_greetings_or_errors(data):
         greeting, _ = wire.unpack(data)
     except (EOFError, FrameError):
         return
-    assert isinstance(greeting, wire.Hello | wire.Welcome | wire.Refused)
+    assert isinstance(greeting, wire.Hello | wire.Welcome | wire.Refused | wire.Fetch)
 
 
 def test_a_path_too_long_for_a_socket_is_an_os_error(tmp_path):
-    with Path(tmp_path / "s.nnw").open("wb"):
-        pass
     with pytest.raises(OSError, match="107"):
-        Server(tmp_path / ("x" * 120), tmp_path / "s.nnw", "id", 0, 16, selectors.DefaultSelector())
+        UnixDoor(tmp_path / ("x" * 120)).open()
 
 
 def test_without_a_monitor_the_source_says_so_and_comes_back(job, monkeypatch):
     monkeypatch.setattr("nnwatch.client._PATIENCE", 0.2)
-    source = SocketSource(str(job.path))
+    source = SocketSource(Unix(str(job.path)))
     job.grow(2)
     assert read(source, 2) == [1, 2]
     job.server.close()
@@ -241,7 +252,8 @@ def test_a_file_is_followed_while_it_grows_and_ends_where_it_ends(job):
 VIEWER = """
 import sys, time
 from nnwatch.client import SocketSource
-source = SocketSource(sys.argv[1])
+from nnwatch.dial import Unix
+source = SocketSource(Unix(sys.argv[1]))
 while not source.read(): pass
 print("sees", flush=True)
 time.sleep(60)
@@ -258,7 +270,7 @@ def test_viewers_that_are_killed_or_stopped_do_not_touch_the_run(home):
     for viewer, number in zip(viewers, (signal.SIGKILL, signal.SIGSTOP), strict=True):
         assert viewer.stdout.readline() == "sees\n"
         os.kill(viewer.pid, number)
-    source = SocketSource(card.socket)
+    source = SocketSource(Unix(card.socket))
     seen = []
     while process.poll() is None:
         seen += source.read()
