@@ -98,8 +98,9 @@ class Recorder:
 
     def write(self, now: float, cursors: dict[str, tuple[int, int]], dropped: int) -> bool:
         """One flush. False if the disk does not take it: the frames are kept, and written with a later flush."""
+        told = self._again(now)
         try:
-            self._writer.append(self._pending, Commit(now, cursors, dropped))
+            self._writer.append([*told, *self._pending], Commit(now, cursors, dropped))
         except OSError as error:
             if not self._failing_since:
                 self._failing_since = time.monotonic()
@@ -108,9 +109,17 @@ class Recorder:
             return False
         self._pending, self._pending_bytes = [], 0
         self.history.commit = self._writer.commit  # no news to those who judge
-        if self._failing_since:
-            seconds = time.monotonic() - self._failing_since
-            self.take(Event("disk.full", now, self.history.last_step, data={"seconds": seconds}))
-            self._failing_since = 0.0
-            self.notice("the session can be written again; nothing was left out unless an overflow is told of")
+        self._failing_since = 0.0
+        for frame in told:
+            self.history.apply(frame)
+            self._listener(frame, False)
         return True
+
+    def _again(self, now: float) -> list[Frame]:
+        """What is told first when the disk takes frames again: it belongs before the run's end."""
+        if not self._failing_since:
+            return []
+        step, seconds = self.history.last_step, time.monotonic() - self._failing_since
+        text = "the session can be written again; nothing was left out unless an overflow is told of"
+        full = Event("disk.full", now, step, data={"seconds": seconds})
+        return [full, Event("notice", now, step, data={"text": text})]

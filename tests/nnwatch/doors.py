@@ -113,6 +113,13 @@ class Home:
         found = [Card.load(path) for path in (self.folder / "state").glob("nnwatch/jobs/*/job.json")]
         return sorted(found, key=lambda card: card.started)
 
+    def gate(self, step: int) -> None:
+        """A trainer waits with this step until ``go_on``."""
+        self.env["GATE"] = f"{step}:{self.folder / 'gate'}"
+
+    def go_on(self) -> None:
+        (self.folder / "gate").touch()
+
     def job(self, card: Card) -> Path:
         return self.folder / "state" / "nnwatch" / "jobs" / card.id
 

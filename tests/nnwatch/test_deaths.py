@@ -25,19 +25,15 @@ def counted(home) -> int:
 
 @pytest.fixture
 def home(home):
-    home.env |= {"COUNT": str(home.folder / "count"), "GATE": f"51:{home.folder / 'gate'}"}
+    home.env["COUNT"] = str(home.folder / "count")
+    home.gate(51)
     return home
-
-
-def go_on(home) -> None:
-    """Let a trainer that waits behind its first 50 steps train on."""
-    (home.folder / "gate").touch()
 
 
 def test_a_killed_launcher_costs_no_step(home):
     process = home.start("run", "trainer.py", "100000", "0.002", "close")
     card = home.running(50)
-    go_on(home)
+    home.go_on()
     process.kill()
     process.communicate()
     until(lambda: history(card.session).end)
@@ -54,7 +50,7 @@ def test_a_killed_launcher_of_a_job_with_a_screen_leaves_the_training_alone(home
     card = home.running(50)
     read_until(terminal, b"RUNNING")
     os.kill(card.launcher.pid, signal.SIGKILL)
-    go_on(home)
+    home.go_on()
     end = until(lambda: history(card.session).end)
     assert (end.status, "launcher was killed" in end.cause) == ("lost", True)
     assert steps(card.session) == list(range(1, 151))
@@ -66,7 +62,7 @@ def test_a_killed_launcher_of_a_job_with_a_screen_leaves_the_training_alone(home
 def test_a_trainer_ended_from_outside_loses_no_step(home, number):
     process = home.start("run", "trainer.py", "100000", "0.001", "close")
     card = home.running(50)
-    go_on(home)
+    home.go_on()
     os.kill(card.trainer.pid, number)
     process.communicate(timeout=30)
     assert process.returncode == -number
@@ -78,7 +74,7 @@ def test_what_overflows_while_the_monitor_is_dead_is_counted(home):
     process = home.start("run", "trainer.py", "6000", "0", "close", env={"RING": "65536"})
     card = home.running(50)
     os.kill(card.monitor.pid, signal.SIGKILL)
-    go_on(home)  # 5,950 records of 48 bytes before the next monitor is there
+    home.go_on()  # 5,950 records of 48 bytes before the next monitor is there
     process.communicate(timeout=30)
     assert process.returncode == 0
     seen, kept = history(card.session), steps(card.session)
@@ -104,7 +100,7 @@ def test_a_job_killed_as_a_whole_loses_what_came_since_the_last_flush_and_no_mor
 def test_a_job_that_is_stopped_for_a_while_goes_on(home):
     process = home.start("run", "trainer.py", "300", "0.002", "close")
     card = home.running(50)
-    go_on(home)
+    home.go_on()
     for one in (card.trainer, card.monitor, card.launcher):
         os.kill(one.pid, signal.SIGSTOP)
     time.sleep(1.2)  # longer than any interval of the monitor
@@ -123,7 +119,7 @@ def test_a_terminal_that_hangs_up_on_a_headless_run(home, kept):
     card = home.running(50)
     os.close(terminal)
     if kept:
-        go_on(home)
+        home.go_on()
     os.waitpid(pid, 0)
     end = until(lambda: history(card.session).end)
     assert (end.exit, end.signal) == ((4, None) if kept else (None, signal.SIGHUP))
@@ -152,7 +148,7 @@ def test_a_clock_that_jumps_loses_nothing_and_ends_nothing(home, jump):
     (home.folder / "now").write_text(str(jump))
     before = len(frames(card.session))
     until(lambda: len(frames(card.session)) > before + 3)  # it goes on writing
-    go_on(home)
+    home.go_on()
     _, said = process.communicate(timeout=30)
     assert process.returncode == 2
     assert "Traceback" not in said
@@ -212,7 +208,7 @@ def test_the_job_folder_may_be_deleted_under_a_killed_monitor_too(home):
     card = home.running(50)
     shutil.rmtree(home.job(card))
     os.kill(card.monitor.pid, signal.SIGKILL)
-    go_on(home)
+    home.go_on()
     out, said = process.communicate(timeout=30)
     assert (process.returncode, "trained" in out) == (5, True)
     assert "Traceback" not in said

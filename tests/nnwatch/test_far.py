@@ -10,7 +10,9 @@ import socket
 import stat
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,9 +89,9 @@ class Line:
         self.cut()
 
 
-def seen(source: SocketSource, done) -> History:
-    """What the viewer knows once ``done`` says it is enough."""
-    known = History()
+def seen(source: SocketSource, done: Callable[[History], Any], known: History | None = None) -> Any:
+    """What the viewer knows (a History) once ``done`` says it is enough."""
+    known = known or History()
 
     def more():
         for frame in source.read():
@@ -189,7 +191,7 @@ def test_an_overview_of_a_million_steps_fits_into_a_second_of_ten_megabit_and_ha
 
     before, pictures = line.bytes, known.replaced
     source.look(0, 0, 500_000, 502_000)
-    until(lambda: [known.apply(frame) for frame in source.read()] and known.replaced > pictures)
+    seen(source, lambda known: known.replaced > pictures, known)
     near = known.tracks[0, 0]["user.0"]
     part = slice(*np.searchsorted(near.steps, [500_000, 502_001]))
     assert list(near.steps[part]) == list(range(500_000, 502_001))
@@ -197,7 +199,7 @@ def test_an_overview_of_a_million_steps_fits_into_a_second_of_ten_megabit_and_ha
     assert 100_000 < line.bytes - before < 500_000
 
     train(job, 1_200_001, 1_200_100)
-    until(lambda: [known.apply(frame) for frame in source.read()] and known.last_step == 1_200_100)
+    seen(source, lambda known: known.last_step == 1_200_100, known)
     assert (known.tracks[0, 0]["user.5"].scalar[-100:] == job.history.tracks[0, 0]["user.5"].scalar[-100:]).all()
     source.close()
     line.close()
@@ -245,7 +247,7 @@ def test_a_line_that_is_cut_goes_on_without_gap_or_duplicate(job, port):
     for last in (20_500, 21_000, 21_500):
         line.cut()
         train(job, known.last_step + 1, last)
-        until(lambda last=last: [known.apply(frame) for frame in source.read()] and known.last_step == last)
+        seen(source, lambda known: known.last_step == job.history.last_step, known)
     track = known.tracks[0, 0]["user.0"]
     assert list(track.steps[track.steps > 20_000]) == list(range(20_001, 21_501))
     source.close()
@@ -316,10 +318,8 @@ def test_an_address_that_leads_nowhere_is_told_in_one_line(capsys, run, says):
 
 
 def test_a_run_that_listens_is_attached_to_with_the_token_it_made(home):
-    gate = home.folder / "gate"
-    process = home.start(
-        "run", "--listen", "0", "--name", "far", "trainer.py", "80", "0", "exit4", env={"GATE": f"41:{gate}"}
-    )
+    home.gate(41)
+    process = home.start("run", "--listen", "0", "--name", "far", "trainer.py", "80", "0", "exit4")
     card = until(lambda: (card := home.running(40)).listen and card)
     token = home.job(card) / "token"
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
@@ -337,7 +337,7 @@ def test_a_run_that_listens_is_attached_to_with_the_token_it_made(home):
     source.close()
     viewer = home.start("attach", card.listen, "--token-file", str(token))
     assert viewer.stdout.readline().startswith("far on ")
-    gate.touch()
+    home.go_on()
     said, _ = viewer.communicate(timeout=30)
     assert "failed with exit code 4, step 80" in said
     _, said = process.communicate(timeout=30)
@@ -420,8 +420,8 @@ def stand_in(tmp_path, monkeypatch):
 @pytest.mark.parametrize("way", ["sshd", "stand_in"])
 def test_a_run_is_followed_over_ssh_and_found_again_when_it_breaks_off(home, remote, way, request):
     address = request.getfixturevalue(way)
-    gate = home.folder / "gate"
-    process = home.start("run", "--name", "my run", "trainer.py", "90", "0", "exit4", env={"GATE": f"41:{gate}"})
+    home.gate(41)
+    process = home.start("run", "--name", "my run", "trainer.py", "90", "0", "exit4")
     card = home.running(40)
     dial = Ssh(f"{address}/my%20run", remote)
     source = SocketSource(dial)
@@ -429,8 +429,8 @@ def test_a_run_is_followed_over_ssh_and_found_again_when_it_breaks_off(home, rem
     known = seen(source, lambda known: known.last_step == 40)
     assert dial._process is not None
     dial._process.kill()
-    gate.touch()
-    until(lambda: [known.apply(frame) for frame in source.read()] and known.end)
+    home.go_on()
+    seen(source, lambda known: known.end, known)
     assert list(known.tracks[0, 0]["loss.train"].steps) == list(range(1, 91))
     assert known.end.exit == 4
     source.close()

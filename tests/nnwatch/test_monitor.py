@@ -19,11 +19,13 @@ from .doors import fill, frames, history, needs_tmpfs, steps, until
 
 
 def test_a_killed_monitor_is_started_again_without_gap_or_duplicate(home):
+    home.gate(201)
     process = home.start("run", "trainer.py", "400", "0.005", "close")
     for wanted in (20, 150):
         card = home.running(wanted)
         os.kill(card.monitor.pid, signal.SIGKILL)
         until(lambda card=card: home.cards()[0].monitor != card.monitor)
+    home.go_on()
     _, err = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "Traceback" not in err
@@ -36,9 +38,11 @@ def test_a_killed_monitor_is_started_again_without_gap_or_duplicate(home):
 
 
 def test_the_ring_holds_what_comes_while_there_is_no_monitor(home):
-    process = home.start("run", "trainer.py", "200", "0.005", "close")
-    card = home.running(5)
+    home.gate(51)
+    process = home.start("run", "trainer.py", "200", "0", "close")
+    card = home.running(50)
     os.kill(card.monitor.pid, signal.SIGSTOP)
+    home.go_on()
     assert process.stdout.readline() == "trained\n"  # the training ends while the monitor stands still
     os.kill(card.monitor.pid, signal.SIGCONT)
     process.communicate(timeout=20)
@@ -89,10 +93,12 @@ def test_a_full_disk_stops_the_recording_but_not_the_training(home):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", small], check=True)
     try:
         ballast = small / "ballast"
-        process = home.start("run", "--session", "small/a.nnw", "trainer.py", "600", "0.005", "close")
-        card = home.running(5)
+        home.gate(51)
+        process = home.start("run", "--session", "small/a.nnw", "trainer.py", "600", "0", "close")
+        card = home.running(50)
         with ballast.open("wb", buffering=0) as file:
             fill(file.fileno())
+        home.go_on()
         time.sleep(1.5)  # what is written meanwhile does not fit
         ballast.unlink()
         _, err = process.communicate(timeout=30)
@@ -130,9 +136,11 @@ def test_a_command_that_cannot_be_watched_is_told_of_once_and_keeps_its_exit_cod
 
 
 def test_a_job_folder_that_goes_away_does_not_end_the_training(home):
-    process = home.start("run", "--fail-on", "info", "trainer.py", "150", "0.01", "exit5")
-    card = home.running(5)
+    home.gate(51)
+    process = home.start("run", "--fail-on", "info", "trainer.py", "150", "0", "exit5")
+    card = home.running(50)
     shutil.rmtree(home.job(card))
+    home.go_on()
     out, err = process.communicate(timeout=30)
     assert process.returncode == 5
     assert "trained" in out
@@ -144,9 +152,11 @@ def test_a_job_folder_that_goes_away_does_not_end_the_training(home):
 
 
 def test_a_finding_is_made_once_although_the_monitor_dies_after_it(home):
-    process = home.start("run", "trainer.py", "400", "0.005", "close", env={"NAN": "30"})
+    home.gate(101)
+    process = home.start("run", "trainer.py", "400", "0", "close", env={"NAN": "30"})
     card = until(lambda: (card := home.running(60)) and history(card.session).finding_log and card)
     os.kill(card.monitor.pid, signal.SIGKILL)
+    home.go_on()
     _, err = process.communicate(timeout=30)
     log = history(card.session).finding_log
     told = [(finding.id, finding.status, finding.severity, finding.last_step) for finding in log]

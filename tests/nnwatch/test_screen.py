@@ -12,18 +12,19 @@ from nnwatch import launch
 from .doors import NNWATCH, history, steps, until
 from .test_launch import in_a_terminal, read_until
 
-WORDS = ("run", "--name", "seen", "trainer.py", "220", "0.02", "exit4")
+WORDS = ("run", "--name", "seen", "trainer.py", "220", "0", "exit4")
 
 
 @pytest.fixture
 def home(home):
     home.env |= {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
+    home.gate(101)
     return home
 
 
 def start(home):
     pid, terminal = in_a_terminal(home, *NNWATCH, *WORDS)
-    card = home.running(10)
+    card = home.running(100)
     read_until(terminal, b"RUNNING")
     return pid, terminal, card
 
@@ -37,6 +38,7 @@ def test_detaching_leaves_it_running_and_attach_comes_back(home):
     assert os.waitpid(pid, 0)[1] == 0
     os.close(terminal)
     assert card.trainer.alive
+    home.go_on()
     pid, terminal = in_a_terminal(home, *NNWATCH, "attach")
     read_until(terminal, b"FAILED")
     os.write(terminal, b"q")
@@ -63,6 +65,7 @@ def test_a_terminal_that_goes_away_takes_nothing_along(home):
     pid, terminal, card = start(home)
     os.close(terminal)
     os.waitpid(pid, 0)
+    home.go_on()
     until(lambda: (home.cards()[0].end or {}).get("exit") == 4)
     assert steps(card.session) == list(range(1, 221))
 

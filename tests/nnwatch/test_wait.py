@@ -12,8 +12,9 @@ from nnwatch import client
 from nnwatch.cli import main
 from nnwatch.frame import Commit, End, Run, Segment
 from nnwatch.session import Writer
+from nnwatch.stall import waits
 
-from .doors import Home, steps
+from .doors import Home, steps, until
 
 RUN = Run("far", "feedbeef", "other", ["x"], "python", "/", 10.0)
 
@@ -32,11 +33,14 @@ def far(tmp_path):
 
 @pytest.mark.parametrize(("end", "code"), [("close", 0), ("exit3", 3), ("SIGKILL", 137), ("SIGTERM", 143)])
 def test_a_running_job_is_waited_for_and_its_status_is_ours(home: Home, end, code):
-    running = home.start("run", "--name", "mine", "trainer.py", "60", "0.01", end)
-    card = home.running(5)
+    home.gate(41)
+    running = home.start("run", "--name", "mine", "trainer.py", "60", "0", end)
+    card = home.running(40)
     assert card.state == "running"
-    done = home.nnwatch("wait", "mine")
-    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+    waiting = home.start("wait", "mine")
+    until(lambda: waits(waiting.pid) == "sleeping")
+    home.go_on()
+    assert (*waiting.communicate(timeout=30), waiting.returncode) == ("", "", code)
     assert home.cards()[0].end is not None
     assert home.nnwatch("wait").returncode == code  # it has ended: told at once
     assert running.wait(20) == (code if code < 128 else 128 - code)
@@ -45,14 +49,15 @@ def test_a_running_job_is_waited_for_and_its_status_is_ours(home: Home, end, cod
 
 
 def test_ctrl_c_leaves_the_waiting_and_nothing_else(home: Home):
-    running = home.start("run", "trainer.py", "150", "0.01", "exit4")
-    home.running(5)
+    home.gate(51)
+    running = home.start("run", "trainer.py", "150", "0", "exit4")
+    home.running(50)
     waiting = home.start("wait")
-    with pytest.raises(Exception, match="timed out"):
-        waiting.wait(0.7)
+    until(lambda: waits(waiting.pid) == "sleeping")  # between two looks at the card
     waiting.send_signal(signal.SIGINT)
     out, err = waiting.communicate(timeout=20)
     assert (waiting.returncode, out, err) == (130, "", "")
+    home.go_on()
     assert running.wait(60) == 4
     assert steps(home.session()) == list(range(1, 151))
 
