@@ -71,10 +71,11 @@ class Job:
     def append(self, new: list[Any]) -> None:
         """One flush."""
         with self.lock:
+            before = self.writer.number
             self.writer.append(new, Commit(0.0))
             for frame in new:
                 self.history.apply(frame)
-            self.server.advance(len(new) + 1, self.writer.end)
+            self.server.advance(self.writer.number - before, self.writer.end)
 
     def restart(self) -> None:
         """As when the monitor dies and the next one takes over."""
