@@ -33,8 +33,8 @@ class Layers(Clocks):
         labels = self.view("update.ratio").series.labels
         key = "parameters", labels.id if labels else None
         if key not in self._memo:
-            notes = self.view("update.ratio").notes
-            columns = [i for i, shape in enumerate(notes) if "x" in shape]
+            view = self.view("update.ratio")
+            columns, notes = self.weights(view), view.notes
             self._memo[key] = columns, np.sqrt([float(size(notes[i])) for i in columns])
         found: tuple[list[int], Doubles] = self._memo[key]
         return found
@@ -45,13 +45,26 @@ class Layers(Clocks):
         there is none. Adapters are narrow on purpose."""
         if int(self.facts.get("classes") or 0) <= 2 or not self.has("update.ratio") or self.facts.get("adapters"):
             return None
-        notes, names = self.view("update.ratio").notes, self.view("update.ratio").names
-        return min(((shape_of(notes[i])[0], names[i]) for i in self.matrices[:-1]), default=None)
+        view = self.view("update.ratio")
+        key = "narrowest", view.series.labels.id if view.series.labels else None
+        if key not in self._memo:
+            names, notes = view.names, view.notes
+            self._memo[key] = min(((shape_of(notes[i])[0], names[i]) for i in self.matrices[:-1]), default=None)
+        found: tuple[int, str] | None = self._memo[key]
+        return found
 
     @property
     def strait(self) -> bool:
         """A hidden layer has a quarter as many units as there are classes, or fewer: hardly anything passes it."""
         return self.narrowest is not None and self.narrowest[0] <= 0.25 * int(self.facts.get("classes") or 0)
+
+    def weights(self, view: View) -> list[int]:
+        """Columns of a metric per parameter that are weight matrices: biases and norm gains are left out."""
+        key = "weights", view.series.labels.id if view.series.labels else None
+        if key not in self._memo:
+            self._memo[key] = [i for i, shape in enumerate(view.notes) if "x" in shape]
+        found: list[int] = self._memo[key]
+        return found
 
     def ratios(self, view: View) -> Floats:
         """update.ratio of the weight matrices (n, m). Those that started at about zero do not count (NaN):

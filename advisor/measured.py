@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from nnwatch.history import Evaluations, Floats, History, Track
 from .finding import Abstain, number
 from .window import View, finite, median
 
+T = TypeVar("T")
 HYSTERESIS = 0.7
 """A finding is cleared when its number is back under this part of the threshold that raised it."""
 STEADY = 8
@@ -71,6 +72,19 @@ class Measured:
             view = View.of(series, self.step) if series is not None else None
             self._views[metric] = view if view is not None and len(view.steps) else None
         return self._views[metric]
+
+    def once(self, name: str, metrics: tuple[str, ...], make: Callable[[], T]) -> T:
+        """What ``make()`` gives, made anew only when one of the ``metrics`` has a new record.
+
+        For what depends on all records of some metrics and on nothing else: a short run is judged far more often than
+        it is sampled.
+        """
+        known = tuple(len(view.steps) if (view := self._view(metric)) else 0 for metric in metrics)
+        key = "once", name
+        if key not in self._memo or self._memo[key][0] != known:
+            self._memo[key] = known, make()
+        made: T = self._memo[key][1]
+        return made
 
     def newest(self, metric: str, count: int, most: int | None = None) -> Floats:
         """The last ``most`` rows of a metric (``count`` where not given), (n, width).

@@ -37,8 +37,11 @@ def edges(view: View) -> Indices:
 def newest(at: Context, metric: str, count: int) -> View:
     """Records of the last ``count`` evaluations that have the metric."""
     view = at.view(metric)
-    first = edges(view)
-    return view.since(int(view.steps[first[max(0, len(first) - 1 - count)]]))
+    begin = len(view.steps)
+    for _ in range(count):
+        if begin:
+            begin = int(np.searchsorted(view.steps, view.steps[begin - 1]))
+    return View(view.series, view.steps[begin:], view.values[begin:])
 
 
 def sums(at: Context, metric: str, count: int) -> Passes:

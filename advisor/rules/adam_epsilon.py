@@ -43,7 +43,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if float(eps) > limit["chosen"]:
         raise Abstain("a large eps was chosen")
     view = at.late(at.view("adam.eps.ratio")).last(10)
-    columns = [i for i, shape in enumerate(view.notes) if "x" in shape]
+    columns = at.weights(view)
     if len(view.steps) < limit["samples"] or not columns or at.step < at.warmup:
         raise Abstain("it needs two sampled steps after the warm-up")
     ratios = column_medians(view.values[:, columns])

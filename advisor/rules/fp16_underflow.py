@@ -42,7 +42,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if at.has("amp.scale") and float(at.view("amp.scale").scalar[-1]) >= limit["scale"]:
         return None
     view = at.late(at.view("grad.zeros")).last(20)
-    columns = [i for i, shape in enumerate(view.notes) if "x" in shape]
+    columns = at.weights(view)
     if len(view.steps) < limit["samples"] or not columns:
         raise Abstain("it needs three sampled steps of weight matrices")
     if at.dead[0] >= limit["zeros"]:

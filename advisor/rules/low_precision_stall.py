@@ -39,7 +39,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if at.facts.get("precision") not in ("bfloat16", "float16"):
         raise Abstain("the weights are not kept in half precision")
     view = at.late(at.view("weight.unchanged")).last(20)
-    columns = [i for i, shape in enumerate(view.notes) if "x" in shape]
+    columns = at.weights(view)
     if len(view.steps) < limit["samples"] or not columns:
         raise Abstain("it needs two sampled steps of weight matrices")
     shares = column_medians(view.values[:, columns])

@@ -57,9 +57,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("another fault keeps the updates small")
     if at.first_peak[0] > limit["peak"]:
         return None
-    view = at.view("update.ratio")
-    typical = column_medians(at.ratios(view.thin(400)).T)
-    fastest = float(np.max(block_medians(typical), initial=0.0))
+    fastest = at.once("fastest", ("update.ratio", "weight.norm"), lambda: _fastest(at))
     reach = fastest * at.horizon
     allowed = limit["reach"] * (0.1 if at.finetune else 1)
     if at.no_goal:
@@ -85,6 +83,12 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         (raise_remedy(at, fastest),),
         "If the loss then jumps, take the geometric mean of the two rates; or plan more steps.",
     )
+
+
+def _fastest(at: Context) -> float:
+    """The update of the typical weight matrix against its size, in the block of steps in which it was largest."""
+    typical = column_medians(at.ratios(at.view("update.ratio").thin(400)).T)
+    return float(np.max(block_medians(typical), initial=0.0))
 
 
 def _standing(at: Context, fastest: float, reach: float, limit: Mapping[str, float]) -> Found | None:

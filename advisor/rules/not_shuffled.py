@@ -98,7 +98,8 @@ def _labels(at: Context) -> tuple[float, float]:
     rows = at.view("target.each").thin(RECORDS).values
     if len(rows) < 3:
         raise Abstain("fewer than three batches with their labels")
-    return _runs(rows), _overdispersion(at)
+    z = at.once("runs", ("target.each",), lambda: _runs(rows))
+    return z, at.once("overdispersion", ("target.count",), lambda: _overdispersion(at))
 
 
 def _runs(rows: np.ndarray) -> float:

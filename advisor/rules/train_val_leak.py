@@ -57,7 +57,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Remove duplicates first, then split by sample (by person, by film, by day where samples of one belong
         together), and only then oversample or augment the training part.
     """
-    overlap = _overlap(at)
+    overlap = at.once("overlap", ("input.rows", "input.val.rows"), lambda: _overlap(at))
     n, m, expected = overlap.rows, overlap.matched, overlap.expected
     if m < max(limit["least"], limit["share"] * n) or m <= expected + limit["errors"] * math.sqrt(expected + 1):
         return None
@@ -98,12 +98,20 @@ def _overlap(at: Context) -> Overlap:
         raise Abstain("no rows were measured")
     growth = len(train) / max(1, len(_distinct(first)))
     chance = len(val) * (len(train) / FINGERPRINTS + min(1.0, repeats * growth))
-    shares = [float(np.mean(np.isin(finite(batch), train))) for batch in shown.values]
-    known = np.isin(val, train)
-    least = min(shares, default=0.0)
+    met = _met(shown.values, train)
+    rows = np.isfinite(shown.values)
+    shares = met.sum(axis=1) / np.maximum(rows.sum(axis=1), 1)
+    known = _met(val, train)
+    least = float(np.min(shares[rows.any(axis=1)], initial=1.0))
     alike = len(shares) == 1 or least > 0.2 * float(np.mean(known))
     coverage = min(1.0, len(train) / int(at.facts.get("train_rows") or len(train)))
     return Overlap(len(val), int(known.sum()), chance, alike, coverage)
+
+
+def _met(rows: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which of some rows are among the ``known`` ones, which are in order."""
+    at = np.searchsorted(known, rows)
+    return np.asarray(known[np.minimum(at, len(known) - 1)] == rows)
 
 
 def _distinct(view: View) -> np.ndarray:

@@ -47,16 +47,18 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("too early: it needs 20 steps")
     if at.multi_opt:
         return _accomplices(at, limit)
-    sure = _confidence(at)
     ratio = _ratio(at)
+    if ratio is not None and ratio >= -limit["opposite"]:
+        return None
+    sure, first = _confidence(at), at.initial_loss
     blocks = block_medians(at.loss.last(200).scalar)
-    loss, first = median(blocks[-3:]), at.initial_loss
+    loss = median(blocks[-3:])
     keys: list[str] = []
-    if ratio is not None and ratio < -limit["opposite"]:
+    if ratio is not None:
         keys.append(f"backward() is called on {number(ratio)} times the loss")
         if trend(blocks) > 1.64 and loss > first:
             keys.append(f"the loss itself rises: {number(first)} at the start, {number(loss)} now")
-    elif ratio is None and trend(block_medians(at.loss.last(200).scalar)) < -1.64 and loss < 0.9 * first:
+    elif trend(blocks) < -1.64 and loss < 0.9 * first:
         if sure and sure[1] < 0.5 * sure[0] and sure[2] < -1.64:
             keys.append(f"the loss falls from {number(first)} to {number(loss)}")
         else:
