@@ -24,6 +24,7 @@ from nnwatch.frame import (
     Console,
     Event,
     FieldSpec,
+    Frame,
     FrameError,
     Labels,
     Run,
@@ -175,6 +176,42 @@ def test_a_copy_made_at_any_moment_reads_as_far_as_it_goes(tmp_path):
         assert picture(reader.read()) == picture(plain(data[:size]))
         assert reader.damaged == 0
         assert (reader.flaw() is None) == any(piece.end == size for piece in found)
+
+
+def test_reading_while_it_grows_gives_every_frame_once(tmp_path):
+    """Also by a reader that came when there was no chapter yet, or in the middle of one."""
+    writer = Writer(tmp_path / "s.nnw")
+    readers: list[tuple[Reader, list[Frame]]] = []
+    for i, (frames, commit) in enumerate(flushes(40)):
+        writer.append(frames, commit)
+        if i % 7 == 0:
+            readers.append((Reader(writer.path), []))
+        for reader, found in readers:
+            found += reader.read()
+    writer.close()
+    want = picture(plain(writer.path.read_bytes()))
+    for reader, found in readers:
+        assert picture(found) == want
+        assert reader.number == writer.number
+        reader.close()
+
+
+def test_the_newest_records_are_had_without_the_rest(tmp_path):
+    path = write(tmp_path / "s.nnw", 60)
+    history = History()
+    for frame in plain(path.read_bytes()):
+        history.apply(frame)
+    for most in (1, 20, 100, 10_000):
+        recent, reader = History(), Reader(path)
+        for frame in reader.recent(most):
+            recent.apply(frame)
+        assert recent.console == history.console
+        for metric, series in history.tracks[0, 0].items():
+            n = len(recent.tracks[0, 0][metric])
+            assert n >= min(most, len(series)) or metric != "loss.train"
+            assert np.array_equal(recent.tracks[0, 0][metric].values, series.values[len(series) - n :], equal_nan=True)
+        assert (len(recent.tracks[0, 0]["loss.train"]) == len(history.tracks[0, 0]["loss.train"])) == (most == 10_000)
+        assert picture(reader.read()) == picture(plain(path.read_bytes()))
 
 
 def records(frames):
