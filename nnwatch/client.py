@@ -23,6 +23,8 @@ _FAR_PATIENCE = 20.0
 _SILENT = 60.0
 """Seconds after which a file that does not grow is called lost: a monitor adds to it every second."""
 _CHUNK = 1 << 18
+_RECENT = 1000
+"""Records that are shown while a file is read."""
 _OVERVIEW = 600_000
 """Bytes of numbers in the overview of a run that is far away: half a second at 10 Mbit/s."""
 _QUIET = 30.0
@@ -64,6 +66,10 @@ class FileSource:
             time.sleep(_WAIT)
         return frames
 
+    def recent(self) -> list[Frame]:
+        """What can be shown while ``read`` begins at the beginning."""
+        return _recent(self._reader)
+
     @property
     def behind(self) -> float | None:
         """Age of the newest flush in seconds while a run elsewhere is followed by its file; None otherwise."""
@@ -76,6 +82,44 @@ class FileSource:
 
     def close(self) -> None:
         self._reader.close()
+
+
+class NearSource:
+    """A running job of this machine: what lies in its file already, by its chapters, and then its socket.
+
+    Raises SessionError if the file is none, or none yet.
+    """
+
+    def __init__(self, dial: Dial, path: str | os.PathLike[str]) -> None:
+        self._dial = dial
+        self._file = Reader(path, committed=True)
+        self._socket: SocketSource | None = None
+        self.lost: str | None = None
+        """Why no more comes although the run has not ended; None while all is well."""
+
+    def recent(self) -> list[Frame]:
+        """What can be shown while ``read`` begins at the beginning."""
+        return _recent(self._file)
+
+    def read(self) -> list[Frame]:
+        """Frames that are new; waits at most 0.1 s, empty when there are none."""
+        if self._socket is None:
+            try:
+                frames = self._file.read(_CHUNK)
+                self.lost = self._file.flaw()  # then its frames cannot be counted
+            except OSError as error:
+                frames, self.lost = [], f"{self._file.path} cannot be read any more: {error.strerror}"
+            if frames or self.lost:
+                return frames
+            self._socket = SocketSource(self._dial, self._file.number)
+        frames = self._socket.read()
+        self.lost = self._socket.lost
+        return frames
+
+    def close(self) -> None:
+        self._file.close()
+        if self._socket is not None:
+            self._socket.close()
 
 
 class SocketSource:
@@ -196,6 +240,13 @@ class SocketSource:
         if self._socket is not None:
             self._socket.close()
         self._dial.close()
+
+
+def _recent(reader: Reader) -> list[Frame]:
+    try:
+        return reader.recent(_RECENT)
+    except OSError:  # reading it says why
+        return []
 
 
 def _greeted(connection: socket.socket) -> tuple[wire.Message, bytes]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from . import command, launch, plain, runs
-from .client import FileSource, SocketSource
+from .client import FileSource, NearSource, SocketSource
 from .control import Control
 from .dial import Dial, Unix
 from .frame import Run
@@ -77,9 +77,9 @@ def show(card: Card, mode: Mode | None = None) -> int:
     """
     mode = mode or ("attach" if card.state == "running" else "replay")
     running = card.state in ("running", "elsewhere")
-    source: SocketSource | FileSource
+    source: SocketSource | NearSource | FileSource
     if mode == "attach" and card.state == "running" and Path(card.socket).exists():
-        source = SocketSource(Unix(card.socket))
+        source = _near(card)
     else:
         source = _file(card, follow=running)
     history, other = _open(source, mode, card, None)
@@ -90,6 +90,14 @@ def show(card: Card, mode: Mode | None = None) -> int:
     if isinstance(source, FileSource) and source.flaw:
         raise RunError(source.flaw)
     return 0
+
+
+def _near(card: Card) -> NearSource | SocketSource:
+    dial = Unix(card.socket)
+    try:
+        return NearSource(dial, card.session)
+    except SessionError:  # it has only begun, or lies where this process cannot see it
+        return SocketSource(dial)
 
 
 def show_far(dial: Dial, token: str) -> int:
@@ -178,7 +186,7 @@ def _compare(paths: Sequence[str]) -> str:
 
 
 def _open(
-    source: SocketSource | FileSource, mode: Mode, card: Card, control: Control | None
+    source: SocketSource | NearSource | FileSource, mode: Mode, card: Card, control: Control | None
 ) -> tuple[History, Card | None]:
     """Show the source until the user leaves; as text if there is no terminal, or the screen fails.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -133,11 +134,11 @@ class Parser:
 class Reader:
     """Reads a session from its start, again and again while it grows.
 
-    Chapters that are whole stand for the plain frames they tell again; all else is read as it was written. Raises
-    SessionError for anything that is no session.
+    Chapters that are whole stand for the plain frames they tell again; all else is read as it was written. With
+    ``committed`` it ends at the Commit that is the last one now. Raises SessionError for anything that is no session.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, committed: bool = False) -> None:
         self.path = Path(path)
         try:
             self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
@@ -154,6 +155,7 @@ class Reader:
         self._left_out = 0
         self._base = newest.at if newest else len(PRELUDE)
         self._parser = Parser(newest.chapter.number if newest else 0)
+        self._limit = self.archive.end if committed else sys.maxsize
 
     def _size(self) -> int:
         if stat.S_ISDIR(os.fstat(self._fd).st_mode):
@@ -196,7 +198,8 @@ class Reader:
             if taken >= most and frames:
                 return frames
         while taken < most or not frames:  # a frame may be longer
-            chunk = os.pread(self._fd, min(_CHUNK, most), self._base + self._parser.seen)
+            at = self._base + self._parser.seen
+            chunk = os.pread(self._fd, min(_CHUNK, most, max(0, self._limit - at)), at)
             if not chunk:
                 break
             frames += self._parser.feed(chunk)
@@ -204,7 +207,12 @@ class Reader:
         return frames
 
     def recent(self, records: int) -> list[Frame]:
-        """All that is no number, and at least the last ``records`` of what there is most of; ``read`` begins anew."""
+        """All that is no number, and at least the last ``records`` of what there is most of; ``read`` gives all again.
+
+        Nothing of a session without chapters, which is read as fast.
+        """
+        if not self.archive.newest:
+            return []
         tail = Parser().feed(os.pread(self._fd, self._size() - self._base, self._base))
         blocks = [frame for frame in tail if isinstance(frame, Block)]
         held = Counter[tuple[int, int, int]]()

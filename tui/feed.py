@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Event, Lock, Thread
 from time import sleep
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from nnwatch.frame import Frame
 from nnwatch.history import History
@@ -23,6 +23,14 @@ class Source(Protocol):
         """Frames that are new; waits at most 0.1 s, empty when there are none. Raises nothing."""
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Opening(Protocol):
+    """A source that takes a while to be read, and has something to show at once."""
+
+    def recent(self) -> list[Frame]:
+        """The newest of what ``read`` will give; empty where that comes as soon."""
 
 
 class Nothing:
@@ -53,18 +61,34 @@ class Feed:
         self._thread.start()
 
     def _run(self) -> None:
+        whole = self.history
+        if isinstance(self.source, Opening):
+            self._show(self.source.recent())
         while not self._stopping.is_set():
             frames = self.source.read()
             for at in range(0, len(frames), _CHUNK):
                 with self.lock:
                     for frame in frames[at : at + _CHUNK]:
-                        self.history.apply(frame)
+                        whole.apply(frame)
                 if self._stopping.is_set():
                     break
             if not frames:
+                if self.history is not whole:
+                    with self.lock:
+                        whole.replaced += 1
+                        self.history = whole
                 self.caught_up.set()
                 self._stopping.wait(0.02 if self.history.end is None else 0.2)
         self.source.close()
+
+    def _show(self, recent: list[Frame]) -> None:
+        """Have something to look at until all is read."""
+        history = History()
+        for frame in recent:
+            history.apply(frame)
+        if recent:
+            with self.lock:
+                self.history = history
 
     def stop(self) -> None:
         """End the thread and close the source; at most one wait of the source later."""

@@ -23,10 +23,12 @@ from pathlib import Path
 import numpy as np
 
 from nnwatch import ring
-from nnwatch.client import SocketSource
+from nnwatch.client import NearSource, SocketSource
+from nnwatch.dial import Unix
 from nnwatch.frame import Block, Commit, FieldSpec, Run, Schema, Segment
 from nnwatch.history import History
 from nnwatch.ingest import Ids, Ingest
+from nnwatch.listen import UnixDoor
 from nnwatch.recorder import Recorder
 from nnwatch.runs import Card, start_ticks
 from nnwatch.server import Server
@@ -210,11 +212,12 @@ def opening(path: Path, steps: int) -> None:
 
 
 def first_data(path: Path, folder: Path) -> None:
-    """A viewer that connects to a monitor whose run has the whole history already."""
+    """A viewer that comes to a monitor whose run has the whole history already, as ``nnwatch attach`` does."""
     ready = selectors.DefaultSelector()
     reader = Reader(path)
     reader.read()
-    server = Server(folder / "s.sock", path, "bench", reader.number, reader.offset, ready)
+    server = Server(path, "bench", reader.number, reader.offset, ready, History())
+    server.listen(UnixDoor(folder / "s.sock"))
     stop = threading.Event()
 
     def serve() -> None:
@@ -226,12 +229,18 @@ def first_data(path: Path, folder: Path) -> None:
     thread.start()
 
     def connect() -> None:
-        source = SocketSource(str(folder / "s.sock"))
+        source = SocketSource(Unix(str(folder / "s.sock")))
         while not source.read():
             pass
         source.close()
 
-    row("first data to a fresh local viewer", least(connect)[1], 150, "ms")
+    def newest() -> None:
+        source = NearSource(Unix(str(folder / "s.sock")), path)
+        assert source.recent()
+        source.close()
+
+    row("first data to a fresh local viewer, by the socket", least(connect)[1], 150, "ms")
+    row("the newest data, by the file", least(newest)[1], 150, "ms")
     stop.set()
     thread.join()
     server.close()
