@@ -86,6 +86,7 @@ class Chart(Browsed):
             self.guide,
             len(view.history.finding_log),
             view.state.kind,
+            "" if any(columns) else view.last_line(),
         )
 
     def _stamp(self, column: Column | None, view: View) -> Any:
