@@ -78,7 +78,7 @@ class Feed:
                         whole.replaced += 1
                         self.history = whole
                 self.caught_up.set()
-                self._stopping.wait(0.02 if self.history.end is None else 0.2)
+                self._stopping.wait(0.05 if self.history.end is None else 0.2)
         self.source.close()
 
     def _show(self, recent: list[Frame]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ class View:
     symbols: Symbols
     judged: str = ""
     """The threshold that the run was judged again with; nothing where its findings are those that were made."""
+    _found: dict[str, Column | None] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def until(self) -> int | None:
@@ -60,7 +62,9 @@ class View:
         return int(planned) if isinstance(planned, int | float) and planned > 0 else None
 
     def column(self, name: str) -> Column | None:
-        return self.columns.get(self.track, name) if self.track is not None else None
+        if name not in self._found:  # many widgets ask for the same
+            self._found[name] = self.columns.get(self.track, name) if self.track is not None else None
+        return self._found[name]
 
     def value(self, name: str) -> float | None:
         """The newest value of a column at the moment, None where there is none."""
@@ -71,6 +75,7 @@ class View:
         """What the lens shows of the steps from ``first`` to ``last``."""
         return through(self.lens, self.timeline, first, last, columns)
 
+    @cached_property
     def landmarks(self) -> Landmarks:
         """Epochs and jumps of the learning rate, as far as the run is."""
         if self.track is None:

@@ -52,6 +52,14 @@ ROWS = [
 ]
 
 
+class _Columns(Horizontal):
+    BLANK = True  # charts cover it: lines that nobody sees are not made
+
+
+class _Stack(Vertical):
+    BLANK = True
+
+
 class Overview(Room):
     """Loss large; the other metrics as rows where there is little room, as charts where there is much."""
 
@@ -62,8 +70,8 @@ class Overview(Room):
 
     def body(self) -> ComposeResult:
         yield Words(id="last-words")
-        with Horizontal(id="charts"):
-            with Vertical(id="main"):
+        with _Columns(id="charts"):
+            with _Stack(id="main"):
                 yield Chart(
                     "loss",
                     LOSS,
@@ -77,7 +85,7 @@ class Overview(Room):
                     missing="no classification loss seen, so no accuracy",
                     id="accuracy",
                 )
-            with Vertical(id="side"):
+            with _Stack(id="side"):
                 yield Chart(
                     "update/weight",
                     [Curve("update.ratio", "median", 2)],

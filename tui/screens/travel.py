@@ -22,7 +22,7 @@ class Travel(Screen[None]):
     def take(self, view: View) -> None:
         """The view that the keys act on; the feed stands still meanwhile."""
         self.view = view
-        self.epochs = tuple(view.landmarks().epochs)
+        self.epochs = tuple(view.landmarks.epochs)
 
     def go(self, step: int) -> None:
         if self.view is not None:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from rich.segment import Segment
 from rich.style import Style
+from textual.color import Color
+from textual.filter import LineFilter
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -34,9 +36,11 @@ class Cells(Widget):
         self._key: Any = None
         self._codes = np.zeros((0, 0), np.uint32)
         self._inks = np.zeros((0, 0), np.uint8)
+        self._sent = self._inks
+        """The inks as they are sent: with those of blanks merged."""
         self._strips: dict[int, Strip] = {}
-        self._styles: list[Style] | None = None
-        """The style of every ink on the ground of this widget."""
+        self._look: tuple[list[Style], Color, list[LineFilter]] | None = None
+        """The style of every ink on the ground of this widget, the ground, and what Textual does to every strip."""
 
     @abstractmethod
     def key(self, view: View) -> Any:
@@ -64,7 +68,6 @@ class Cells(Widget):
         self.draw(self.view, grid)
         if self.view.symbols == "ascii":
             self._to_ascii(grid)
-        grid.inks = merge_blanks(grid.codes, grid.inks)
         self._update(grid)
 
     def _to_ascii(self, grid: Grid) -> None:
@@ -77,6 +80,7 @@ class Cells(Widget):
     def _update(self, grid: Grid) -> None:
         if self._codes.shape != grid.codes.shape:
             self._codes, self._inks = grid.codes, grid.inks
+            self._sent = merge_blanks(grid.codes, grid.inks)
             self._strips.clear()
             self.refresh()
             return
@@ -85,6 +89,7 @@ class Cells(Widget):
         rows = np.flatnonzero(changed.any(axis=1))
         if len(rows) == 0:
             return
+        self._sent[rows] = merge_blanks(grid.codes[rows], grid.inks[rows])
         regions = []
         for row in rows:
             self._strips.pop(int(row), None)
@@ -106,7 +111,14 @@ class Cells(Widget):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._strips.clear()
-        self._styles = None
+        self._look = None
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The strips as they are kept: cells have no border, padding or opacity that Textual would have to add, and
+        it asks for all lines of all widgets in each update."""
+        left, right = crop.column_span
+        strips = [self.render_line(y) for y in crop.line_range]
+        return strips if (left, right) == (0, self.size.width) else [strip.crop(left, right) for strip in strips]
 
     def render_line(self, y: int) -> Strip:
         strip = self._strips.get(y)
@@ -117,18 +129,23 @@ class Cells(Widget):
         return strip
 
     def _strip(self, y: int) -> Strip:
-        if self._styles is None:
+        if self._look is None:
             ground = self.background_colors[1]
             styles = palette(self.app.current_theme.dark, ground.rgb)
-            self._styles = [Style(bgcolor=ground.rich_color) + style for style in styles]
-        row, inks = self._codes[y], self._inks[y]
+            styles = [Style(bgcolor=ground.rich_color) + style for style in styles]
+            self._look = styles, ground, list(self.get_line_filters())
+        styles, ground, filters = self._look
+        row, inks = self._codes[y], self._sent[y]
         cuts = [0, *(np.flatnonzero(inks[1:] != inks[:-1]) + 1).tolist(), len(inks)]
         text = "".join(map(chr, row.tolist())) if row.all() else None  # a 0 is the second cell of a wide character
         segments = []
         for begin, end in pairwise(cuts):
             part = text[begin:end] if text is not None else "".join(map(chr, filter(None, row[begin:end].tolist())))
-            segments.append(Segment(part, self._styles[inks[begin]]))
-        return Strip(segments, len(inks))
+            segments.append(Segment(part, styles[inks[begin]]))
+        strip = Strip(segments, len(inks))
+        for line_filter in filters:
+            strip = strip.apply_filter(line_filter, ground)
+        return strip
 
 
 def merge_blanks(codes: Codes, inks: Inks) -> Inks:

@@ -17,7 +17,7 @@ def marks(view: View, x: Axis) -> list[Mark]:
     """Epochs below, then jumps of the rate, where the run was resumed, and the findings above all."""
     if view.track is None:
         return []
-    segment, landmarks = view.track.segment, view.landmarks()
+    segment, landmarks = view.track.segment, view.landmarks
     edges = x.edges()
     first, last = int(edges[0]), min(int(edges[-1]), view.seen)
     epochs = landmarks.epochs[bisect_left(landmarks.epochs, first) : bisect_right(landmarks.epochs, last)]
