@@ -1,8 +1,14 @@
-"""A list of runs for the screen, one of which cannot be read."""
+"""Lists of runs for the screen."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
+from nnwatch import ledger
 from nnwatch.history import History
+from nnwatch.report import Summary
+from nnwatch.runs import Card
 from nnwatch.tui.library import Library, RunRow
 
 from .recording import START
@@ -14,18 +20,35 @@ RUNS = [
 ]
 
 
-def read(path):
-    """A run that is there, or one whose recording is gone."""
+def read(path: str) -> History:
+    """A made-up run by the name of its file; one of them is gone."""
     if path.endswith("digits-0.nnw"):
         raise ValueError("/a/digits-0.nnw: cannot be read")
     history = History()
-    for frame in SESSIONS["overfitting" if path.endswith("over.nnw") else "faulty"]():
+    for frame in SESSIONS[{"digits-1": "faulty", "over": "overfitting"}.get(Path(path).stem, Path(path).stem)]():
         history.apply(frame)
     return history
 
 
-def compared(paths):
+def compared(paths: Sequence[str]) -> str:
     return f"compared {' '.join(paths)}"
 
 
 LIBRARY = Library(lambda: RUNS, read, compared)
+
+
+def _told(paths: Sequence[str]) -> str:
+    cards = [Card(path, Path(path).stem, path, ["python", "train.py"], "/", START) for path in paths]
+    return ledger.text(ledger.told([Summary(read(card.session), card) for card in cards]))
+
+
+RECORDED = Library(
+    lambda: [
+        RunRow("overfitting", "finished", START + 7_200, 9_400, 0.0146, "warn overfitting", "/a/overfitting.nnw"),
+        RunRow("healthy", "finished", START + 3_600, 3_000, 0.11, "", "/a/healthy.nnw"),
+        RunRow("faulty", "running", START, 1_200, 2.28, "error learning rate too high", "/a/faulty.nnw"),
+    ],
+    read,
+    _told,
+)
+"""Runs that can be opened, overlaid and compared as on the real screen."""

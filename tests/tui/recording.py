@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from msgspec import structs
 
 from nnwatch.frame import (
     Block,
@@ -266,6 +267,19 @@ def training(
         done = int(n[-1])
         frames.append(Commit(float(times[-1])))
     return frames
+
+
+def ranked(seconds: list[float]) -> list[Frame]:
+    """Frames of 100 steps on as many ranks as there are times of a step."""
+    steps = np.arange(1, 101)
+    fields = [FieldSpec("loss.train"), FieldSpec("step.seconds"), FieldSpec("data.wait")]
+    blocks = []
+    for rank, each in enumerate(seconds):
+        times = np.full(100, each)
+        one = block(1, steps, START + steps * each, 2.0 / steps + rank, times, times / 4)
+        blocks.append(structs.replace(one, rank=rank))
+    segments = [Segment(0, rank, 1, START) for rank in range(len(seconds))]
+    return [Run("ranks", "r", "lab", ["torchrun"], "", "", START), *segments, Schema(1, "step", fields), *blocks]
 
 
 def write(path: Path, frames: list[Frame]) -> None:

@@ -1,7 +1,5 @@
 """The time on the clock along the charts: over pauses, midnights, changes of the clocks, segments."""
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -22,20 +20,6 @@ from .sessions import SESSIONS
 NOON = 1_790_078_400.0
 """2026-09-22 12:00:00 UTC."""
 HOUR = 3_600.0
-
-
-@pytest.fixture(autouse=True)
-def zone(monkeypatch):
-    """Sets the local time zone for the test."""
-
-    def be(name):
-        monkeypatch.setenv("TZ", name)
-        time.tzset()
-
-    be("UTC")
-    yield be
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.parametrize(

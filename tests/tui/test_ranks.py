@@ -1,25 +1,7 @@
 """Runs of several processes."""
 
-import numpy as np
-from msgspec import structs
-
-from nnwatch.frame import FieldSpec, Run, Schema, Segment
-
 from .driving import lines, opened, press, text
-from .recording import START, Frames, block
-
-
-def ranked(seconds):
-    """Frames of 100 steps on as many ranks as there are times of a step."""
-    steps = np.arange(1, 101)
-    fields = [FieldSpec("loss.train"), FieldSpec("step.seconds"), FieldSpec("data.wait")]
-    blocks = []
-    for rank, each in enumerate(seconds):
-        times = np.full(100, each)
-        one = block(1, steps, START + steps * each, 2.0 / steps + rank, times, times / 4)
-        blocks.append(structs.replace(one, rank=rank))
-    segments = [Segment(0, rank, 1, START) for rank in range(len(seconds))]
-    return [Run("ranks", "r", "lab", ["torchrun"], "", "", START), *segments, Schema(1, "step", fields), *blocks]
+from .recording import Frames, ranked
 
 
 async def test_every_rank_has_a_row_and_the_slow_one_is_marked():

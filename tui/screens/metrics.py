@@ -125,8 +125,14 @@ class MetricScreen(Room):
         if len(chart.curves) == 1:  # chosen once: colours must not change places while the run goes on
             chart.plan(self.metric.title, curves(view, self.metric))
         unit = f" [{self.metric.unit}]" if self.metric.unit else ""
-        lines = wrap(f"{self.metric.name}{unit}: {self.metric.meaning}", max(self.size.width, 20))
+        lines = [
+            (f"━ {curve.label}  {number(view.value(curve.column))}", Ink.SERIES + curve.series)
+            for curve in chart.curves
+            if len(chart.curves) > 1  # more names than the legend above has room for
+        ]
+        meaning = wrap(f"{self.metric.name}{unit}: {self.metric.meaning}", max(self.size.width, 20))
+        lines += [(line, Ink.DIM) for line in meaning]
         words = self.query_one("#meaning", Words)
-        words.say([(line, Ink.DIM) for line in lines])
+        words.say(lines)
         if words.styles.height is None or words.styles.height.value != len(lines):
             words.styles.height = len(lines)

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from ..draw.grid import Grid, Ink
+from ..draw.grid import Grid
 from ..view import View
 from ..widgets.cells import Cells
 from ..widgets.keys import Keys
@@ -81,9 +81,9 @@ class Words(Cells):
 
     def __init__(self, **names: object) -> None:
         super().__init__(**names)
-        self.lines: list[tuple[str, Ink]] = []
+        self.lines: list[tuple[str, int]] = []
 
-    def say(self, lines: list[tuple[str, Ink]]) -> None:
+    def say(self, lines: list[tuple[str, int]]) -> None:
         if lines != self.lines:
             self.lines = lines
             self.repaint()
