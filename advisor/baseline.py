@@ -8,7 +8,7 @@ import numpy as np
 
 from .context import Context
 from .finding import Abstain
-from .window import median
+from .window import finite, median
 
 
 def trivial_loss(at: Context) -> tuple[float, str]:
@@ -34,6 +34,27 @@ def trivial_loss(at: Context) -> tuple[float, str]:
         mean, std = at.view("target.mean").thin(400).scalar, at.view("target.std").thin(400).scalar
         return float(np.mean(std**2) + np.var(mean)), "variance of the targets"
     raise Abstain("what a guess costs is known for cross entropy and squared error only")
+
+
+def trivial_validation_loss(at: Context) -> float:
+    """The same for validation, whose targets may vary more than those of training (a series that grows): the larger of
+    the two. Raises Abstain where it is not known."""
+    guess = trivial_loss(at)[0]
+    if (at.facts.get("loss") or {}).get("name") != "mse_loss" or not at.has("target.val.std"):
+        return guess
+    mean, std = (finite(at.view(f"target.val.{kind}").last(50).scalar) for kind in ("mean", "std"))
+    return max(guess, float(np.mean(std**2) + np.var(mean))) if len(mean) and len(std) else guess
+
+
+def untrained_loss(at: Context) -> tuple[float, str]:
+    """The loss that a net has before it is trained, and what it is: a guess that does not know yet which classes are
+    rare. Raises Abstain where it is not known."""
+    guess, meaning = trivial_loss(at)
+    name = str((at.facts.get("loss") or {}).get("name", ""))
+    classes = 2 if name.startswith("binary_cross_entropy") else int(at.facts.get("classes") or 0)
+    if name != "mse_loss" and classes > 1 and math.log(classes) > guess:
+        return math.log(classes), f"ln {classes}, a guess among {classes} classes"
+    return guess, meaning
 
 
 def _labels(at: Context, smoothing: float) -> tuple[float, str]:

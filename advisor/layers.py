@@ -55,8 +55,8 @@ class Layers(Clocks):
 
     @property
     def strait(self) -> bool:
-        """A hidden layer has a quarter as many units as there are classes, or fewer: hardly anything passes it."""
-        return self.narrowest is not None and self.narrowest[0] <= 0.25 * int(self.facts.get("classes") or 0)
+        """A hidden layer has so few units that on and off do not make as many patterns as there are classes."""
+        return self.narrowest is not None and 2 ** self.narrowest[0] < int(self.facts.get("classes") or 0)
 
     def weights(self, view: View) -> list[int]:
         """Columns of a metric per parameter that are weight matrices: biases and norm gains are left out."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from nnwatch.frame import Evidence, Remedy, Severity
 
-from ..baseline import trivial_loss
+from ..baseline import untrained_loss
 from ..context import Context
 from ..finding import Abstain, Found, number, some
 from ..place import of_layer
@@ -54,12 +53,9 @@ def _large(at: Context, limit: Mapping[str, float]) -> Found | None:
     if (at.facts.get("loss") or {}).get("name") not in LOSSES:
         return None
     try:
-        baseline, meaning = trivial_loss(at)
+        baseline, meaning = untrained_loss(at)
     except Abstain:
         return None
-    classes = int(at.facts.get("classes") or 0)
-    if classes > 1 and math.log(classes) > baseline:  # rare classes: what is untrained does not know yet that they are
-        baseline, meaning = math.log(classes), f"ln {classes}, a guess among {classes} classes"
     ratio = at.initial_loss / max(baseline, 1e-12)
     now = at.recent_loss()
     late = at.step - at.track.segment.first_step >= limit["patience"]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
-from nnwatch.frame import Evidence, Remedy, Severity
+from nnwatch.frame import Remedy, Severity
 
 from ..context import Context
 from ..finding import Abstain, Found, some
 from ..place import of_layer
 from ..rule import Rule
-from ..window import finite
+from ..untrained import moved, stood_still, untrained
 
 STEPS = 10
 """Measured steps of an optimizer after which what it has not moved is taken to be out of reach."""
@@ -46,25 +44,23 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if at.step - at.track.segment.first_step < limit["steps"]:
         return None
     names = [str(name) for name in at.facts["unreached"] or () if "expert" not in str(name)]
-    names = [name for name in names if (_stood_still(at, name) if at.multi_opt else not _moved(at, name))]
+    names = [name for name in names if (stood_still(at, name, STEPS) if at.multi_opt else not moved(at, name))]
     if not names:
         return None
     most = len(names) > limit["most"] * max(1, len(_trained(at)))
     severity: Severity = "watch" if (most and at.finetune) or not _any_matrix(at, names) else "error"
-    return Found(
+    return untrained(
+        at,
+        names,
         severity,
         f"{len(names)} trained parameters are not connected to the loss: {some(names)}",
-        ("the graph of the loss does not reach them, and they have not moved",),
-        at.track.segment.first_step + 1,
-        (Evidence("update.ratio", 0.0, None, "change of what the loss does not reach", 1, at.step, names[0]),),
+        "the graph of the loss does not reach them, and they have not moved",
         (
             Remedy(CONNECT, f"{some(names)}{of_layer(at, names[0])} → used in forward() without detach() or no_grad()",
                    f"the gradient of {names[0]} is above 0 from the first step"),
             Remedy(DECLARE, f"{some(names)} → requires_grad_(False), or deleted", "this finding is gone"),
         ),
         "If forward() uses it, follow its output: somewhere it becomes a number, an index or a detached tensor.",
-        layer=names[0],
-        exact=True,
     )  # fmt: skip
 
 
@@ -79,23 +75,6 @@ def _any_matrix(at: Context, names: list[str]) -> bool:
     view = at.view("update.ratio")
     known = dict(zip(view.names, view.notes, strict=True))
     return any("x" in known.get(name, "x") for name in names)
-
-
-def _stood_still(at: Context, name: str) -> bool:
-    """Whether many steps of its optimizer were measured, and none has changed it."""
-    if not at.has("update.ratio"):
-        return False
-    view = at.view("update.ratio")
-    changes = finite(view.thin(400).values[:, view.names.index(name)]) if name in view.names else np.empty(0)
-    return len(changes) >= STEPS and not np.any(changes)
-
-
-def _moved(at: Context, name: str) -> bool:
-    """Whether a step has ever changed it: then another loss reaches it."""
-    if not at.has("update.ratio"):
-        return False
-    view = at.view("update.ratio")
-    return name in view.names and bool(np.any(view.thin(400).values[:, view.names.index(name)] > 0))
 
 
 RULE = Rule(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,7 +13,10 @@ from ..context import Context
 from ..finding import Found, number, some
 from ..place import of_optimizer
 from ..rule import Rule
+from ..untrained import moved, untrained
 
+_COPY = re.compile(r"target|teacher|momentum|\bema\b|_ema|ema_|encoder_k|averaged")
+"""Names of copies that follow other weights, and are in no optimizer on purpose."""
 ADD = "Give the optimizer every parameter"
 CONNECT = "Reconnect the layer to the loss"
 RATE = "Set a learning rate above zero"
@@ -34,7 +38,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     When it is a false alarm
         Training only the head by giving the optimizer no other parameters: more than half of them left out is *watch*
-        where weights were loaded or others are frozen, else *warn*, for nothing is known to have trained them. Experts
+        where weights were loaded, others are frozen or these were trained before, else *warn*, for nothing is known to
+        have trained them. Copies that follow other weights, by their names (target, teacher, ema) are left out. Experts
         of a mixture that were not chosen. A dead layer gives the ones in front of it no gradient either: then the dead
         layer is the cause.
 
@@ -49,30 +54,28 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
 
 def _not_optimized(at: Context) -> Found | None:
-    names = [str(name) for name in at.facts.get("unoptimized") or ()]
+    names = [str(name) for name in at.facts.get("unoptimized") or () if not _COPY.search(str(name))]
     if not names:
         return None
     known = set(at.view("weight.norm").names) if at.has("weight.norm") else set()
     most = bool(known) and len(names) > len(known.union(names)) / 2
     severity: Severity = "error"
     if most:
-        severity = "watch" if at.finetune else "warn"
+        severity = "watch" if at.finetune or any(moved(at, name) for name in names) else "warn"
     declare = Remedy(DECLARE, f"{some(names)} → requires_grad_(False)", "this finding is gone and the step is faster")
     add = Remedy(
         ADD,
         f"{_place(at)} → the optimizer also gets {some(names)}",
         "their update ratio is above 0 from the first step",
     )
-    return Found(
+    return untrained(
+        at,
+        names,
         severity,
         f"{len(names)} parameters are in no optimizer: {some(names)}",
-        ("they require a gradient, and no param group holds them",),
-        at.track.segment.first_step + 1,
-        (Evidence("update.ratio", 0.0, None, "parameters in no optimizer never change", 1, at.step, names[0]),),
+        "they require a gradient, and no param group holds them",
         (declare, add) if most else (add, declare),
         "If the optimizer is made before the last layer is, make it afterwards.",
-        layer=names[0],
-        exact=True,
     )
 
 
@@ -111,24 +114,21 @@ def _never_moved(at: Context, limit: Mapping[str, float]) -> Found | None:
         for i in suspects
         if np.all(ratios.values[:, i] == 0) and not np.any(np.nan_to_num(gradients.values[:, i]) > 0)
     ]
-    moved = any(np.any(ratios.values[-1, i] > 0) for i in matrices if i not in still)
-    if not still or not moved:
+    if not still or not any(np.any(ratios.values[-1, i] > 0) for i in matrices if i not in still):
         return None
     names = [names[i] for i in still]
-    return Found(
+    return untrained(
+        at,
+        names,
         "error",
         f"in {at.step} steps these weight matrices have not moved at all: {some(names)}",
-        ("their gradient and their change were exactly 0 at every sampled step, while others moved",),
-        at.track.segment.first_step + 1,
-        (Evidence("update.ratio", 0.0, None, "change at every sampled step", 1, at.step, names[0]),),
+        "their gradient and their change were exactly 0 at every sampled step, while others moved",
         (
             Remedy(CONNECT, f"forward() → uses {some(names)}, without detach() or no_grad()",
                    f"the gradient norm of {names[0]} is above {number(0.0)} from the first step"),
             Remedy(DECLARE, f"{some(names)} → requires_grad_(False)", "this finding is gone"),
         ),
         "If forward() does use it, look at the layers behind it: a dead one passes no gradient.",
-        layer=names[0],
-        exact=True,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnwatch.frame import Evidence, Remedy
 
-from ..baseline import trivial_loss
+from ..baseline import trivial_loss, trivial_validation_loss
 from ..context import Context
 from ..finding import Abstain, Found, number
 from ..passes import classes
@@ -83,12 +83,13 @@ def _by_heart(at: Context, limit: Mapping[str, float]) -> Found | None:
     if 0 < int(at.facts.get("train_rows") or 0) < limit["rows"]:
         raise Abstain("of so few rows hardly anything carries over")
     losses, learned, guess = finite(at.evaluations.loss), at.recent_loss(), trivial_loss(at)[0]
+    beside = trivial_validation_loss(at)
     if len(losses) < limit["evaluations"] or not 0 <= learned < limit["learned"] * guess:
         return None
     newest = median(losses[-3:])
-    if float(np.min(losses)) < limit["never"] * guess or newest < limit["worse"] * guess:
+    if float(np.min(losses)) < limit["never"] * beside or newest < limit["worse"] * beside:
         return None
-    if _told_apart(at, limit) or (not at.has("target.val.count") and newest > limit["scale"] * guess):
+    if _told_apart(at, limit) or (not at.has("target.val.count") and newest > limit["scale"] * beside):
         return None
     return Found(
         "watch",

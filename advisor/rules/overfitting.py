@@ -11,7 +11,7 @@ import numpy as np
 
 from nnwatch.frame import Evidence, Remedy, Severity
 
-from ..baseline import trivial_loss
+from ..baseline import trivial_validation_loss
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..fixes import OVERFIT, remedies, restore, titles
@@ -50,7 +50,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     When it is a false alarm
         Validation run in train mode, or with another preprocessing. Where only the loss rises, stays under that of a
         guess, and the accuracy still rises too, the net becomes overconfident rather than worse: *watch*. Nets with
-        about as many parameters as samples can come back (double descent).
+        about as many parameters as samples can come back (double descent). Where no evaluation was ever better than a
+        guess it is *watch* until the end: some rules are found long after the rows are known (grokking).
 
     What to do
         Restore the best checkpoint. Then, in this order: more data, stronger augmentation, dropout, weight decay, a
@@ -88,7 +89,7 @@ def _rising(at: Context, limit: Mapping[str, float]) -> Found | None:
     fell, error = _accuracy(at, best, last)
     severity: Severity = "error" if at.exceeds(fell, 2 * error) else "warn"
     unsure = fell < -error and not _over_a_guess(at, float(ev.loss[last[-1]]))
-    if unsure or samples < limit["samples"] or not all(c.paired for c in compared):
+    if unsure or _never_carried_over(at) or samples < limit["samples"] or not all(c.paired for c in compared):
         severity = "watch"
     same = "the same" if compared[-1].paired else "other"
     best_step = int(ev.steps[best])
@@ -119,7 +120,7 @@ def _by_heart(at: Context, limit: Mapping[str, float]) -> Found | None:
         return None
     now, first = at.recent_loss(), at.initial_loss
     late = at.over or at.step >= at.track.segment.first_step + limit["part"] * at.horizon
-    if not late or not 0 <= now < limit["left"] * first:
+    if not late or _never_carried_over(at) or not 0 <= now < limit["left"] * first:
         return None
     missed = _missed(at, limit)
     if missed is None:
@@ -157,17 +158,24 @@ def _missed(at: Context, limit: Mapping[str, float]) -> tuple[str, float, float,
         return f"{percent(train)} are right in training, {percent(val)} in validation", val, train, "accuracy.val"
     if (at.facts.get("loss") or {}).get("name") != "mse_loss":
         return None
-    guess, meaning = trivial_loss(at)
+    guess = trivial_validation_loss(at)
     val = median(ev.loss[-quarter:])
     if (not at.over and val < 0.97 * median(ev.loss[-2 * quarter : -quarter])) or not at.exceeds(val, 0.5 * guess):
         return None
-    return f"the validation loss is {number(val)}, {meaning} {number(guess)}", val, at.recent_loss(), "loss.val"
+    return f"the validation loss is {number(val)}, a guess has {number(guess)}", val, at.recent_loss(), "loss.val"
 
 
 def _over_a_guess(at: Context, val: float) -> bool:
     """The validation loss is above that of a guess: no matter of how sure the net is."""
     with suppress(Abstain):
-        return val > trivial_loss(at)[0]
+        return val > trivial_validation_loss(at)
+    return False
+
+
+def _never_carried_over(at: Context) -> bool:
+    """No evaluation was ever better than a guess, and the run goes on: a rule can be found long after the rows."""
+    with suppress(Abstain):
+        return not at.over and float(np.nanmin(at.evaluations.loss)) > 0.98 * trivial_validation_loss(at)
     return False
 
 

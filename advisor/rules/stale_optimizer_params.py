@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from nnwatch.frame import Evidence, Remedy
+from nnwatch.frame import Remedy
 
 from ..context import Context
 from ..finding import Abstain, Found, some
 from ..place import of_optimizer
 from ..rule import Rule
+from ..untrained import untrained
 
 _OUTSIDE = re.compile(r"parameter \d+")
 """How the probes call a parameter that is in an optimizer and in no module."""
@@ -43,19 +44,17 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         return _useless(at)
     if not stale:
         return None
-    return Found(
+    return untrained(
+        at,
+        missing,
         "error",
         f"{stale} parameters in the optimizer are not in the model; {len(missing)} of the model are in no optimizer",
-        (f"the optimizer steps tensors that the model does not use, and never {some(missing)}",),
-        at.track.segment.first_step + 1,
-        (Evidence("update.ratio", 0.0, None, "change of parameters in no optimizer", 1, at.step, missing[0]),),
+        f"the optimizer steps tensors that the model does not use, and never {some(missing)}",
         (
             Remedy(AFTER, f"the optimizer{of_optimizer(at)} → made after the last change of the model",
                    f"the update ratio of {missing[0]} is above 0 from the first step"),
         ),
         "If the model must change later, call optimizer.add_param_group for what is new.",
-        layer=missing[0],
-        exact=True,
     )  # fmt: skip
 
 
@@ -64,18 +63,17 @@ def _useless(at: Context) -> Found | None:
     names = [str(name) for name in at.facts.get("unreached") or () if _OUTSIDE.fullmatch(str(name))]
     if not names:
         return None
-    return Found(
+    return untrained(
+        at,
+        names,
         "error",
         f"the optimizer{of_optimizer(at)} holds {len(names)} parameters that no loss depends on: {some(names)}",
-        ("they belong to no module of a net that is trained, and the graph of the loss does not reach them",),
-        at.track.segment.first_step + 1,
-        (Evidence("update.ratio", 0.0, None, "change of parameters that no loss reaches", 1, at.step, names[0]),),
+        "they belong to no module of a net that is trained, and the graph of the loss does not reach them",
         (
             Remedy(AFTER, f"the optimizer{of_optimizer(at)} → made of the parameters of the net that it is to train",
                    "the update ratio of that net's layers is above 0 from the first step"),
         ),
         "If they are meant to be trained, use them in the forward pass.",
-        exact=True,
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         within 10 % or two standard errors of the training loss, and both are above the user's goal (`targets` in
         nnwatch.toml), or above half of what a guess costs. It is *warn* when a goal is missed, or a hidden layer has
         fewer units than there are classes; *watch* with dropout of 0.5 or more or a weight decay of 0.05 or more; else
-        *info*. A hidden layer with a quarter as many units as there are classes, or fewer, is *warn* from step 60 on
+        *info*. A hidden layer with fewer than log2(classes) units is *warn* from step 60 on
         while the loss has not left its first value: dead units are then no wonder.
 
     When it is a false alarm

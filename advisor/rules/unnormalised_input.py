@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from nnwatch.frame import Remedy
 
-from ..baseline import trivial_loss
+from ..baseline import untrained_loss
 from ..context import Context
 from ..finding import Abstain, Found, number
 from ..rule import Rule
@@ -65,7 +65,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
 def _outcome(at: Context, limit: Mapping[str, float]) -> str | None:
     with suppress(Abstain):
-        guess, meaning = trivial_loss(at)
+        guess, meaning = untrained_loss(at)
         times = limit["squared"] if loss(at).get("name") == "mse_loss" else limit["first"]
         if at.initial_loss > times * guess:
             return f"the first loss is {number(at.initial_loss)}, a guess has {number(guess)} ({meaning})"
