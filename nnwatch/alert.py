@@ -1,4 +1,9 @@
-"""Runs the user's commands (``--on SEVERITY COMMAND``) when a finding opens or worsens to that severity."""
+"""Tells the user of findings where he is not looking: his own commands, and messages to a service.
+
+``--on SEVERITY COMMAND`` starts a command each time a finding opens or worsens to that severity. ``--alert SEVERITY
+ADDRESS`` sends a message: once for a finding and again only when it is worse than ever, consequences of another finding
+left out, and at most one message a minute, which then tells of all that came meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections import deque
@@ -14,6 +20,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .frame import SEVERITIES, Finding, Frame
+from .narrate import remedy
+from .notify import masked
 from .report import finding_json
 from .runs import Card
 
@@ -21,39 +29,71 @@ _SECONDS = 30.0
 """A command that takes longer is killed with its whole process group."""
 _AT_ONCE = 4
 _WAITING = 100
+_MESSAGE_EVERY = 60.0
+_TOLD = 5
+"""Findings of which one message tells; the others are counted."""
+
+
+class _Start(NamedTuple):
+    words: list[str]
+    data: bytes
+    cwd: str | None
+    what: str
+    """For the user."""
 
 
 class _Running(NamedTuple):
     process: subprocess.Popen[bytes]
-    command: str
+    what: str
     deadline: float
 
 
-class Alerts:
-    """``notice`` is told once of each command that fails; the run is never held up by one."""
+class _Target:
+    """One address, and what it is to be told next."""
 
-    def __init__(self, wanted: list[list[str]], card: Card, notice: Callable[[str], None]) -> None:
+    def __init__(self, severity: str, address: str) -> None:
+        self.threshold = SEVERITIES.index(severity)
+        self.address = address
+        self.news: dict[int, Finding] = {}
+        self.sent = -_MESSAGE_EVERY
+
+
+class Alerts:
+    """``notice`` is told once of each command or address that fails; the run is never held up by one."""
+
+    def __init__(
+        self, wanted: list[list[str]], targets: list[list[str]], card: Card, notice: Callable[[str], None]
+    ) -> None:
         self._wanted = [(SEVERITIES.index(severity), command) for severity, command in wanted]
+        self._targets = [_Target(*target) for target in targets]
         self._card = card
         self._notice = notice
+        self._level: dict[int, int] = {}
         self._worst: dict[int, int] = {}
         self._rules: dict[int, str] = {}
-        self._queue: deque[tuple[str, bytes]] = deque(maxlen=_WAITING)
+        self._queue: deque[_Start] = deque(maxlen=_WAITING)
         self._running: list[_Running] = []
 
     def see(self, frame: Frame, *, again: bool = False) -> None:
         """Look at a frame; with ``again`` it was acted on before, by an earlier monitor."""
-        if not self._wanted or not isinstance(frame, Finding):
+        if not isinstance(frame, Finding):
             return
         self._rules[frame.id] = frame.rule
         level = SEVERITIES.index(frame.severity) if frame.status == "open" else -1
-        before, self._worst[frame.id] = self._worst.get(frame.id, -1), level
+        before, self._level[frame.id] = self._level.get(frame.id, -1), level
+        worst = self._worst.get(frame.id, -1)
+        self._worst[frame.id] = max(worst, level)
         if again:
             return
         for threshold, command in self._wanted:
             if level >= threshold and level > before:
                 about = {"host": self._card.host, "run": self._card.name, "attach": self._card.attach}
-                self._queue.append((command, json.dumps(about | finding_json(frame, self._rules)).encode()))
+                data = json.dumps(about | finding_json(frame, self._rules)).encode()
+                cwd = self._card.cwd if os.path.isdir(self._card.cwd) else None
+                self._queue.append(_Start(["/bin/sh", "-c", command], data, cwd, f"--on command {command!r}"))
+        for target in self._targets:
+            if level >= target.threshold and level > worst and frame.explained_by is None:
+                target.news[frame.id] = frame
         self.reap()
 
     def reap(self) -> None:
@@ -68,34 +108,63 @@ class Alerts:
                 with contextlib.suppress(OSError):
                     os.killpg(running.process.pid, signal.SIGKILL)
                 running.process.wait()
-                self._notice(f"--on command {running.command!r} took more than {_SECONDS:g} s and was killed")
+                self._notice(f"{running.what} took more than {_SECONDS:g} s and was killed")
             elif status:
-                self._notice(f"--on command {running.command!r} failed with status {status}")
+                self._notice(f"{running.what} failed with status {status}")
         self._running = still
+        for target in self._targets:
+            if target.news and time.monotonic() - target.sent >= _MESSAGE_EVERY:
+                self._send(target)
         while self._queue and len(self._running) < _AT_ONCE:
-            self._start(*self._queue.popleft())
+            self._start(self._queue.popleft())
 
-    def _start(self, command: str, data: bytes) -> None:
+    def _send(self, target: _Target) -> None:
+        news = sorted(target.news.values(), key=lambda finding: -SEVERITIES.index(finding.severity))
+        message = _message(news, self._card) | {"to": target.address}
+        target.news, target.sent = {}, time.monotonic()
+        words = [sys.executable, "-m", "nnwatch.notify"]
+        self._queue.append(_Start(words, json.dumps(message).encode(), None, f"--alert {masked(target.address)}"))
+
+    def _start(self, start: _Start) -> None:
         with tempfile.TemporaryFile() as file:  # a pipe could block on a command that does not read
-            file.write(data)
+            file.write(start.data)
             file.seek(0)
             try:
                 process = subprocess.Popen(
-                    ["/bin/sh", "-c", command],
+                    start.words,
                     stdin=file,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
-                    cwd=self._card.cwd if os.path.isdir(self._card.cwd) else None,
+                    cwd=start.cwd,
                     start_new_session=True,
                 )
             except OSError as error:
-                self._notice(f"--on command {command!r} cannot be started: {error.strerror}")
+                self._notice(f"{start.what} cannot be started: {error.strerror}")
                 return
-        self._running.append(_Running(process, command, time.monotonic() + _SECONDS))
+        self._running.append(_Running(process, start.what, time.monotonic() + _SECONDS))
 
     def finish(self, seconds: float = 10.0) -> None:
-        """Let what was begun come to its end, for a while."""
+        """Send what waits and let what was begun come to its end, for a while."""
+        for target in self._targets:
+            if target.news:
+                self._send(target)
         deadline = time.monotonic() + seconds
         while (self._running or self._queue) and time.monotonic() < deadline:
             self.reap()
             time.sleep(0.02)
+
+
+def _message(news: list[Finding], card: Card) -> dict[str, str]:
+    """Severity, title and body of a message; the worst finding comes first."""
+    worst = news[0]
+    lines = []
+    for finding in news[:_TOLD]:
+        lines.append(f"{finding.severity.upper()} {finding.rule}: {finding.title}: {finding.what}")
+        lines += [f"because {finding.why}"] * bool(finding.why)
+        lines += [f"do: {remedy(advice)}" for advice in finding.remedies[:1]] + [""]
+    if len(news) > _TOLD:
+        lines += [f"and {len(news) - _TOLD} more findings", ""]
+    name = card.attach.removeprefix("nnwatch attach ")
+    lines += [f"look at it on {card.host}: {card.attach}", f"from elsewhere: nnwatch attach ssh://{card.host}/{name}"]
+    title = f"{worst.severity.upper()} {worst.rule}: {card.name} on {card.host}, step {worst.last_step:,}"
+    return {"severity": worst.severity, "title": title, "body": "\n".join(lines)}

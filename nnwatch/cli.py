@@ -120,6 +120,7 @@ def run(words: list[str]) -> int:
         fail_on=options.fail_on,
         on=options.on,
         settings=settings.read(Path.cwd()),
+        alerts=options.alert,
         listen=options.listen,
         token=listen.given_token(options.token_file) if options.listen is not None else "",
     )

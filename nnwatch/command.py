@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from . import interpreter, listen
+from . import interpreter, listen, notify
 from .runs import RunError
 
 SEVERITIES = ("info", "watch", "warn", "error", "fatal")
 _ONE = ("--session", "--name", "--python", "--budget", "--fail-on", "--listen", "--token-file")
-_VALUES = dict.fromkeys(_ONE, 1) | {"--on": 2}
+_VALUES = dict.fromkeys(_ONE, 1) | {"--on": 2, "--alert": 2}
 """Options of `run` and how many words each takes; all others take none."""
 
 
@@ -49,6 +49,10 @@ def parser(parent: Any = None) -> argparse.ArgumentParser:
         help="start COMMAND for each finding as severe as this, with the finding as JSON on its standard input",
     )  # fmt: skip
     made.add_argument(
+        "--alert", nargs=2, action="append", default=[], metavar=("SEVERITY", "ADDRESS"),
+        help="send a message of findings as severe as this; ADDRESS is a URL of apprise or a file of them",
+    )  # fmt: skip
+    made.add_argument(
         "--listen", type=_address, metavar="[HOST:]PORT",
         help="let viewers in over TCP as well, if they have the token; without HOST, from this machine alone",
     )  # fmt: skip
@@ -57,6 +61,11 @@ def parser(parent: Any = None) -> argparse.ArgumentParser:
         "--expose", action="store_true", help="allow --listen on an address that other machines reach; not encrypted"
     )
     return made
+
+
+def _placed(address: str) -> str:
+    """The monitor runs elsewhere: a file needs its whole path."""
+    return address if "://" in address else str(Path(address).expanduser().absolute())
 
 
 def _address(text: str) -> listen.Address:
@@ -93,9 +102,13 @@ def request(argv: list[str]) -> Request:
     while at < len(argv) and argv[at].startswith("-") and argv[at] not in ("-m", "--"):
         at += 1 + _VALUES.get(argv[at], 0)
     options = parser().parse_args(argv[:at])
-    for severity, _ in options.on:
-        if severity not in SEVERITIES:
-            raise RunError(f"--on {severity}: no severity; choose from {', '.join(SEVERITIES)}")
+    options.alert = [[severity, _placed(address)] for severity, address in options.alert]
+    for option, given in (("--on", options.on), ("--alert", options.alert)):
+        for severity, _ in given:
+            if severity not in SEVERITIES:
+                raise RunError(f"{option} {severity}: no severity; choose from {', '.join(SEVERITIES)}")
+    for _, address in options.alert:
+        notify.check(address)
     if options.name is not None and not (options.name.strip() and options.name.isprintable()):
         raise RunError("--name: has to be printable text")
     _check_listen(options)

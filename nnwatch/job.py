@@ -49,6 +49,7 @@ def prepare(
     on: list[list[str]] | None = None,
     settings: Mapping[str, Any] | None = None,
     interactive: bool = False,
+    alerts: list[list[str]] | None = None,
     listen: Address | None = None,
     token: str = "",
 ) -> Path:
@@ -91,7 +92,7 @@ def prepare(
     shutil.copyfile(_PACKAGE / "boot" / "sitecustomize.py", job / "boot" / "sitecustomize.py")
     boot = {"job": str(job), "session": str(path), "rings": rings, "ring_bytes": ring_bytes, "budget": budget}
     runs.write_json(job / "boot" / "settings.json", boot)
-    options = {"rings": rings, "fail_on": fail_on, "on": on or [], "settings": settings or {}}
+    options = {"rings": rings, "fail_on": fail_on, "on": on or [], "alerts": alerts or [], "settings": settings or {}}
     wanted = {"host": listen.host, "port": listen.port, "given": bool(token)} if listen is not None else None
     if listen is not None:
         with open(job / "token", "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:

@@ -68,7 +68,7 @@ class Monitor:
         self._rings = options["rings"]
         self._settings = options["settings"]
         self._later: list[str] = []
-        self._alerts = Alerts(options["on"], card, self._notice_later)
+        self._alerts = Alerts(options["on"], options["alerts"], card, self._notice_later)
         self._recorder = Recorder(job, card, self._hear)
         self._history = self._recorder.history
         commit = self._recorder.commit
