@@ -6,7 +6,7 @@ PEERS  := .venv-peers
 READY  := $(VENV)/.ready
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help demo test lint bench bench-probes bench-start bench-tui bench-advisor bench-session peers zoo zoo-harm score styles score-aside pages clean
+.PHONY: help demo test lint bench bench-probes bench-start bench-tui bench-advisor bench-session peers zoo zoo-harm score styles score-aside fuzz pages clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -60,6 +60,9 @@ score-aside: $(READY)  ## the same for the half that no threshold was tuned on; 
 
 styles: $(READY)  ## run every way to train and write what is had of each
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.styles.table
+
+fuzz: $(READY)  ## 100,000 malformed connections and frames; atheris too, if it is installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz | tee tests/fuzz/result.txt
 
 pages: $(READY)  ## write the pages that are made from the rules
 	$(BIN)/python -m nnwatch.advisor.catalogue > advisor/rules/README.md

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import io
 import json
 import os
@@ -110,7 +111,8 @@ def run(words: list[str]) -> int:
     options = asked.options
     headless = options.headless or not command.has_screen()
     greeting = f"nnwatch: {asked.why}\n" if asked.why else ""
-    job = jobs.prepare(
+    prepare = functools.partial(
+        jobs.prepare,
         asked.command,
         python=asked.python,
         name=options.name,
@@ -124,8 +126,11 @@ def run(words: list[str]) -> int:
         listen=options.listen,
         token=listen.given_token(options.token_file) if options.listen is not None else "",
     )
-    from . import launch
+    from . import launch, step
 
+    job, leads = step.join(asked.command, prepare) if headless else (prepare(), True)
+    if not leads:
+        return launch.die_like(launch.take_part(job, asked.command))
     if headless:
         code = launch.watch(job, greeting)
         return launch.die_like(code) if code else _verdict_code(job, options.fail_on)
@@ -277,8 +282,10 @@ def ls(options: argparse.Namespace) -> int:
         latest = card.latest
         loss = latest.get("loss")
         said = f"{latest['severity']} {latest['finding']}" if latest.get("finding") else ""
-        step = f"step {latest.get('step', 0):,}" + (f"  loss {loss:.4g}" if isinstance(loss, float | int) else "")
-        print(f"{card.id}  {when}  {card.state:9}  {card.name:24}  {step:28}  {said}".rstrip())
+        at = f"step {latest.get('step', 0):,}" + (f"  loss {loss:.4g}" if isinstance(loss, float | int) else "")
+        if card.state == "elsewhere":  # its processes cannot be seen from here, only what they write
+            said += f"  on {card.host}, {max(0.0, time.time() - latest.get('time', card.started)):.0f} s ago"
+        print(f"{card.id}  {when}  {card.state:9}  {card.name:24}  {at:28}  {said}".rstrip())
     return 0
 
 

@@ -281,6 +281,10 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that do not fit, keys that are no text, and a thousand maps in each other."""
+
+
 class FrameError(Exception):
     """Bytes that are no frame."""
 
@@ -326,5 +330,5 @@ def unpack(data: bytes | bytearray | memoryview, at: int = 0) -> tuple[Frame | N
     payload, end = opened(data, at)
     try:
         return _decoder.decode(payload), end
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None, end

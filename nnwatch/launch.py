@@ -17,10 +17,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from . import job as jobs
+from . import step
 from .memory import Kills
 from .runs import Card, Process, RunError, write_json
 
@@ -144,48 +147,74 @@ def watch(job: Path, greeting: str = "") -> int:
     blocked in this process.
     """
     card = Card.load(job / "job.json")
-    signals = {number for number in _FORWARDED if signal.getsignal(number) is not signal.SIG_IGN}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    # A parent may have left SIGCHLD ignored; the kernel would then throw the exit status away.
-    on_child = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     kills = Kills(os.getpid())
-    try:
-        trainer = _start(job, card, before, on_child)
-    except OSError as error:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        jobs.clear(job, jobs.options(job)["rings"])
-        raise RunError(f"{card.command[0]}: cannot be started: {error.strerror}") from None
-    card.launcher, card.trainer = Process.of(os.getpid()), Process.of(trainer.pid)
+    command = _Command(job, card)
+    card.launcher, card.trainer = Process.of(os.getpid()), Process.of(command.process.pid)
     card.save(job / "job.json")
     voice = _Voice()
     voice.say(greeting.encode())
     monitor = _Monitor(job, voice)
-    pidfd = _pidfd(trainer.pid)
-    last: dict[tuple[int, int], float] = {}
-    while trainer.poll() is None:
-        _sleep(_TICK, pidfd, monitor.pipe)
-        # Only ever asked with a timeout of 0: with another one, Python hands out an uninitialised siginfo when it
-        # was stopped (Ctrl+Z) for longer than that.
-        while (info := signal.sigtimedwait(signals, 0)) is not None:
-            # si_code > 0: the kernel sent it, for the terminal, to the whole process group; a terminal that is gone
-            # is told of to the leader of the session alone.
-            alone = info.si_signo == signal.SIGHUP and os.getsid(0) == os.getpid()
-            if (info.si_code > 0 and not alone) or info.si_pid == trainer.pid:
-                continue
-            sender, now = (info.si_signo, info.si_pid), time.monotonic()
-            if now - last.get(sender, -1.0) > _SAME_SIGNAL:
-                trainer.send_signal(info.si_signo)
-            last[sender] = now
-        monitor.keep()
-    if pidfd >= 0:
-        os.close(pidfd)
-    code: int = trainer.returncode
+    code = command.wait(monitor)
+    if not code:  # a task that failed ends at once: others are waiting to be told
+        step.wait_for_members(job, partial(_interrupted, monitor, command.signals))
     number = -code if code < 0 else None
     end = {"exit": code if code >= 0 else None, "signal": number, "time": time.time()}
     with contextlib.suppress(OSError):
         write_json(job / "exit.json", end | {"cause": kills.cause(number) if code else ""})
-    monitor.finish(signals)
+    monitor.finish(command.signals)
     return code
+
+
+def _interrupted(monitor: _Monitor, signals: set[signal.Signals]) -> bool:
+    monitor.keep()
+    return signal.sigtimedwait(signals, 0) is not None
+
+
+def take_part(job: Path, words: list[str]) -> int:
+    """Run a command into a job that another process of this node leads; as ``watch`` otherwise."""
+    card = replace(Card.load(job / "job.json"), command=words, headless=True)
+    with step.member(job):
+        return _Command(job, card).wait(None)
+
+
+class _Command:
+    """The user's command: started, sent the signals that come for it, waited for. Raises RunError."""
+
+    def __init__(self, job: Path, card: Card) -> None:
+        self.signals = {number for number in _FORWARDED if signal.getsignal(number) is not signal.SIG_IGN}
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, self.signals)
+        # A parent may have left SIGCHLD ignored; the kernel would then throw the exit status away.
+        on_child = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        try:
+            self.process = _start(job, card, before, on_child)
+        except OSError as error:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            if card.trainer is None:  # the job's own command, not one more
+                jobs.clear(job, jobs.options(job)["rings"])
+            raise RunError(f"{card.command[0]}: cannot be started: {error.strerror}") from None
+
+    def wait(self, monitor: _Monitor | None) -> int:
+        """To its end; ``monitor`` is kept running meanwhile. Its exit code, or minus the signal it died of."""
+        trainer, pidfd = self.process, _pidfd(self.process.pid)
+        last: dict[tuple[int, int], float] = {}
+        while trainer.poll() is None:
+            _sleep(_TICK, pidfd, -1 if monitor is None else monitor.pipe)
+            # Only ever asked with a timeout of 0: with another one, Python hands out an uninitialised siginfo when it
+            # was stopped (Ctrl+Z) for longer than that.
+            while (info := signal.sigtimedwait(self.signals, 0)) is not None:
+                # si_code > 0: the kernel sent it, for the terminal, to the whole process group.
+                if info.si_code > 0 or info.si_pid == trainer.pid:
+                    continue
+                sender, now = (info.si_signo, info.si_pid), time.monotonic()
+                if now - last.get(sender, -1.0) > _SAME_SIGNAL:
+                    trainer.send_signal(info.si_signo)
+                last[sender] = now
+            if monitor is not None:
+                monitor.keep()
+        if pidfd >= 0:
+            os.close(pidfd)
+        code: int = trainer.returncode
+        return code
 
 
 def _pidfd(pid: int) -> int:

@@ -34,7 +34,7 @@ def follow(source: Source, card: Card) -> History:
                 for line in narrator.tell(frame):
                     print(line)
                 if history.last_step >= next_step:  # dense at first, when most goes wrong
-                    print(f"step {history.last_step:,}  {numbers(Summary(history, card))}")
+                    print(f"step {history.last_step:,}  {numbers(Summary(history, card))}{_via(source)}")
                     next_step = history.last_step * 5 // 4 + 10
             sys.stdout.flush()
     except KeyboardInterrupt:
@@ -45,6 +45,12 @@ def follow(source: Source, card: Card) -> History:
     if source.lost is not None and history.end is None:
         print(f"no more can be read: {source.lost}")
     return history
+
+
+def _via(source: Source) -> str:
+    """How late a run is seen that another machine writes."""
+    behind = getattr(source, "behind", None)
+    return "" if behind is None else f"  (via shared file, {behind:.0f} s behind)"
 
 
 def leave(history: History, card: Card) -> None:

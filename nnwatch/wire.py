@@ -13,7 +13,7 @@ from typing import Union
 import msgspec
 from msgspec import Struct
 
-from .frame import FrameError, opened, sealed
+from .frame import UNREADABLE, FrameError, opened, sealed
 
 PROTOCOLS = (1,)
 """Those spoken here. A field that an older side does not know is ignored there, so few changes need a new one."""
@@ -76,7 +76,7 @@ def unpack(data: bytes | bytearray, at: int = 0) -> tuple[Message, int]:
     payload, end = opened(data, at)
     try:
         return _decoder.decode(payload), end
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise FrameError(f"no message: {error}") from None
 
 

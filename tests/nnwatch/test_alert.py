@@ -60,9 +60,7 @@ def finding(id=1, severity="warn", status="open", explained_by=None, step=10):
 @pytest.fixture
 def alerts(endpoint, monkeypatch):
     monkeypatch.setattr(alert, "_MESSAGE_EVERY", 3600.0)
-    said: list[str] = []
-    made = Alerts([], [["warn", endpoint.address]], CARD, said.append)
-    made.said = said
+    made = Alerts([], [["warn", endpoint.address]], CARD, print)
     yield made
     made.finish()
 
