@@ -66,6 +66,7 @@ class Watch:
         atexit.register(self._exit)
 
     def _reset(self) -> None:
+        self._phase = ""
         self._training.reset()
         self.segments.reset()
         self._pending.begin()
@@ -137,6 +138,12 @@ class Watch:
             self._training.tell()
         if loader is not None and self.lane.backwards and (known is None or loader.loader is not known.loader):
             self.evaluation_begins()
+
+    def phase(self, name: str, after: int | None = None) -> None:
+        """A framework says that it goes over to "train" or "val", or did so ``after`` so many steps."""
+        if name != self._phase:
+            self._phase = name
+            self._training.emit.event("phase", self.step if after is None else after, {"name": name})
 
     def evaluation_begins(self) -> None:
         """By the looks of it: the model goes to eval mode, or a batch comes from another loader than training's."""

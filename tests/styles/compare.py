@@ -47,6 +47,7 @@ COLUMNS = {
     "activations": ("activation",),
     "inputs": ("input",),
     "validation": ("val.loss", "val.rows", "val.accuracy", "mode_val", "grad_val"),
+    "phases": ("phases",),
     "facts": ("model", "classes", "train_rows", "val_rows", "amp", "compiled", "distributed", "frozen", "framework"),
     "special": ("skipped", "scale", "entropy"),
     "own metrics": ("user",),
@@ -96,9 +97,13 @@ def compare(own: dict[str, Any], seen: History, track: Track) -> dict[str, bool]
         assert not model or [model["class"], model["parameters"]] == more["model"], model
     for name, values in more.get("user", {}).items():
         had["user"] = had.get("user", True) and _user(track, f"user.{name}", values)
+    events = [event for event in seen.events if event.segment == track.segment.segment]
+    if "phases" in more:
+        phases = [[event.data["name"], event.step] for event in events if event.name == "phase"]
+        had["phases"] = bool(phases)
+        assert not phases or phases == more["phases"], phases
     if "poisoned" in more:
-        segment = track.segment.segment
-        found = [event for event in seen.events if event.name == "nonfinite" and event.segment == segment]
+        found = [event for event in events if event.name == "nonfinite"]
         had["poisoned"] = bool(found) and found[0].data["origin"] == "input"
         assert not found or found[0].step == more["poisoned"], found
     return had

@@ -19,6 +19,12 @@ class Watcher(Callback):
     order = 60  # after the Recorder
     epochs = 0
 
+    def before_train(self):
+        own.phase("train")
+
+    def before_validate(self):
+        own.phase("val")
+
     def before_step(self):
         own.gradients(self.learn.model.named_parameters())
 

@@ -40,8 +40,14 @@ trainer, evaluator = Engine(train), Engine(evaluate)
 Accuracy().attach(evaluator, "accuracy")
 
 
+@trainer.on(Events.EPOCH_STARTED)
+def begin(engine):
+    own.phase("train")
+
+
 @trainer.on(Events.EPOCH_COMPLETED)
 def validate(engine):
+    own.phase("val")
     model.eval()
     evaluator.run(DataLoader(TensorDataset(x[40:], y[40:]), batch_size=10))
     user["accuracy"].append([engine.state.iteration, evaluator.state.metrics["accuracy"]])

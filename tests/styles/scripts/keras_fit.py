@@ -28,6 +28,10 @@ class Watcher(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
+        own.phase("train")
+
+    def on_test_begin(self, logs=None):
+        own.phase("val")
 
     def on_epoch_end(self, epoch, logs):
         for name, values in user.items():

@@ -31,6 +31,12 @@ class Net(pl.LightningModule):
         own.validated(loss, len(batch[0]))
         self.log("val_loss", loss)
 
+    def on_train_epoch_start(self):
+        own.phase("train")
+
+    def on_validation_epoch_start(self):
+        own.phase("val")
+
     def on_validation_epoch_end(self):
         if not self.trainer.sanity_checking:
             user["val_loss"].append([self.trainer.global_step, sum(v["loss"] for v in own.val[-2:]) / 2])

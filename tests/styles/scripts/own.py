@@ -57,18 +57,26 @@ class Own:
     def validated(self, loss, rows, right=None, step=None):
         """A batch of validation; ``right`` is its share of right predictions."""
         if self._open:
-            done = max(map(len, self.steps.values()), default=0) if step is None else step
+            done = self._done() if step is None else step
             right = right.tolist() if isinstance(right, torch.Tensor) else right
             self.val.append({"step": done, "loss": float(loss), "rows": rows, "accuracy": right})
+
+    def phase(self, name):
+        """What it does from now on: "train" or "val"."""
+        if self._open:
+            self.more.setdefault("phases", []).append([name, self._done()])
 
     def know(self, **values):
         """What is true of the whole run."""
         if self._open:
             self.more.update(values)
 
+    def _done(self):
+        return max(map(len, self.steps.values()), default=0)
+
     def poison(self, tensor, model):
         """The last thing to do before a step more: a NaN gets into the data, and what follows is not compared."""
-        self.end(model, poisoned=max(map(len, self.steps.values())) + 1)
+        self.end(model, poisoned=self._done() + 1)
         tensor.fill_(float("nan"))
 
     def end(self, model, **values):

@@ -18,6 +18,14 @@ class Watcher(Callback):
     def on_grad_computed(self, net, named_parameters, **kwargs):
         own.gradients(net.module_.named_parameters())
 
+    def on_epoch_begin(self, net, **kwargs):
+        self.training = None
+
+    def on_batch_begin(self, net, batch=None, training=False):
+        if training is not self.training:
+            self.training = training
+            own.phase("train" if training else "val")
+
     def on_batch_end(self, net, batch=None, training=False, loss=None, y_pred=None, **kwargs):
         if training:
             own.step(loss=loss, root=loss, lr=[0.1], batch=8, epoch=len(net.history))

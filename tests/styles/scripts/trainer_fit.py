@@ -15,6 +15,12 @@ logged = []
 
 
 class Watcher(TrainerCallback):
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        own.phase("train")
+
+    def on_evaluate(self, args, state, control, **kwargs):
+        own.phase("val")
+
     def on_pre_optimizer_step(self, args, state, control, model, **kwargs):
         own.gradients(model.named_parameters())
         self.rate = kwargs["optimizer"].param_groups[0]["lr"]

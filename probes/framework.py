@@ -1,0 +1,68 @@
+"""One framework: patches on the methods where its own numbers pass, and what they say, told to the watch."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .arrivals import Then
+from .watch import Watch
+
+Told = Callable[..., None]
+
+
+class Framework:
+    """``undo`` takes what removes the patches. An error of ours ends in ``Probes.run``."""
+
+    name: str
+
+    def __init__(self, watch: Watch, undo: list[Callable[[], None]]) -> None:
+        self.watch = watch
+        self._undo = undo
+
+    def modules(self) -> dict[str, Then]:
+        """What to do with its modules, by their names, when the user's code imports them."""
+        raise NotImplementedError
+
+    def after(self, owner: Any, method: str, told: Told) -> None:
+        """Have ``told(self, *args, **kwargs)`` called after each call of a method."""
+        self.around(owner, method, _nothing, told)
+
+    def before(self, owner: Any, method: str, told: Told) -> None:
+        self.around(owner, method, told, _nothing)
+
+    def around(self, owner: Any, method: str, before: Told, after: Told) -> None:
+        original = getattr(owner, method)
+        run = self.watch.probes.run
+
+        @functools.wraps(original)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            run("framework", lambda: before(*args, **kwargs))
+            result = original(*args, **kwargs)
+            run("framework", lambda: after(*args, **kwargs))
+            return result
+
+        setattr(owner, method, wrapper)
+        self._undo.append(lambda: setattr(owner, method, original))
+
+    def logs(self, values: Iterable[tuple[str, Any]]) -> None:
+        """Numbers of its own log; words are left out."""
+        self.watch.user.log({name: value for name, value in values if not isinstance(value, bool | str | None)})
+
+    def drives(self, said: str = "", steps: float = 0, epochs: int | None = None) -> None:
+        """It drives the loop, for so many optimizer ``steps`` (0, infinite or negative: it does not say) or epochs, as
+        ``said``."""
+        self.watch.script.driven(self.name, int(steps) if 0 < steps < math.inf else None, said, epochs)
+
+    def trains(self, *args: Any, **kwargs: Any) -> None:
+        """From now on it trains."""
+        self.watch.phase("train")
+
+    def validates(self, *args: Any, **kwargs: Any) -> None:
+        self.watch.phase("val")
+
+
+def _nothing(*args: Any, **kwargs: Any) -> None:
+    pass
