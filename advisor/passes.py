@@ -103,7 +103,8 @@ def dense(at: Context) -> bool:
     """
     shapes = at.facts.get("shapes") or {}
     if shapes.get("target") and shapes.get("input"):
-        return bool(math.prod(shapes["target"]) > 1.5 * shapes["input"][0])
+        each = shapes["target"][1] if shapes["target"] == shapes.get("output") and len(shapes["target"]) > 1 else 1
+        return bool(math.prod(shapes["target"]) > 1.5 * shapes["input"][0] * each)  # a share for each class is no label
     classes, embedded = (
         int(at.facts.get("classes") or 0),
         any(r[1] == "Embedding" for r in at.facts.get("modules") or ()),

@@ -119,6 +119,7 @@ def run(words: list[str]) -> int:
         session=options.session,
         headless=headless,
         budget=options.budget,
+        compiled_layers=options.compiled_layers,
         fail_on=options.fail_on,
         on=options.on,
         settings=settings.read(Path.cwd()),

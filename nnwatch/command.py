@@ -43,6 +43,10 @@ def parser(parent: Any = None) -> argparse.ArgumentParser:
     made.add_argument("--headless", action="store_true", help="no screen; input, output and Ctrl+C as without nnwatch")
     made.add_argument("--python", help="interpreter for the script (default: the first that has torch)")
     made.add_argument("--budget", type=_share, default=0.01, metavar="1%", help="what the probes may cost of a step")
+    made.add_argument(
+        "--compiled-layers", action="store_true",
+        help="look into the layers of a compiled model too: its sampled steps run uncompiled",
+    )  # fmt: skip
     made.add_argument("--fail-on", choices=SEVERITIES, help="exit code 3 if a finding as severe as this was made")
     made.add_argument(
         "--on", nargs=2, action="append", default=[], metavar=("SEVERITY", "COMMAND"),

@@ -45,6 +45,7 @@ def prepare(
     session: str | None = None,
     headless: bool = True,
     budget: float = 0.01,
+    compiled_layers: bool = False,
     fail_on: str | None = None,
     on: list[list[str]] | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -91,7 +92,7 @@ def prepare(
     (job / "boot" / "nnwatch").symlink_to(_PACKAGE)
     shutil.copyfile(_PACKAGE / "boot" / "sitecustomize.py", job / "boot" / "sitecustomize.py")
     boot = {"job": str(job), "session": str(path), "rings": rings, "ring_bytes": ring_bytes, "budget": budget}
-    runs.write_json(job / "boot" / "settings.json", boot)
+    runs.write_json(job / "boot" / "settings.json", boot | {"compiled_layers": compiled_layers})
     options = {"rings": rings, "fail_on": fail_on, "on": on or [], "alerts": alerts or [], "settings": settings or {}}
     wanted = {"host": listen.host, "port": listen.port, "given": bool(token)} if listen is not None else None
     if listen is not None:

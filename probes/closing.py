@@ -114,6 +114,9 @@ class Closing:
         state = "all" if due else "call" if sampler.seconds >= LONG else "none"
         if not training.script.compiled:
             layers.place(state)
+        elif training.stance.wanted:
+            training.stance.take(eager=state == "all")
+            layers.place("all" if state == "all" else "none")
         first = training.first
         if step - first in NEWS or training.news:
             training.news = False

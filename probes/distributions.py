@@ -7,6 +7,8 @@ step is sampled. A KL term written by hand, -0.5 * sum(1 + logvar - mu^2 - exp(l
 from __future__ import annotations
 
 import functools
+import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +23,8 @@ from .sample import Sample
 USED = ("log_prob", "sample", "rsample")
 MOST = 8
 """Calls looked at in a step, at most."""
+DRAWN = 64
+"""Samples remembered, the last ones."""
 LINEAR = ("Add", "Sub", "Rsub", "Mul", "Div", "Neg", "Sum", "Mean")
 """Operations between a loss and the parts of its KL term."""
 NODES = 64
@@ -44,15 +48,32 @@ class Distributions:
         self._values: dict[str, list[float]] = {}
         self._inside = False
         """A call is under way; what it calls in turn, or we do, is part of it."""
+        self._drawn: deque[weakref.ref[torch.Tensor]] = deque(maxlen=DRAWN)
+        self._rated = False
+        """The log-probability of a sample was asked for."""
+        self.reinforces = False
+        """And one with a gradient after it: a policy is told by it which of its actions to repeat."""
 
     def method(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """The patch of a method that uses a distribution."""
 
         @functools.wraps(original)
         def method(distribution: Distribution, *args: Any, **kwargs: Any) -> Any:
-            return self._watched(original, (distribution, *args), kwargs, lambda _: self._used(distribution))
+            def see(found: Any) -> None:
+                self._used(distribution)
+                if original.__name__ == "sample":
+                    self._drawn.append(weakref.ref(found))
+                elif original.__name__ == "log_prob" and not self.reinforces:
+                    self._rates(args[0] if args else kwargs.get("value"), found)
+
+            return self._watched(original, (distribution, *args), kwargs, see)
 
         return method
+
+    def _rates(self, value: Any, found: torch.Tensor) -> None:
+        """log_prob(``value``) gave ``found``. A sample is rated before it is put into a buffer, or for the loss."""
+        self._rated = self._rated or any(drawn() is value for drawn in self._drawn)
+        self.reinforces = self._rated and found.requires_grad
 
     def divergence(self, original: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
         """The patch of kl_divergence."""

@@ -77,6 +77,7 @@ class Patches:
         self._undo.append(register_optimizer_step_post_hook(after).remove)
         around.put(self._put, watch)
         self._undo.append(Frameworks(watch).remove)
+        self._undo.append(watch.layers_off)
 
     def _put(self, owner: Any, name: str, patch: Any) -> None:
         own = vars(owner).get(name)

@@ -1,5 +1,5 @@
-"""What the loss hangs together with, read from autograd's graph on a few steps: the facts ``loss.graph``, ``unreached``
-and ``stale_parameters``."""
+"""What the loss hangs together with, read from autograd's graph on a few steps: the facts ``loss.graph``, ``shapes``,
+``unreached`` and ``stale_parameters``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 
 from .batch import padding_indices
 from .graph import NODES
+from .inputs import tensors
 from .loss import DEPTH, Term
 from .model import Model
 from .training import Training
@@ -44,6 +45,7 @@ class Linkage:
         self._step = 0
         self._late = False
         self._graph: dict[str, Any] | None = None
+        self._shapes: dict[str, list[int]] = {}
 
     def see(self, node: Any, term: Term | None) -> None:
         """A backward pass begins at ``node`` of the graph, for the loss call ``term``."""
@@ -64,6 +66,13 @@ class Linkage:
             self._reached = self._reached | found if found is not None else None
         if self._graph is None and term is not None:
             self._graph = _graph(node, term, training.model)
+        if step <= FIRST:
+            call = training.layers.call
+            entered = next(tensors(call[1:3]), None) if call is not None else None
+            met = {"input": entered, "output": term and term.input, "target": term and term.target}
+            self._shapes = {
+                name: list(tensor.shape) for name, tensor in met.items() if tensor is not None
+            } | self._shapes
 
     def facts(self) -> dict[str, Any]:
         """What is known after a step, while its gradients are still there."""
@@ -72,6 +81,8 @@ class Linkage:
             return known
         if self._graph is not None:
             known["loss.graph"] = self._graph
+        if self._shapes:
+            known["shapes"] = self._shapes
         model, optimizers = self._training.model, self._training.trained_by()
         reached = self._reached
         if not reached or model is None or not optimizers or self._training.lane.step - self._training.first < FIRST:

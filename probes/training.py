@@ -24,6 +24,7 @@ from .probe import Probes
 from .sample import ELEMENTWISE, Sample
 from .sampler import Sampler
 from .script import Script
+from .stance import Stance
 from .steps import NAN, Steps
 from .terms import Terms
 
@@ -53,10 +54,12 @@ class Training:
         """Path of the session, where there will be one."""
         self.sources: dict[str, Callable[[], dict[str, Any]]] = {
             "terms": lambda: {"loss_terms": list(self.terms.sites) if self.terms.several else None},
+            "distributions": lambda: {"reinforcement": self.distributions.reinforces or None},
             "attention": lambda: {"attention": sorted(self.layers.attention.seen) or None},
         }
         """Where more facts come from, by the name of the probe."""
         self.loaders = Loaders()
+        self.stance = Stance(settings.get("compiled_layers", False))
 
     def reset(self) -> None:
         """Asleep, with nothing of an earlier process or ring."""

@@ -124,6 +124,7 @@ class Watch:
             if self.layers.state != "none":
                 self.lane.leave()
                 self.layers.remove()
+            self._training.stance.take(eager=False)
         except Exception as error:
             self.probes.failed("activations", error)
 

@@ -6,6 +6,7 @@ from nnwatch.advisor.case import frames
 from nnwatch.advisor.context import Context
 from nnwatch.advisor.engine import Advisor
 from nnwatch.advisor.finding import Abstain, Found
+from nnwatch.advisor.passes import dense
 from nnwatch.advisor.rule import Rule
 from nnwatch.frame import Event, Evidence, Finding, Remedy
 from nnwatch.history import History
@@ -34,6 +35,19 @@ def context(step=400, *extra, **case):
 def test_flags_come_from_facts(facts, flag):
     assert getattr(context(facts=facts), flag)
     assert not getattr(context(), flag)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "many"),
+    [
+        ({"input": [32, 6], "output": [32, 3], "target": [32]}, False),
+        ({"input": [8, 5], "output": [40, 12], "target": [40]}, True),
+        ({"input": [4, 3, 9, 9], "output": [4, 2, 9, 9], "target": [4, 9, 9]}, True),
+        ({"input": [32, 6], "output": [32, 3], "target": [32, 3]}, False),  # a share for each class
+    ],
+)
+def test_labels_of_each_pixel_or_token_are_told_by_the_shapes(shapes, many):
+    assert dense(context(facts={"shapes": shapes})) == many
 
 
 def test_a_batch_of_few_samples_is_tiny():

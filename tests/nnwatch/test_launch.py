@@ -202,6 +202,14 @@ def test_a_standard_error_that_nobody_reads_harms_nothing(home):
     assert done.returncode == 6
 
 
+@pytest.mark.parametrize("asked", [[], ["--compiled-layers", "--budget", "2%"]])
+def test_what_is_asked_of_the_probes_comes_to_the_training(home, asked):
+    read = "json.load(open(os.environ['PYTHONPATH'].split(os.pathsep)[0] + '/settings.json'))"
+    home.script("ask.py", f"import json, os; known = {read}; print(known['compiled_layers'], known['budget'])")
+    done = home.nnwatch("run", "--headless", *asked, "ask.py")
+    assert done.stdout.split()[:2] == (["True", "0.02"] if asked else ["False", "0.01"])
+
+
 def test_fail_on_gives_way_to_the_command_s_own_status(home):
     assert home.nnwatch("run", "--fail-on", "error", "trainer.py", "5", "0", "close").returncode == 0
     assert home.nnwatch("run", "--fail-on", "error", "trainer.py", "5", "0", "exit1").returncode == 1

@@ -116,11 +116,11 @@ def read(recorded: Recorded, path: Path) -> None:
     reader.close()
 
 
-def watched(folder: Path, train: Callable[[], None], budget: float = 0.01) -> Recorded:
+def watched(folder: Path, train: Callable[[], None], budget: float = 0.01, **settings: Any) -> Recorded:
     """Run ``train`` in this process under the probes; an error of a probe is an error here."""
     rings = folder / "rings"
     rings.mkdir()
-    watching = Watch({"rings": [str(rings)], "ring_bytes": 4 << 20, "budget": budget})
+    watching = Watch({"rings": [str(rings)], "ring_bytes": 4 << 20, "budget": budget} | settings)
     patches = Patches(watching)
     try:
         train()

@@ -46,6 +46,35 @@ def test_a_policy(tmp_path):
     done, wanted = trained(tmp_path, loss)
     close(done.scalars("distribution.entropy"), wanted[:, 0])
     assert "distribution.kl" not in done.series
+    assert done.facts()["reinforcement"] is True
+
+
+def test_a_policy_that_learns_from_a_buffer(tmp_path):
+    """The old log-probability is asked for without gradients; what is learned from is a copy of the action."""
+
+    def loss(output):
+        policy = Categorical(logits=output)
+        with torch.no_grad():
+            action = policy.sample()
+            old = policy.log_prob(action)
+        return -(policy.log_prob(action[torch.randperm(7)]) - old).exp().mean(), 0
+
+    done, _ = trained(tmp_path, loss)
+    assert done.facts()["reinforcement"] is True
+
+
+def test_a_likelihood_of_the_data_is_no_policy(tmp_path):
+    """As in a variational autoencoder, whose decoder is also drawn from, for a picture."""
+
+    def loss(output):
+        code = Normal(output[:, :3], output[:, 3:].exp())
+        decoded = Normal(code.rsample(), 1.0)
+        with torch.no_grad():
+            decoded.sample()
+        return -decoded.log_prob(torch.zeros(7, 3)).mean(), 0
+
+    done, _ = trained(tmp_path, loss)
+    assert "reinforcement" not in done.facts()
 
 
 @pytest.mark.parametrize("independent", [False, True])

@@ -107,7 +107,12 @@ SCRIPT = """
 UNUSED = ["unused.weight", "unused.bias"]
 GONE = "absent"
 CASES: dict[str, dict[str, Any]] = {
-    "unused": {"unreached": UNUSED, "stale_parameters": 0, "reentrant_frozen": GONE},
+    "unused": {
+        "unreached": UNUSED,
+        "stale_parameters": 0,
+        "reentrant_frozen": GONE,
+        "shapes": {"input": [32, 6], "output": [32, 3], "target": [32]},
+    },
     "detached": {"unreached": ["a.weight", "a.bias", *UNUSED]},
     "alternating": {"unreached": [], "stale_parameters": 0},
     "later": {"unreached": [], "stale_parameters": 0},
@@ -124,10 +129,14 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "regulariser": {"unreached": [], "loss.graph.after": ["AddBackward0"]},
     "broadcast": {"loss.graph.broadcast": True, "loss.graph.input": [32, 1], "loss.graph.target": [32]},
-    "words": {"unreached": [], "loss.graph.padding_idx": 0},
+    "words": {
+        "unreached": [],
+        "loss.graph.padding_idx": 0,
+        "shapes": {"input": [8, 5], "output": [40, 12], "target": [40]},
+    },
     "replaced": {"stale_parameters": 2, "unoptimized": ["2.weight", "2.bias"]},
     "copied": {"stale_parameters": 2, "unoptimized": ["weight", "bias"]},
-    "raw": {"unreached": [], "stale_parameters": 0},
+    "raw": {"unreached": [], "stale_parameters": 0, "shapes": {"output": [32, 3], "target": [32]}},
     "reentrant": {"reentrant_frozen": "train.py:34", "unreached": []},
     "reentrant with gradient": {"reentrant_frozen": "", "unreached": GONE},
     "checkpoint": {"reentrant_frozen": GONE, "unreached": []},
