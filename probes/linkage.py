@@ -68,7 +68,7 @@ class Linkage:
             self._graph = _graph(node, term, training.model)
         if step <= FIRST:
             call = training.layers.call
-            entered = next(tensors(call[1:3]), None) if call is not None else None
+            entered = next(iter(tensors(call[1:3])), None) if call is not None else None
             met = {"input": entered, "output": term and term.input, "target": term and term.target}
             self._shapes = {
                 name: list(tensor.shape) for name, tensor in met.items() if tensor is not None

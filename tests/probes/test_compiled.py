@@ -13,34 +13,43 @@ from .harness import watched
 STEPS = 60
 
 
-@pytest.fixture
-def train():
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.act, self.b = nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.b(torch.tanh(self.act(self.a(x))))
+
+
+class Train:
     """Trains a compiled model; leaves the graphs that were made, and of each step the spread of the activations."""
 
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.a, self.act, self.b = nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3)
+    def __init__(self):
+        self.graphs, self.spread = [], []
 
-        def forward(self, x):
-            return self.b(torch.tanh(self.act(self.a(x))))
+    def _compile(self, graph, example):
+        self.graphs.append(graph)
+        return graph.forward
 
-    def train():
+    def __call__(self):
         torch.manual_seed(0)
         net = Net()
-        model = torch.compile(net, backend=lambda graph, _: train.graphs.append(graph) or graph.forward, fullgraph=True)
+        model = torch.compile(net, backend=self._compile, fullgraph=True)
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
         x, y = torch.randn(32, 5), torch.randint(0, 3, (32,))
         for _ in range(STEPS):
             inner = (x @ net.a.weight.T + net.a.bias).relu().detach()
-            train.spread.append([inner.std(correction=0).item(), inner.tanh().std(correction=0).item()])
+            self.spread.append([inner.std(correction=0).item(), inner.tanh().std(correction=0).item()])
             optimizer.zero_grad()
             F.cross_entropy(model(x), y).backward()
             optimizer.step()
 
-    train.graphs, train.spread = [], []
+
+@pytest.fixture
+def train():
     torch._dynamo.reset()
-    yield train
+    yield Train()
     torch._dynamo.reset()
 
 

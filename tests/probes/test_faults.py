@@ -135,7 +135,7 @@ UNMET = {
 @pytest.fixture(scope="module")
 def done() -> tuple[Recorded, dict[str, Any]]:
     """Each plant in a forked process of its own, so that torch is imported once."""
-    found = run(SCRIPT, args=tuple(PLANTS))
+    found = run(SCRIPT, args=tuple(PLANTS), timeout=900)
     assert found.returncode == 0, found.stderr
     assert found.stderr == ""
     return found, dict(zip(["none", *PLANTS], found.printed(), strict=True))
