@@ -29,13 +29,13 @@ def put(put: Put, watch: Watch) -> None:
     """``put(owner, name, patch)`` replaces an attribute until the watch is taken off."""
 
     def after(owner: Any, name: str, told: Callable[..., object]) -> None:
-        put(owner, name, _after(watch, getattr(owner, name), told))
+        put(owner, name, followed(watch, getattr(owner, name), told))
 
     segments, checkpoints, once = watch.segments, watch.checkpoints, watch.once
     after(torch.nn.Module, "load_state_dict", lambda _, module, *args, **kwargs: segments.weights_loaded(module))
     after(torch.optim.Optimizer, "load_state_dict", lambda _, own, *args, **kwargs: segments.optimizer_loaded(own))
     for name in INITIALISERS:
-        after(torch.nn.init, name, lambda tensor, *args, **kwargs: segments.initialised(tensor))
+        after(torch.nn.init, name, lambda tensor, /, *args, **kwargs: segments.initialised(tensor))
     for name in SCHEDULERS:
         scheduler = getattr(torch.optim.lr_scheduler, name)
         after(scheduler, "__init__", lambda _, own, *args, **kwargs: once.schedules.made(own))
@@ -48,7 +48,7 @@ def put(put: Put, watch: Watch) -> None:
         after(owner, "load", lambda content, f=None, *args, **kwargs: checkpoints.loaded(content, f))
 
 
-def _after(watch: Watch, original: Callable[..., Any], told: Callable[..., object]) -> Callable[..., Any]:
+def followed(watch: Watch, original: Callable[..., Any], told: Callable[..., object]) -> Callable[..., Any]:
     """``told(result, *args, **kwargs)`` follows each call of ``original``."""
 
     @functools.wraps(original)

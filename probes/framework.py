@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .around import followed
 from .arrivals import Then
 from .watch import Watch
 
@@ -44,7 +45,15 @@ class Framework:
             run("framework", lambda: after(*args, **kwargs))
             return result
 
-        setattr(owner, method, wrapper)
+        self._put(owner, method, wrapper)
+
+    def follow(self, owner: Any, method: str, told: Told) -> None:
+        """Have ``told(result, *args, **kwargs)`` called after each call of a method or function."""
+        self._put(owner, method, followed(self.watch, getattr(owner, method), told))
+
+    def _put(self, owner: Any, method: str, patch: Any) -> None:
+        original = getattr(owner, method)
+        setattr(owner, method, patch)
         self._undo.append(lambda: setattr(owner, method, original))
 
     def logs(self, values: Iterable[tuple[str, Any]]) -> None:

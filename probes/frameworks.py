@@ -23,7 +23,7 @@ class Frameworks:
     def __init__(self, watch: Watch) -> None:
         self._undo: list[Callable[[], None]] = []
         wanted: dict[str, Then] = {}
-        for kind in (Lightning, Transformers, Accelerate, Keras, Ignite, Skorch, Fastai):
+        for kind in (Lightning, Transformers, Accelerate, Keras, Ignite, Skorch, Fastai, Safetensors):
             wanted |= kind(watch, self._undo).modules()
         self._arrivals = Arrivals(wanted, lambda error: watch.probes.failed("framework", error))
 
@@ -170,3 +170,16 @@ class Skorch(Framework):
     def _records(self, history: Any, name: str, value: Any) -> None:
         if name != "epoch":
             self.logs([(name, value)])
+
+
+class Safetensors(Framework):
+    """No framework, but checkpoints too are written by it: Hugging Face's, and many a script's."""
+
+    def modules(self) -> dict[str, Then]:
+        return {"safetensors.torch": self._files}
+
+    def _files(self, module: Any) -> None:
+        """save_model() and load_model() call these in turn."""
+        checkpoints = self.watch.checkpoints
+        self.follow(module, "save_file", lambda _, tensors, filename, *__, **___: checkpoints.saved(tensors, filename))
+        self.follow(module, "load_file", lambda content, filename, *_, **__: checkpoints.loaded(content, filename))

@@ -173,7 +173,8 @@ class Layers:
     def see_once(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         """Measure a pass that has just begun, and none after it before ``place``: it may be no training yet."""
         self.place("all")
-        self._enter(module, args, {})
+        if any(module is placed for placed in self._placed):  # else nothing tells when the pass is over
+            self._enter(module, args, {})
         self._resting = True
 
     def _enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

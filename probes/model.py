@@ -92,15 +92,15 @@ def prefixes(roots: list[nn.Module]) -> list[str]:
 
 
 def _outermost(modules: list[nn.Module], optimized: set[int]) -> list[nn.Module]:
-    """Modules that are in no other and hold an optimized parameter, in the order they were made."""
+    """Modules that are in no other and hold an optimized parameter, in the order they were made. Those that hold more
+    come first: a model of Keras is made after its layers, and is no parent of theirs that torch knew."""
     inner = {id(child) for module in modules for child in module._modules.values() if child is not None}
+    outer = [module for module in modules if id(module) not in inner]
+    held = [{id(parameter) for parameter in module.parameters()} & optimized for module in outer]
     seen: set[int] = set()
     roots = []
-    for module in modules:
-        if id(module) in inner:
-            continue
-        held = {id(parameter) for parameter in module.parameters()} & optimized
-        if held - seen:
-            roots.append(module)
-            seen |= held
-    return roots
+    for place in sorted(range(len(outer)), key=lambda place: -len(held[place])):
+        if held[place] - seen:
+            roots.append(place)
+            seen |= held[place]
+    return [outer[place] for place in sorted(roots)]

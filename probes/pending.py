@@ -35,7 +35,10 @@ class Pending:
 
     def add(self, call: Call, number: Value | None, node: Any, *, now: bool = True) -> Term:
         """It is open whether training consumes it. ``node`` of the graph made its value, ``number``. Where the call
-        is not ``now``, its line is not known."""
+        is not ``now``, its line is not known. Under a mode of torch functions (a default device) a loss function is
+        called once more inside itself."""
+        if self.terms and self.terms[-1].sequence == node._sequence_nr():
+            return self.terms[-1]
         layers = self._training.layers
         mode = layers.modes.share(evaluating=True) if layers.other is not None else None
         inputs = layers.other or layers.call

@@ -67,6 +67,9 @@ class Watch:
 
     def _reset(self) -> None:
         self._phase = ""
+        self._value: weakref.ref[torch.Tensor] | None = None
+        """That a loss function gave last where nothing is trained; under a mode of torch functions (a default device)
+        it is called once more inside itself."""
         self._training.reset()
         self.segments.reset()
         self._pending.begin()
@@ -163,7 +166,8 @@ class Watch:
         self.lane.leave()
         node = value.grad_fn
         if node is None:
-            if not torch.is_grad_enabled() or not pending.trains():
+            again, self._value = self._value is not None and self._value() is value, weakref.ref(value)
+            if not again and (not torch.is_grad_enabled() or not pending.trains()):
                 inputs = self.layers.other or self.layers.call
                 term = Term(name, function, args, kwargs, None, 0, None, inputs)
                 pending.validate(term, value, gradients=torch.is_grad_enabled())

@@ -200,3 +200,36 @@ def test_what_a_script_does_not_do_is_not_told():
     assert facts["shuffle"] is True
     assert (facts["norms"], facts["dropout"]) == ([], [])
     assert not {"adapters", "ema", "pretrained", "resumed", "scheduler", "schedule_end", "sampler_epochs"} & set(facts)
+
+
+def test_checkpoints_in_safetensors():
+    pytest.importorskip("safetensors")
+    done = run(
+        """
+        import torch, torch.nn as nn, torch.nn.functional as F
+        from safetensors.torch import load_file, load_model, save_file, save_model
+        from torch.utils.data import DataLoader, TensorDataset
+        model, other = nn.Linear(5, 3), nn.Linear(5, 3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        save_file({"weight": torch.zeros(3, 5), "bias": torch.zeros(3)}, "begin.safetensors")
+        model.load_state_dict(load_file("begin.safetensors"))
+        for a, b in DataLoader(TensorDataset(torch.randn(96, 5), torch.randint(0, 3, (96,))), 8):
+            F.cross_entropy(model(a), b).backward()
+            optimizer.step()
+        save_model(model, "end.safetensors")
+        load_model(other, "end.safetensors")
+        assert torch.equal(other.weight, model.weight)
+        save_file({"pixels": torch.zeros(3)}, "data.safetensors")
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    found = [event for event in done.events if event["name"].startswith("checkpoint")]
+    assert [(event["name"], event["data"]["path"].rpartition("/")[2], event["step"]) for event in found] == [
+        ("checkpoint.saved", "begin.safetensors", 0),
+        ("checkpoint.loaded", "begin.safetensors", 0),
+        ("checkpoint.saved", "end.safetensors", 12),
+        ("checkpoint.loaded", "end.safetensors", 12),
+    ]
+    assert all(event["data"]["size"] > 60 for event in found)
+    assert done.facts()["pretrained"] is True
+    assert not [event for event in done.events if event["name"] == "probe.failed"], done.events

@@ -335,3 +335,50 @@ def test_accumulation_looks_at_the_first_micro_batch(tmp_path):
 
     done = watched(tmp_path, loop)
     approx(done.scalars("output.logz"), [output.logsumexp(1).mean().item() for output in out[::4]])
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_under_a_default_device_a_batch_is_counted_once(tmp_path, gradients):
+    """The mode of torch functions that it is makes a loss function call itself."""
+    data = [(torch.randn(20, 6), torch.randint(0, 3, (20,)))]
+    val = DataLoader(TensorDataset(torch.randn(10, 6), torch.randint(0, 3, (10,))), 5)
+    losses = []
+
+    def after(step, model):
+        model.eval()
+        for a, b in val:
+            with torch.set_grad_enabled(gradients):
+                losses.append(F.cross_entropy(model(a), b).item())
+        model.train()
+
+    def run():
+        with torch.device("cpu"):
+            train(lambda: nn.Linear(6, 3), data, F.cross_entropy, 3, after)
+
+    done = watched(tmp_path, run)
+    assert done.steps("loss.train") == [1, 2, 3]
+    assert done.steps("loss.val") == [1, 1, 2, 2, 3, 3]
+    approx(done.scalars("loss.val"), losses)
+
+
+def test_a_part_of_the_model_may_be_called_by_itself(tmp_path):
+    """Nothing is left on from a pass whose end is not seen."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(6, 8), nn.Linear(8, 3)
+
+    def run():
+        net = Net()
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        x, y = torch.randn(20, 6), torch.randint(0, 3, (20,))
+        for _ in range(3):
+            optimizer.zero_grad()
+            F.cross_entropy(net.b(net.a(x).relu()), y).backward()
+            optimizer.step()
+            assert torch.overrides._get_current_function_mode() is None
+
+    done = watched(tmp_path, run)
+    assert done.steps("loss.train") == [1, 2, 3]
+    assert "act.std" not in done.series  # the outermost module is never called

@@ -81,7 +81,7 @@ STYLES = (
     Style("a new loader each epoch", "workers anew"),
     Style("Lightning", "lightning_fit", needs=("lightning",)),
     Style("Hugging Face Trainer", "trainer_fit", needs=("transformers", "accelerate")),
-    Style("Keras 3 on torch, jit_compile=False", "keras_fit", needs=("keras",)),
+    Style("Keras 3 on torch", "keras_fit", needs=("keras",)),
     Style("Accelerate", "accelerate_loop", needs=("accelerate",)),
     Style("Ignite", "ignite_run", needs=("ignite",)),
     Style("skorch", "skorch_fit", needs=("skorch",)),

@@ -10,21 +10,33 @@ from own import Own
 keras.utils.set_random_seed(0)
 x, y = np.random.randn(56, 5).astype("float32"), np.random.randint(0, 3, 56)
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-own = Own()
 user = {"loss": [], "accuracy": [], "val_loss": []}
-own.know(framework="keras", planned_steps=15, user=user, classes=3)
 model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(8, activation="relu"), keras.layers.Dense(3)])
-model.compile("adam", LOSS, metrics=["accuracy"], jit_compile=False)
+own = Own(model.layers[0])
+own.know(framework="keras", planned_steps=15, steps_per_epoch=5, user=user, classes=3)
+
+
+class Adam(keras.optimizers.Adam):
+    def apply(self, grads, trainable_variables=None):
+        own.gradients(model.named_parameters())
+        return super().apply(grads, trainable_variables)
+
+
+model.compile(Adam(), LOSS, metrics=["accuracy"])
 
 
 class Watcher(keras.callbacks.Callback):
-    mean = count = 0
+    """A loss it is told of is the mean of the epoch so far."""
 
     def on_train_batch_end(self, batch, logs):
-        """Its loss is the mean of the epoch so far."""
         total = logs["loss"] * (batch + 1)
         before, self.total = (self.total if batch else 0.0), total
         own.step(loss=total - before, lr=[0.001], batch=8, epoch=self.epoch + 1)
+
+    def on_test_batch_end(self, batch, logs):
+        total = logs["loss"] * (batch + 1)
+        before, self.tested = (self.tested if batch else 0.0), total
+        own.validated(total - before, 8)
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
