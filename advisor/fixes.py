@@ -96,6 +96,9 @@ def _smaller_batch(at: Context) -> str | None:
 
 
 def _dropout(at: Context) -> str | None:
+    known = [(str(name), float(p)) for name, p in at.facts.get("dropout") or ()]
+    if known and not any(p for _, p in known):
+        return f"{known[-1][0]}: p 0 → 0.2{of_layer(at, known[-1][0])}"
     return None if (at.facts.get("layers") or {}).get("dropout") else "no dropout → 0.2 in front of the last layers"
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from nnwatch.frame import End, Event
-from nnwatch.history import Evaluations, Floats, History, Track
+from nnwatch.history import Evaluations, Floats, History, Steps, Track
 
 from .finding import Abstain, number
 from .window import View, finite, median
@@ -171,6 +171,11 @@ class Measured:
         if not now > max(factor * self.best_loss, floor * self.initial_loss):
             return None
         return f"the loss is {number(now)}, its best was {number(self.best_loss)}"
+
+    @cached_property
+    def not_finite(self) -> Steps:
+        """Steps (k,) whose training loss is NaN or infinite."""
+        return self.loss.steps[~np.isfinite(self.loss.scalar)]
 
     @cached_property
     def broken(self) -> bool:

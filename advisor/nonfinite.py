@@ -79,14 +79,13 @@ def onset(at: Context) -> Onset | None:
     under a gradient scaler is not one: it looks for its scale that way.
     """
     reported = [e for e in at.events("nonfinite") if not (at.amp and e.data.get("origin") == "backward")]
-    losses = at.loss.scalar if at.has("loss.train") or not reported else np.empty(0)
-    bad = np.flatnonzero(~np.isfinite(losses))
+    bad = at.not_finite if at.has("loss.train") or not reported else np.empty(0, np.int64)
     if not reported and not len(bad):
         return complaint(at)
-    newest = max([e.step for e in reported[-1:]] + [int(at.loss.steps[i]) for i in bad[-1:]])
+    newest = max([e.step for e in reported[-1:]] + [int(step) for step in bad[-1:]])
     if at.has("loss.train") and len(at.loss.since(newest + 1).steps) >= RECOVERED:
         return None
-    seen = int(at.loss.steps[bad[0]]) if len(bad) else at.step
+    seen = int(bad[0]) if len(bad) else at.step
     if reported and reported[0].step <= seen + 1:
         event = reported[0]
         return Onset(min(event.step, seen), str(event.data.get("origin", "unknown")), event.data)

@@ -99,7 +99,10 @@ def _pairs(at: Context) -> tuple[np.ndarray, np.ndarray]:
 def _by_samples(at: Context, limit: Mapping[str, float]) -> tuple[str, tuple[str, ...], Evidence] | None:
     """Samples that share the largest loss exactly, while the rest of the batch differs from sample to sample."""
     each = at.view("loss.train.each").last(10)
+    at_the_top = each.values == np.fmax.reduce(each.values, axis=1, initial=-np.inf)[:, None]
     shares = []
+    if np.max(at_the_top.sum(axis=1), initial=0) < 2:
+        return None  # no number comes twice
     for row in each.values:
         losses = finite(row)
         if len(losses) < 16:

@@ -47,6 +47,12 @@ def test_what_is_in_use_is_passed_over_and_what_is_there_is_said():
     assert {"Add dropout", "Raise the weight decay"}.isdisjoint(changes)
 
 
+def test_a_dropout_layer_that_drops_nothing_is_not_in_use():
+    facts = {"layers": {"dropout": 1}, "dropout": [["drop", 0.0]], "modules": [["drop", "Dropout", 0, "net.py:7"]]}
+    changes = {r.title: r.change for r in fixes.remedies(context({"facts": facts}), fixes.OVERFIT, "", 99)}
+    assert changes["Add dropout"] == "drop: p 0 → 0.2 (net.py:7)"
+
+
 def test_classes_are_weighed_by_what_was_seen():
     case = {"target.count": {"0": "90x100", "1": "10x100"}}
     changes = {r.title: r.change for r in fixes.remedies(context(case), fixes.IMBALANCE, "", 99)}
