@@ -15,6 +15,7 @@ from .session import Reader, SessionError, Writer
 
 _MOST_PENDING = 32 << 20
 """Bytes kept while the disk is full; beyond them the rings are left to fill and to count what they drop."""
+_CHUNK = 1 << 20
 
 Listener = Callable[[Frame, bool], None]
 """Hears each frame; the flag says that an earlier monitor took it already."""
@@ -54,10 +55,11 @@ class Recorder:
     def _resume(self, path: Path, id: str) -> Writer:
         writer = Writer(path, resume=True)
         reader = Reader(path)
-        for frame in reader.read():
-            self.history.apply(frame)
-            self.ids.learn(frame)
-            self._listener(frame, True)
+        while frames := reader.read(_CHUNK):
+            for frame in frames:
+                self.history.apply(frame)
+                self.ids.learn(frame)
+                self._listener(frame, True)
         reader.close()
         if self.history.run is None or self.history.run.id != id:
             raise SessionError(f"{path} is of another run and is left alone")

@@ -379,6 +379,35 @@ def test_buckets_of_buckets_lose_no_extreme_and_no_record(values, cuts):
         assert np.array_equal(np.asarray(read), np.asarray(made), equal_nan=True)
 
 
+FULL_DISK = """
+import resource, signal, sys
+from nnwatch import chapter, overview
+from tests.nnwatch.test_chapter import Writer, flushes
+chapter._FRAMES, chapter._RECORDS, chapter.SPAN, overview.RECORDS = 8, 7, 3, 4
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+writer, full = Writer(sys.argv[1]), 0
+for frames, commit in flushes(20):
+    for room in (*range(0, 2000, 150), 100_000):  # until all of the flush fits
+        resource.setrlimit(resource.RLIMIT_FSIZE, (writer.end + room, resource.RLIM_INFINITY))
+        try:
+            writer.append(frames, commit)
+            break
+        except OSError:
+            full += 1
+    else:
+        sys.exit("it did not fit")
+print(full)
+"""
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_chapter_leaves_no_trace(tmp_path):
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "s.nnw")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 20
+    assert (tmp_path / "s.nnw").read_bytes() == write(tmp_path / "whole.nnw", 20).read_bytes()
+
+
 READ_ONLY = """
 set -e
 mount --bind "$1" "$1"
