@@ -224,7 +224,7 @@ def records(frames):
     return out
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_flipped_bits_never_make_a_wrong_number_and_cost_no_whole_frame(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "flips"
