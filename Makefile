@@ -37,8 +37,8 @@ peers: $(READY)  ## wandb, TensorBoard, Lightning, TraceML for bench-probes, apa
 	  > $$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch.pth
 	$(PEERS)/bin/python -m pip install --quiet -r tests/bench/peers.txt
 
-bench-tui: $(READY)  ## CPU and bytes per frame, time to the first frame
-	$(BIN)/python -m tests.bench.bench_tui
+bench-tui: $(READY)  ## CPU and bytes per frame, time to the first frame, beside LEET and TensorBoard of `make peers`
+	$(BIN)/python -m tests.bench.bench_tui $(wildcard $(PEERS)/bin)
 
 bench-advisor: $(READY)  ## CPU of all rules, per step and for a session of a million steps
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_advisor

@@ -1,4 +1,5 @@
-"""What the screen costs: ``python -m tests.bench.bench_tui``.
+"""What the screen costs: ``python -m tests.bench.bench_tui [BIN]``, with BIN the folder of an environment's programs
+that holds ``wandb`` and ``tensorboard``, to have theirs beside.
 
 The app runs in a process of its own on a real 140x40 pseudo terminal; bytes are what it wrote there, CPU is the
 process's own time (user and system). Nothing is asserted: the figures are printed beside what they should be.
@@ -7,16 +8,8 @@ process's own time (user and system). Nothing is asserted: the figures are print
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
-import pty
-import re
-import select
-import struct
-import subprocess
 import sys
 import tempfile
-import termios
 import time
 from pathlib import Path
 
@@ -33,6 +26,8 @@ from nnwatch.tui.widgets.heat_table import HeatTable
 
 from ..tui.recording import START, block, write
 from ..tui.sessions import healthy
+from . import screen_peers
+from .terminal import Terminal
 
 SECONDS = 10.0
 
@@ -113,67 +108,24 @@ def cells(repeats: int = 60) -> tuple[float, float]:
     return 1e3 * float(np.median(taken)), 1e3 * first
 
 
-class Terminal:
-    """A program on a pseudo terminal of 140x40, and what it wrote."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))
-        environment = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONUTF8": "1"}
-        self.began = time.monotonic()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.bench_tui", *arguments],
-            stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True,
-        )  # fmt: skip
-        os.close(slave)
-
-    def read(self, seconds: float, until: bytes | None = None) -> bytes:
-        """What is written in so many seconds, or up to and with ``until``."""
-        out, deadline = b"", time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if select.select([self.master], [], [], 0.02)[0]:
-                try:
-                    out += os.read(self.master, 1 << 16)
-                except OSError:
-                    break
-            if until is not None and until in _PLAIN.sub(b"", out):
-                break
-        return out
-
-    def close(self) -> None:
-        os.write(self.master, b"q")
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-        os.close(self.master)
+def shown(*words: str) -> Terminal:
+    """The app in a process of its own."""
+    return Terminal(sys.executable, "-m", "tests.bench.bench_tui", "--show", *words)
 
 
-_PLAIN = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
-
-
-def cpu_of(pid: int) -> float:
-    """CPU seconds that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def live(rate: float, size: str) -> tuple[float, float, float]:
-    """(CPU share, bytes a second, appended points a second) of the live overview at ``rate`` appends a second."""
-    terminal = Terminal("--show", "live", str(rate), size)
+def live(rate: float, size: str) -> tuple[float, float]:
+    """(CPU share, bytes a second) of the live overview at ``rate`` appends a second."""
+    terminal = shown("live", str(rate), size)
     terminal.read(20, until=b"RUNNING")
     terminal.read(3)  # what is drawn at the start
-    cpu, clock = cpu_of(terminal.process.pid), time.monotonic()
-    written = len(terminal.read(SECONDS))
-    wall = time.monotonic() - clock
-    used = cpu_of(terminal.process.pid) - cpu
+    found = terminal.rates(SECONDS)
     terminal.close()
-    return used / wall, written / wall, rate
+    return found
 
 
 def first_frame(path: Path) -> tuple[float, float]:
     """Seconds from the start of the program to the first frame, and to one with the run in it."""
-    terminal = Terminal("--show", "file", str(path))
+    terminal = shown("file", str(path))
     terminal.read(20, until=b"overview")
     first = time.monotonic() - terminal.began
     terminal.read(20, until=b"ema")
@@ -272,26 +224,21 @@ async def layer_table(rows: int = 1_500, repeats: int = 40) -> tuple[float, floa
     return 1e3 * float(np.median(updated)), 1e3 * float(np.median(moved))
 
 
-def resident(pid: int) -> float:
-    """Resident memory of a process in MB."""
-    return int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]) / 1e3
-
-
 def long_session(path: Path) -> tuple[float, float, float, float]:
     """A recorded run of a million steps: seconds to its overview and until all is read, the slowest seek in CPU ms,
     resident MB."""
-    terminal = Terminal("--show", "file", str(path))
+    terminal = shown("file", str(path))
     terminal.read(20, until=b"ema")
     drawn = time.monotonic() - terminal.began
     terminal.read(30, until=b"FINISHED")
     whole = time.monotonic() - terminal.began
     slowest = 0.0
     for keys in (b"\x1b[H", b"@500000\r", b"@250000\r", b"\x1b[D", b"@900000\r", b"\x1b[F"):
-        before = cpu_of(terminal.process.pid)
-        os.write(terminal.master, keys)
+        before = terminal.cpu()
+        terminal.press(keys)
         terminal.read(1)
-        slowest = max(slowest, cpu_of(terminal.process.pid) - before)
-    memory = resident(terminal.process.pid)
+        slowest = max(slowest, terminal.cpu() - before)
+    memory = terminal.resident()
     terminal.close()
     return drawn, whole, 1e3 * slowest, memory
 
@@ -313,11 +260,11 @@ def main() -> None:
     rows.append(("whole 120x30 chart, 1,000,000 points", f"{whole:.1f} ms CPU", "6 ms"))
     rows.append(("  taking 1,000,000 points in, once", f"{taken:.0f} ms CPU", ""))
     for size in ("1000", "100000", "1000000"):
-        share, written, rate = live(10, size)
+        share, written = live(10, size)
         name = f"overview 140x40, {int(size):,} points, 10 more a second"
         rows.append((name, f"{share:.1%} of a core", "3 %"))
-        rows.append(("  written for each point", f"{written / rate:,.0f} bytes", "2,000"))
-    share, written, _ = live(0, "100000")
+        rows.append(("  written for each point", f"{written / 10:,.0f} bytes", "2,000"))
+    share, written = live(0, "100000")
     rows.append(("overview, nothing changes", f"{share:.2%} of a core", "0.5 %"))
     rows.append(("  written", f"{written:.0f} bytes/s", "0"))
     with tempfile.TemporaryDirectory() as folder:
@@ -335,6 +282,8 @@ def main() -> None:
     updated, moved = asyncio.run(layer_table())
     rows.append(("1,500 layers, a new sample drawn and painted", f"{updated:.1f} ms CPU", "6 ms"))
     rows.append(("  one page down", f"{moved:.1f} ms CPU", ""))
+    for folder in sys.argv[1:]:
+        rows += screen_peers.rows(Path(folder))
     print(f"{'what':<58}{'measured':>18}{'wanted, at most':>18}")
     for name, measured, wanted in rows:
         print(f"{name:<58}{measured:>18}{wanted:>18}")
