@@ -6,7 +6,7 @@ PEERS  := .venv-peers
 READY  := $(VENV)/.ready
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help demo test lint bench bench-probes bench-start bench-tui bench-advisor bench-session peers zoo zoo-harm score styles score-aside fuzz pages clean
+.PHONY: help demo test lint bench bench-probes bench-start bench-tui bench-advisor bench-session peers zoo zoo-harm score styles score-aside fuzz pages picture clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -67,6 +67,9 @@ fuzz: $(READY)  ## 100,000 malformed connections and frames; atheris too, if it 
 pages: $(READY)  ## write the pages that are made from the rules
 	$(BIN)/python -m nnwatch.advisor.catalogue > advisor/rules/README.md
 	$(BIN)/python -m nnwatch.advisor.catalogue notes > advisor/NOTES.md
+
+picture: $(READY)  ## paint the real screen for the README
+	$(BIN)/python -m tests.tui.picture nnwatch/demo.nnw demos/picture.png --size 120x34
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) $(PEERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -21,6 +21,10 @@ _SAMPLED = 256
 """Steps that tell how long one takes."""
 
 
+_SHORT = 6
+"""Of words with so many letters twice as many fit below a chart as of step numbers and seconds."""
+
+
 class Axis(Protocol):
     """A row of ``columns`` from left to right."""
 
@@ -95,7 +99,9 @@ class ClockAxis:
         return self.buckets.column(self.timeline.time_of(int(step)))
 
     def ticks(self, most: int) -> list[tuple[int, str]]:
-        shown = clock_ticks(self.buckets.first, self.buckets.last, most)
+        shown = clock_ticks(self.buckets.first, self.buckets.last, 2 * most)
+        if any(len(name) > _SHORT for _, name in shown):
+            shown = clock_ticks(self.buckets.first, self.buckets.last, most)
         return [(self.buckets.column(time), name) for time, name in shown]
 
     def name(self, step: float) -> str:

@@ -8,9 +8,12 @@ from typing import Literal, NamedTuple
 from nnwatch.history import History
 
 from .draw.grid import Ink
+from .draw.text import duration
 from .transcript import printed
 
-Kind = Literal["opening", "waiting", "running", "past", "finished", "failed", "killed", "lost", "disconnected"]
+Kind = Literal[
+    "opening", "waiting", "running", "stalled", "past", "finished", "failed", "killed", "lost", "disconnected"
+]
 
 
 class State(NamedTuple):
@@ -76,7 +79,28 @@ def state(history: History, lost: str | None, caught_up: bool) -> State:
             "no backward pass yet: importing, loading data, building the model",
             "charts begin with the first backward(); 6 shows what the script prints",
         )
-    return State("running", "●", "RUNNING", Ink.GOOD)
+    return _stalled(history) or State("running", "●", "RUNNING", Ink.GOOD)
+
+
+def _stalled(history: History) -> State | None:
+    """That the training has fallen silent, None where something came since the monitor said so."""
+    track = history.main
+    event = next((event for event in reversed(history.events) if event.name == "stalled"), None)
+    if track is None or event is None or event.segment != track.segment.segment:
+        return None
+    heard = [series.times[-1] for series in track.values() if len(series)]
+    if max([*heard, *(text.time for text in history.console[-1:])], default=0.0) > event.time:
+        return None
+    silent = float(event.data["seconds"]) + max(history.last_time - event.time, 0.0)
+    where = f"; it is {event.data['where']}" if event.data.get("where") else ""
+    return State(
+        "stalled",
+        "‖",
+        "STALLED",
+        Ink.WARN,
+        f"no step for {duration(silent)}, one takes {duration(float(event.data['usual']))} otherwise{where}",
+        "5 shows whether it still computes, 6 what it printed last, 4 what it may wait for",
+    )
 
 
 def _ended(history: History) -> State:

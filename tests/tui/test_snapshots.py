@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from nnwatch.frame import Commit, Event
+
 from .driving import opened, press, settle, text, told
 from .library import RECORDED
-from .recording import Frames, ranked
+from .recording import START, Frames, ranked
 from .sessions import SESSIONS
 
 FOLDER = Path(__file__).parent / "snapshots"
@@ -22,6 +24,7 @@ CASES = {
     "overview-zoomed-log": ("healthy", "plus plus y", SIZES),
     "overview-crashed": ("crashed", "", SIZES),
     "overview-waiting": ("waiting", "", SIZES),
+    "overview-stalled": ("stalled", "", SIZES),
     "layers": ("faulty", "2", SIZES),
     "layers-all": ("faulty", "2 f o", SIZES),
     "layer": ("faulty", "2 slash h e a d enter enter", SIZES),
@@ -47,7 +50,12 @@ CASES = {
 
 
 def frames(session):
-    return ranked([0.1, 0.1, 0.25, 0.1]) if session == "ranks" else SESSIONS[session]()
+    if session == "ranks":
+        return ranked([0.1, 0.1, 0.25, 0.1])
+    if session == "stalled":
+        silent = {"seconds": 130.0, "usual": 0.02, "where": "waiting for another thread, a worker or a collective"}
+        return [*SESSIONS["faulty"](), Event("stalled", START + 156.0, 1_200, data=silent), Commit(START + 170.0)]
+    return SESSIONS[session]()
 
 
 @pytest.mark.parametrize("case", CASES)

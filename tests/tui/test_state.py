@@ -1,10 +1,10 @@
 import pytest
 
-from nnwatch.frame import Console, End, Event
+from nnwatch.frame import Commit, Console, End, Event, Segment
 from nnwatch.history import History
 from nnwatch.tui.state import last_words, state
 
-from .recording import START
+from .recording import START, block
 from .sessions import crashed, faulty, healthy, waiting
 
 
@@ -41,6 +41,22 @@ def test_every_state_says_what_happens_and_what_to_do(history, lost, caught_up, 
     if kind not in ("running", "opening"):
         assert now.what
         assert now.next
+
+
+def silent(*later):
+    event = Event("stalled", START + 156, 1_200, data={"seconds": 130.0, "usual": 0.02, "where": "sleeping"})
+    return told([*faulty(), event, Commit(START + 170), *later])
+
+
+def test_a_training_that_fell_silent_is_told_of_until_something_comes():
+    now = state(silent(), None, True)
+    assert now.kind == "stalled"
+    assert now.what == "no step for 2:24, one takes 20 ms otherwise; it is sleeping"
+    assert now.next
+    step = block(1, [1_201], [START + 171], [[2.3, 0.1, 64, 0.02, 0.001]])
+    assert state(silent(step), None, True).kind == "running"
+    assert state(silent(Console(START + 171, "still here\n")), None, True).kind == "running"
+    assert state(silent(Segment(1, 0, 1, START + 171)), None, True).kind != "stalled"
 
 
 def test_a_crash_is_told_by_its_last_line():

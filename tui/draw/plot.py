@@ -190,9 +190,9 @@ def _x_axis(grid: Grid, ticks: Ticks, row: int, width: int, across: int, marks: 
     end = GUTTER
     for column, text in ticks:
         at = GUTTER + column // across
-        start = max(at - len(text) // 2, GUTTER)
+        start = max(min(at - len(text) // 2, GUTTER + width - len(text)), GUTTER)
         free = marked.isdisjoint(range(start, start + len(text)))
-        if free and start >= end and start + len(text) <= GUTTER + width:
+        if free and start >= end and at < GUTTER + width:
             grid.put(start, row, text, Ink.DIM)
             end = start + len(text) + 2
     _put_marks(grid, row, width, across, loud)

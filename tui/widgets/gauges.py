@@ -88,7 +88,7 @@ class Gauges(Cells):
     def lines(self, view: View) -> list[tuple[str, Gauge | None, int]]:
         """(heading or remark, gauge, device)"""
         if view.machine("cpu.percent") is None:
-            ended = view.state.kind not in ("opening", "waiting", "running")
+            ended = view.state.kind not in ("opening", "waiting", "running", "stalled")
             return [
                 (f"no sample of the machine {'was taken' if ended else 'yet; one comes about every second'}", None, 0)
             ]

@@ -45,7 +45,7 @@ class Keys(Cells):
             x += length
 
     def _keys(self, binding: Binding) -> str:
-        return binding.key_display or self.app.get_key_display(binding)
+        return binding.key_display or self.app.get_key_display(binding).replace("⏎", "Enter").replace("esc", "Esc")
 
     def _label(self, binding: Binding) -> str:
         return f"{self._keys(binding)} {binding.description}"
