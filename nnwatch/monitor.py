@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import git, lineage, notices, settings
+from . import git, heap, lineage, notices, settings
 from . import job as jobs
 from .alert import Alerts
 from .console import Follower
@@ -351,6 +351,7 @@ class Monitor:
 
 
 def main() -> None:
+    heap.keep_none()
     try:
         Monitor(Path(sys.argv[1]), int(sys.argv[2])).run()
     except SessionError as error:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from . import command, launch, plain, runs
+from . import command, heap, launch, plain, runs
 from .client import FileSource, NearSource, SocketSource
 from .control import Control
 from .dial import Dial, Unix
@@ -194,6 +194,7 @@ def _open(
     """
     if not command.has_screen():
         return plain.follow(source, card), None
+    heap.keep_none()
     try:
         app = _app(source, mode, card.name, control)
         action = app.run()
