@@ -6,7 +6,7 @@ PEERS  := .venv-peers
 READY  := $(VENV)/.ready
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help demo test lint bench bench-probes bench-start bench-tui bench-advisor bench-session peers zoo zoo-harm score styles score-aside fuzz pages picture clean
+.PHONY: help demo test lint bench bench-probes bench-start bench-tui bench-advisor bench-session bench-far peers zoo zoo-harm score styles score-aside fuzz pages picture clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -45,6 +45,9 @@ bench-advisor: $(READY)  ## CPU of all rules, per step and for a session of a mi
 
 bench-session: $(READY)  ## what recording and reading cost, a million steps, beside the tools of `make peers`
 	OMP_NUM_THREADS=1 $(or $(wildcard $(PEERS)/bin/python),$(BIN)/python) -m tests.bench.bench_session
+
+bench-far: $(READY)  ## a million steps over a line of 10 Mbit/s
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_far
 
 zoo: $(READY)  ## record the zoo: hundreds of small trainings, faulty and healthy (half an hour; goes on where it was)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.zoo.record

@@ -23,7 +23,7 @@ from nnwatch.frame import Commit, Event, FrameError, Run, pack
 from nnwatch.history import History
 from nnwatch.listen import UnixDoor
 from nnwatch.server import Server
-from nnwatch.session import Reader, Writer
+from nnwatch.session import Parser, Reader, Writer
 
 from .doors import frames, steps, until
 
@@ -284,3 +284,28 @@ def test_viewers_that_are_killed_or_stopped_do_not_touch_the_run(home):
         viewer.kill()
         viewer.communicate()
     source.close()
+
+
+def test_fifty_viewers_see_the_same_and_one_that_reads_drop_by_drop_misses_nothing(job):
+    job.grow(200)
+    slow = socket.socket(socket.AF_UNIX)
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # as small as the kernel allows
+    slow.connect(str(job.path))
+    slow.sendall(wire.pack(wire.Hello([*wire.PROTOCOLS])))
+    viewers = [SocketSource(Unix(str(job.path))) for _ in range(50)]
+    for viewer in viewers:
+        assert read(viewer, 200) == list(range(1, 201))
+    job.grow(2000)
+    for viewer in viewers:
+        assert read(viewer, 2200) == list(range(201, 2201))
+        viewer.close()
+    parser, found, data = Parser(), [], b""
+    while found[-1:] != [2200]:
+        data += slow.recv(3000)
+        if not found:
+            _, end = wire.unpack(data)
+            data = data[end:]
+        found += numbers(parser.feed(data)) or [0]
+        data = b""
+    slow.close()
+    assert [number for number in found if number] == list(range(1, 2201))
