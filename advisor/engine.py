@@ -48,6 +48,8 @@ class _Opinion:
         """Count one boundary: the level is the k-th highest of the last n, so one odd window changes nothing."""
         level = SEVERITIES.index(severity) if severity else QUIET
         self.votes.append(level)
+        if self.level == QUIET and max(self.votes) == QUIET:
+            return
         needed = self.rule.votes[0]
         ranked = sorted(self.votes, reverse=True)
         before, self.level = self.level, ranked[needed - 1] if len(ranked) >= needed else QUIET

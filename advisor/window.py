@@ -48,12 +48,12 @@ class View(NamedTuple):
 
     def since(self, step: int) -> View:
         """Records of ``step`` and later."""
-        at = int(np.searchsorted(self.steps, step, side="left"))
+        at = int(self.steps.searchsorted(step))
         return View(self.series, self.steps[at:], self.values[at:])
 
     def before(self, step: int) -> View:
         """Records of steps before ``step``."""
-        at = int(np.searchsorted(self.steps, step, side="left"))
+        at = int(self.steps.searchsorted(step))
         return View(self.series, self.steps[:at], self.values[:at])
 
     def last(self, count: int) -> View:

@@ -14,7 +14,7 @@ from ..finding import Abstain, Found, number
 from ..modes import modes
 from ..place import of_layer
 from ..rule import Rule
-from ..window import column_medians
+from ..window import column_medians, median
 
 MOMENTUM = "Let the statistics settle"
 GROUPS = "Normalise without the batch"
@@ -51,7 +51,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         off = np.abs(np.log(column_medians(view.values)))
     off = np.where(np.isfinite(off), off, 0.0)
     worst = int(np.argmax(off))
-    ratio, layer = float(np.nanmedian(view.values[:, worst])), view.names[worst]
+    ratio, layer = median(view.values[:, worst]), view.names[worst]
     shift = _shift(at, layer, int(view.steps[0]))
     if not (at.exceeds(float(np.exp(off[worst])), limit["ratio"]) or at.exceeds(shift, limit["shift"])):
         return None
@@ -87,7 +87,7 @@ def _shift(at: Context, layer: str, since: int) -> float:
     if not at.has("bn.mean.shift"):
         return 0.0
     view = at.view("bn.mean.shift").since(since)
-    return float(np.nanmedian(view.values[:, view.names.index(layer)])) if layer in view.names else 0.0
+    return median(view.values[:, view.names.index(layer)]) if layer in view.names else 0.0
 
 
 RULE = Rule(

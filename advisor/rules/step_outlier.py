@@ -11,6 +11,7 @@ from nnwatch.frame import Evidence, Remedy
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..rule import Rule
+from ..window import median
 
 FIND = "Find what happens at these steps"
 COLLECT = "Collect garbage less often"
@@ -40,10 +41,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     seconds = view.scalar.astype(np.float64)
     if len(seconds) < limit["steps"]:
         raise Abstain("too few steps to know the usual one")
-    usual = float(np.nanmedian(seconds))
+    usual = median(seconds)
     if usual < limit["seconds"]:
         raise Abstain("steps this short vary with whatever else the machine does")
-    sigma = 1.4826 * float(np.nanmedian(np.abs(seconds - usual)))
+    sigma = 1.4826 * median(np.abs(seconds - usual))
     odd = np.flatnonzero(seconds > max(usual + 8 * sigma, 2 * usual))
     known = _explained(at)
     unknown = [i for i in odd if int(view.steps[i]) not in known]
