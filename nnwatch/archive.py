@@ -63,8 +63,8 @@ class Archive:
         while beyond > 0:
             begin = max(0, self._size - window)
             data = os.pread(self._fd, self._size - begin, begin)
-            at = len(data)
-            while (at := data.rfind(MARK, 0, at)) >= 0 and begin + at < beyond + len(MARK):
+            at = min(len(data), beyond - begin + len(MARK) - 1)  # what begins further on was looked at
+            while (at := data.rfind(MARK, 0, at)) >= 0:
                 try:
                     frame, end = unpack(data, at)
                 except (EOFError, FrameError):

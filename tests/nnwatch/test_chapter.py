@@ -299,6 +299,20 @@ def test_a_chapter_that_tells_more_or_less_than_there_is_is_a_flaw(tmp_path, cap
         assert says in capsys.readouterr().err
 
 
+def test_the_last_commit_is_found_however_much_lies_behind_it(tmp_path):
+    path = write(tmp_path / "s.nnw", 30)
+    data = path.read_bytes()
+    *_, commit = (piece for piece in pieces(data, len(PRELUDE)) if isinstance(piece.frame, Commit))
+    for behind in (0, 100, 70_000, 700_000):
+        path.write_bytes(data + pack(Console(0.0, "x" * 1000)) * (behind // 1000) + b"\xf7nnw" + bytes(behind % 1000))
+        reader = Reader(path, committed=True)
+        assert (reader.archive.commit, reader.archive.end) == (commit.frame, commit.end)
+        assert picture(reader.read()) == picture(plain(data))
+        reader.close()
+    path.write_bytes(data[: len(PRELUDE)] + pack(Console(0.0, "x" * 1000)) * 700)
+    assert Reader(path).archive.commit is None
+
+
 def test_whatever_the_chapters_say_reading_ends(tmp_path):
     """Rows that lead nowhere, forward or in a circle, from a program that is not ours."""
     for chapters in (
