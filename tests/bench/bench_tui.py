@@ -159,8 +159,9 @@ class Ticking:
                 block(1, n, START + n * 0.1, *row), Commit(START),
             ]  # fmt: skip
         due = self.steps + int((time.monotonic() - self.began) * self.rate)
-        if due <= self.done:
-            time.sleep(0.05)
+        if due <= self.done:  # like a socket: until something comes, at most a tenth of a second
+            wait = (due + 1 - self.steps) / self.rate - (time.monotonic() - self.began) if self.rate else 0.1
+            time.sleep(min(max(wait, 0), 0.1))
             return []
         n = np.arange(self.done + 1, due + 1)
         self.done = due

@@ -153,9 +153,9 @@ def merge_blanks(codes: Codes, inks: Inks) -> Inks:
     coloured = (inks >= Ink.HEAT) | (inks == Ink.SELECTED)
     blank = (codes == 32) & ~coloured
     blank[:, 0] = False
-    columns = np.arange(codes.shape[1])
-    source = np.maximum.accumulate(np.where(blank, 0, columns), axis=1)
-    merged = np.where(
-        blank & np.take_along_axis(coloured, source, axis=1), Ink.TEXT, np.take_along_axis(inks, source, axis=1)
-    )
-    return merged.astype(np.uint8)
+    height, width = codes.shape
+    source = np.maximum.accumulate(np.where(blank, 0, np.arange(width)), axis=1)
+    source += np.arange(0, height * width, width)[:, None]
+    merged: Inks = inks.ravel()[source]
+    merged[blank & coloured.ravel()[source]] = Ink.TEXT
+    return merged

@@ -166,12 +166,12 @@ class Chart(Browsed):
         return [Line(raw, Ink.BAND + curve.series, "."), line] if banded else [line]
 
     def _limits(self, lines: list[Line]) -> tuple[float, float]:
-        low = [float(np.nanmin(line.extremes.low)) for line in lines if not np.isnan(line.extremes.low).all()]
-        high = [float(np.nanmax(line.extremes.high)) for line in lines if not np.isnan(line.extremes.high).all()]
-        if self.guide is not None and low:
-            low.append(self.guide)
-            high.append(self.guide)
-        return (min(low), max(high)) if low else (0.0, 1.0)
+        low = np.fmin.reduce([np.fmin.reduce(line.extremes.low) for line in lines])
+        high = np.fmax.reduce([np.fmax.reduce(line.extremes.high) for line in lines])
+        if np.isnan(low):
+            return 0.0, 1.0
+        guide = low if self.guide is None else self.guide
+        return float(min(low, guide)), float(max(high, guide))
 
     def _fitting(self, low: float, high: float) -> Kind:
         return "log" if low > 0 and high > _AUTO_LOG * low else "linear"
