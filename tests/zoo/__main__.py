@@ -31,10 +31,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     half: Half = "aside" if args.aside else "tuning"
+    scored = score.judged(half, args.workers)
+    if not scored.faulty and not scored.healthy:
+        parser.error("nothing of this half is recorded: make zoo records it")
     title = f"python -m tests.zoo{' --aside' if args.aside else ''}"
     if args.aside:
         title += f"   (opening {opened()} of the half set aside)"
-    scored = score.judged(half, args.workers)
 
     def write(name: str, lines: Iterable[str]) -> None:
         text = "\n".join([title, *lines]) + "\n"

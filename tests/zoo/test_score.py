@@ -7,6 +7,7 @@ import numpy as np
 from nnwatch.frame import Block, FieldSpec, Labels, Schema, Segment
 from nnwatch.history import History
 
+from .__main__ import opened
 from .catalogue import configurations
 from .outcomes import outcome, said
 from .published import fired
@@ -50,6 +51,12 @@ def test_the_report_tells_misses_and_what_was_not_recorded():
     assert re.search(r"^healthy with a warn or worse +1 of +1  100.0 %.*missed$", text, re.MULTILINE)
     assert re.search(r"^- mlp/adam \+ NaN in a row +\[nan-input\]  nothing$", text, re.MULTILINE)
     assert "crashed" in text.partition("Causes that no run here has:")[2]
+
+
+def test_each_opening_of_the_half_set_aside_is_counted(tmp_path):
+    file = tmp_path / "openings.txt"
+    assert [opened(file) for _ in range(3)] == [1, 2, 3]
+    assert file.read_text().splitlines()[-1] == "opening 3"
 
 
 def recorded_columns(**columns):
