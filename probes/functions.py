@@ -47,7 +47,7 @@ class Functions(TorchFunctionMode):
         kwargs = kwargs or {}
         output = func(*args, **kwargs)
         watcher = self._watchers.get(func)
-        if watcher is not None:
+        if watcher is not None and not any(hasattr(part, "to_local") for part in (*args, output)):  # a collective each
             try:
                 with torch._C.DisableTorchFunction():  # our own operations need not pass through our own mode
                     watcher(func, args, kwargs, output)

@@ -173,9 +173,9 @@ class Layers:
     def see_once(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         """Measure a pass that has just begun, and none after it before ``place``: it may be no training yet."""
         self.place("all")
-        if any(module is placed for placed in self._placed):  # else nothing tells when the pass is over
+        if any(module is placed for placed in self._placed):  # else nothing would tell when the pass is over
             self._enter(module, args, {})
-        self._resting = True
+            self._resting = True
 
     def _enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if torch.compiler.is_compiling():
@@ -238,9 +238,8 @@ class Layers:
 
     def _watch_functions(self, watchers: dict[Any, Watcher], evaluating: bool = False) -> None:
         self.modes.begin(evaluating)
-        if not torch.distributed.is_available() or not torch.distributed.is_initialized():
-            self._mode = Functions(watchers, self._failed)
-            self._mode.__enter__()  # type: ignore[no-untyped-call]
+        self._mode = Functions(watchers, self._failed)
+        self._mode.__enter__()  # type: ignore[no-untyped-call]
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
         if self._inside is module:

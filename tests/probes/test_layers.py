@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,3 +144,57 @@ def test_a_model_called_before_training_is_left_alone(tmp_path):
     assert not any(counts)
     assert done.steps("act.mean") == [1, 2, 3]
     assert not nn.modules.module._global_forward_pre_hooks
+
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.q, self.k = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x):
+        return F.scaled_dot_product_attention(self.q(x), self.k(x), F.relu(x))
+
+
+@pytest.fixture
+def ranks():
+    """Two of them by their word; what one sends the other is not waited for."""
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    torch.distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def test_functions_are_seen_with_ranks_too(tmp_path, ranks):
+    x = torch.randn(3, 5, 4)
+    wanted = []
+
+    def bound(model):
+        q, k = (part(x).norm(dim=-1).max().item() for part in (model.q, model.k))
+        wanted.append(q * k / 2)
+
+    done = watched(tmp_path, lambda: train(Scaled, x, bound))
+    assert done.names["act.std"] == ["relu() 1"]
+    np.testing.assert_allclose(done.scalars("act.std"), [x.relu().std(correction=0).item()] * 8, rtol=1e-5)
+    np.testing.assert_allclose(done.scalars("attention.logit"), [wanted[n - 1] for n in THOROUGH], rtol=1e-5)
+
+
+def test_what_is_in_shards_is_left_alone(tmp_path, ranks):
+    """A look at it would be a collective."""
+    from torch.distributed.tensor import DTensor, Shard, init_device_mesh
+
+    mesh = init_device_mesh("cpu", (2,))
+
+    class Sharded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(4, 4))
+
+        def forward(self, x):
+            part = DTensor.from_local(x @ self.weight, mesh, [Shard(0)])
+            whole: Any = F.relu(part)
+            return whole.to_local()
+
+    done = watched(tmp_path, lambda: train(Sharded, torch.randn(6, 4)))
+    assert done.steps("loss.train") == list(range(1, 9))
+    assert "act.std" not in done.series
