@@ -34,6 +34,8 @@ _CHARTS: Sequence[tuple[str, ...]] = (
     ("update.ratio",),
     ("grad.norm",),
 )
+_NAN_IS_NEWS = ("loss.", "grad.")
+"""Metrics whose NaN is a value of the training; elsewhere it says that nothing was measured."""
 _LAST_LINES = 30
 
 
@@ -133,8 +135,9 @@ def _lines(track: Track, metrics: Sequence[str]) -> Iterator[Line]:
             steps = evaluations.steps.astype(np.float64)
         elif (series := track.get(metric)) is not None:
             steps, table = series.steps.astype(np.float64), series.values.astype(np.float64)
-            some = ~np.isnan(table).all(axis=1)
-            steps, table = steps[some], table[some]
+            if not metric.startswith(_NAN_IS_NEWS):
+                some = ~np.isnan(table).all(axis=1)
+                steps, table = steps[some], table[some]
             values = table[:, 0] if table.shape[1] == 1 else np.nanmedian(table, axis=1) if len(table) else np.empty(0)
         else:
             continue
@@ -193,11 +196,21 @@ def chart(lines: Sequence[Line], marks: Sequence[Finding]) -> str:
         for piece in _pieces(line):
             points = " ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in piece)
             parts.append(f'<polyline {stroke} stroke="{colour}" points="{points}"/>')
+        for step in _breaks(line):
+            title = f"<title>{escape(line.label)} is not finite from step {step:,.0f}</title>"
+            parts.append(f'<text class=bad x="{x(step):.1f}" y="12" text-anchor="middle">✗{title}</text>')
     legend = ", ".join(
-        f'<span style="color:{colour}">{escape(line.label)}</span> {line.values[np.isfinite(line.values)][-1]:.4g}'
+        f'<span style="color:{colour}">{escape(line.label)}</span> {line.values[-1]:.4g}'
         for line, colour in zip(lines, _COLOURS, strict=False)
     )
     return f'<p>{legend}{" (log)" if log else ""}</p><svg viewBox="0 0 {_WIDTH} {_HEIGHT}">{"".join(parts)}</svg>'
+
+
+def _breaks(line: Line) -> list[float]:
+    """The steps at which its values stop being finite."""
+    bad = ~np.isfinite(line.values)
+    begins: list[float] = line.steps[bad & ~np.concatenate(([False], bad[:-1]))].tolist()
+    return begins
 
 
 def _pieces(line: Line) -> Iterator[list[tuple[float, float]]]:

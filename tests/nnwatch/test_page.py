@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as arrays
 
 from nnwatch import cli
 from nnwatch.frame import Commit, Console, Run, pack
-from nnwatch.page import Line, chart, thinned
+from nnwatch.history import History
+from nnwatch.page import Line, _lines, chart, thinned
 from nnwatch.session import Writer
 
 from ..tui.recording import START
@@ -114,3 +115,15 @@ def test_a_chart_is_well_formed_and_inside_its_frame(values):
 def test_a_gap_is_a_gap_and_a_single_value_is_seen():
     text = chart([Line("a", np.arange(5.0), np.array([1.0, 2.0, np.nan, 3.0, np.nan]))], [])
     assert text.count("<polyline") == 2
+    assert re.findall(r"a is not finite from step (\d)", text) == ["2", "4"]
+    assert "</span> nan<" in text
+
+
+def test_a_loss_that_became_nan_is_marked_where_it_did():
+    history = History()
+    for frame in SESSIONS["crashed"]():
+        history.apply(frame)
+    assert history.main is not None
+    assert re.findall(r"is not finite from step (\d+)", chart(list(_lines(history.main, ("loss.train",))), [])) == [
+        "410"
+    ]

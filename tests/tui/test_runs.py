@@ -75,3 +75,9 @@ async def test_a_recording_that_cannot_be_read_is_one_line():
         await told(app, pilot, "digits-0")
         await press(app, pilot, "j", "O")
         await told(app, pilot, "/a/digits-0.nnw: cannot be read")
+
+
+async def test_where_there_are_no_runs_it_says_how_to_make_one():
+    app = NnwatchApp(None, library=Library(list, read, compared), ascii=False)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await told(app, pilot, "no runs yet: `nnwatch run train.py` makes one")

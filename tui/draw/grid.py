@@ -45,8 +45,8 @@ SEVERITY_GLYPH = {"info": "i", "watch": "◦", "warn": "!", "error": "✗", "fat
 """Severity is said by glyph and word as well, never by colour alone."""
 
 _ASCII = str.maketrans(
-    "┴↑↓╎─━│┃┤┬┄╍▲▼✗✓●○◦■▶‖·…→↳░▒▓█▏▕▁▂▃▄▅▆▇×–—•≈°²−└├≥≤±",
-    "'^v|-=||++-~^vxv*o.#>=.~>\\.:%#||__.-=+*x--o~'2-`|><~",
+    "←┴↑↓╎─━│┃┤┬┄╍▲▼✗✓●○◦■▶‖·…→↳░▒▓█▏▕▁▂▃▄▅▆▇×–—•≈°²−└├≥≤±",
+    "<'^v|-=||++-~^vxv*o.#>=.~>\\.:%#||__.-=+*x--o~'2-`|><~",
 )
 
 

@@ -68,6 +68,8 @@ class RunsScreen(Room):
 
     def _fill(self, rows: list[RunRow]) -> None:
         self.rows = rows
+        if not rows:
+            self._say("no runs yet: `nnwatch run train.py` makes one, `nnwatch demo` shows a recorded one")
         table = self.query_one(DataTable)
         at = table.cursor_row
         table.clear()
