@@ -7,36 +7,40 @@ from typing import Any
 
 import torch
 
-from . import existing
+from . import apart
 from .hooks import Patches
-from .watch import Watch
+from .standby import Standby
 
-_watch: Watch | None = None
+_standby: Standby | None = None
+apart.remember()
 
 
 def install(settings: dict[str, Any]) -> Patches:
     """Put the probes on torch, which has just been imported. ``settings`` as in the boot folder's settings.json.
 
-    Cheap: everything but the patches waits for the first backward pass of this process.
+    Cheap: what understands them is loaded by the first thing they see, and opens nothing before the first backward pass
+    of this process.
     """
-    global _watch
-    _watch = Watch(settings)
-    return Patches(_watch)
+    global _standby
+    _standby = Standby(settings)
+    return Patches(_standby)
 
 
 def adopt(model: torch.nn.Module | None) -> None:
     """Find what was made before the probes were put on torch; ``model`` where it cannot be found."""
-    if _watch is not None:
-        existing.adopt(_watch, model)
+    if _standby is not None:
+        from .existing import adopt
+
+        adopt(_standby.watch, model)
 
 
 def cell_begins() -> None:
     """A cell of a notebook is run."""
-    if _watch is not None:
-        _watch.probes.run("cell", _watch.segments.cell_begins)
+    if _standby is not None:
+        _standby.probes.run("cell", lambda: _standby.watch.segments.cell_begins())
 
 
 def log(values: Mapping[str, Any]) -> None:
     """Record values of the script's own, if this process is watched: see ``user.User.log``."""
-    if _watch is not None:
-        _watch.user.log(values)
+    if _standby is not None:
+        _standby.probes.run("user", lambda: _standby.watch.user.log(values))

@@ -6,6 +6,7 @@ from time import perf_counter, time
 
 import torch
 
+from .groups import NAN, momenta
 from .lane import CLOSED
 from .nonfinite import NonFinite
 from .pending import Pending
@@ -13,7 +14,6 @@ from .repeats import Repeats
 from .routine import Routine
 from .sample import Sample
 from .sampler import LONG
-from .steps import NAN, momenta
 from .training import Training
 
 NEWS = (1, 2, 10, 100)
@@ -125,7 +125,8 @@ class Closing:
             until = min(n for n in (*(first + n for n in NEWS), sampler.due) if n > step)
             looks = layers if state != "none" else None
             schema, optimizer = training.steps.schema, training.optimizers[0]
-            training.lane.open(training.emit, schema, optimizer, until, looks, training.routine)
+            small = self._nonfinite.canary
+            training.lane.open(training.emit, schema, optimizer, until, small, looks, training.routine)
         if training.routine is not None and training.lane.stage == CLOSED:
             training.routine, training.sample = None, routine.leave(CLOSED)
 

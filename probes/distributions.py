@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,7 @@ class Distributions:
         self._owner: Sample | None = None
         self._seen: set[int] = set()
         self._values: dict[str, list[float]] = {}
+        self._patched: set[tuple[type, str]] = set()
         self._inside = False
         """A call is under way; what it calls in turn, or we do, is part of it."""
         self._drawn: deque[weakref.ref[torch.Tensor]] = deque(maxlen=DRAWN)
@@ -54,9 +55,15 @@ class Distributions:
         self.reinforces = False
         """And one with a gradient after it: a policy is told by it which of its actions to repeat."""
 
-    def method(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """The patch of a method that uses a distribution."""
+    def made(self, distribution: Distribution) -> Iterator[tuple[type, str, Callable[..., Any]]]:
+        """Owner, name and patch of each method that a step may call of it, wherever its class has it from; once."""
+        for name in USED:
+            owner = next(cls for cls in type(distribution).__mro__ if name in vars(cls))
+            if owner is not Distribution and (owner, name) not in self._patched:
+                self._patched.add((owner, name))
+                yield owner, name, self._method(vars(owner)[name])
 
+    def _method(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def method(distribution: Distribution, *args: Any, **kwargs: Any) -> Any:
             def see(found: Any) -> None:
@@ -75,14 +82,10 @@ class Distributions:
         self._rated = self._rated or any(drawn() is value for drawn in self._drawn)
         self.reinforces = self._rated and found.requires_grad
 
-    def divergence(self, original: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-        """The patch of kl_divergence."""
-
-        @functools.wraps(original)
-        def kl_divergence(p: Distribution, q: Distribution) -> Any:
-            return self._watched(original, (p, q), {}, lambda found: self._diverged(p, found))
-
-        return kl_divergence
+    def divergence(self, original: Callable[..., torch.Tensor], p: Distribution, q: Distribution) -> torch.Tensor:
+        """kl_divergence is called."""
+        found: torch.Tensor = self._watched(original, (p, q), {}, lambda found: self._diverged(p, found))
+        return found
 
     def _watched(
         self, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], see: Callable[[Any], None]

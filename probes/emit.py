@@ -165,10 +165,10 @@ class Emitter:
         known = self._kinds.get(name)
         return self.schema(name, tuple(known.values())) if known else None
 
-    def record(self, schema: Schema, payload: bytes) -> None:
-        """One record, already packed."""
+    def record(self, schema: int, payload: bytes) -> None:
+        """One record of the schema with this id, already packed."""
         if self._ring is not None and get_ident() == self._thread:
-            self._ring.write(schema.id, payload)
+            self._ring.write(schema, payload)
 
     def place(self) -> tuple[int, int, int, int, int] | None:
         """Where a record may be written by other means: ``Writer.place``, the thread that may, and the segment."""

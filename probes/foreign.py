@@ -12,14 +12,14 @@ from . import stand_ins
 from .arrivals import Then
 from .framework import Framework
 from .stand_ins import StandIn
-from .watch import Watch
+from .standby import Standby
 
 
 class Foreign(Framework):
     stand_in: type[StandIn]
 
-    def __init__(self, watch: Watch, undo: list[Callable[[], None]]) -> None:
-        super().__init__(watch, undo)
+    def __init__(self, standby: Standby, undo: list[Callable[[], None]]) -> None:
+        super().__init__(standby, undo)
         self.known: weakref.WeakKeyDictionary[Any, StandIn] = weakref.WeakKeyDictionary()
         """What stands for an optimizer of the framework's."""
 

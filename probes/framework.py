@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .around import followed
+from .around import after
 from .arrivals import Then
-from .watch import Watch
+from .standby import Standby
+
+if TYPE_CHECKING:
+    from .watch import Watch
 
 Told = Callable[..., None]
 
@@ -19,9 +22,13 @@ class Framework:
 
     name: str
 
-    def __init__(self, watch: Watch, undo: list[Callable[[], None]]) -> None:
-        self.watch = watch
+    def __init__(self, standby: Standby, undo: list[Callable[[], None]]) -> None:
+        self._standby = standby
         self._undo = undo
+
+    @property
+    def watch(self) -> Watch:
+        return self._standby.watch
 
     def modules(self) -> dict[str, Then]:
         """What to do with its modules, by their names, when the user's code imports them."""
@@ -36,7 +43,7 @@ class Framework:
 
     def around(self, owner: Any, method: str, before: Told, after: Told) -> None:
         original = getattr(owner, method)
-        run = self.watch.probes.run
+        run = self._standby.probes.run
 
         @functools.wraps(original)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -49,7 +56,7 @@ class Framework:
 
     def follow(self, owner: Any, method: str, told: Told) -> None:
         """Have ``told(result, *args, **kwargs)`` called after each call of a method or function."""
-        self._put(owner, method, followed(self.watch, getattr(owner, method), told))
+        self._put(owner, method, after(self._standby, getattr(owner, method), told))
 
     def _put(self, owner: Any, method: str, patch: Any) -> None:
         original = getattr(owner, method)

@@ -14,18 +14,18 @@ from typing import Any
 from .arrivals import Arrivals, Then
 from .foreign import Fastai, Keras
 from .framework import Framework
-from .watch import Watch
+from .standby import Standby
 
 
 class Frameworks:
     """The patches on all of them; they stay until ``remove``."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, standby: Standby) -> None:
         self._undo: list[Callable[[], None]] = []
         wanted: dict[str, Then] = {}
         for kind in (Lightning, Transformers, Accelerate, Keras, Ignite, Skorch, Fastai, Safetensors):
-            wanted |= kind(watch, self._undo).modules()
-        self._arrivals = Arrivals(wanted, lambda error: watch.probes.failed("framework", error))
+            wanted |= kind(standby, self._undo).modules()
+        self._arrivals = Arrivals(wanted, lambda error: standby.probes.failed("framework", error))
 
     def remove(self) -> None:
         self._arrivals.remove()
@@ -180,6 +180,11 @@ class Safetensors(Framework):
 
     def _files(self, module: Any) -> None:
         """save_model() and load_model() call these in turn."""
-        checkpoints = self.watch.checkpoints
-        self.follow(module, "save_file", lambda _, tensors, filename, *__, **___: checkpoints.saved(tensors, filename))
-        self.follow(module, "load_file", lambda content, filename, *_, **__: checkpoints.loaded(content, filename))
+        self.follow(module, "save_file", self._saved)
+        self.follow(module, "load_file", self._loaded)
+
+    def _saved(self, _: None, tensors: Any, filename: Any, *args: Any, **kwargs: Any) -> None:
+        self.watch.checkpoints.saved(tensors, filename)
+
+    def _loaded(self, content: Any, filename: Any, *args: Any, **kwargs: Any) -> None:
+        self.watch.checkpoints.loaded(content, filename)

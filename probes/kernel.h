@@ -1,20 +1,23 @@
-/* What the two parts of the extension share. The limited API of Python 3.10 and raw pointers only: one build serves
+/* What the parts of the extension share. The limited API of Python 3.10 and raw pointers only: one build serves
    every later Python and every torch, and no header of either numpy or torch is needed. */
 #pragma once
 #define Py_LIMITED_API 0x030a0000
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#include <stdint.h>
 
-#define VERSION 2 /* of what Python and C expect of each other; kernel.py has the same */
+#define VERSION 3 /* of what Python and C expect of each other; kernel.py has the same */
 
-/* torch.Tensor and its attributes, looked up once. */
-typedef struct {
-    PyObject *tensor, *parameter, *float32, *int64;
-    PyObject *dtype, *shape, *is_cpu, *is_contiguous, *data_ptr, *numel, *grad;
-} Torch;
-
-extern Torch torch_;
-
-/* Of lane.c. */
+/* Functions of the module, of lane.c and parameters.c. */
 PyObject *lane_type(PyObject *module, PyObject *args);
+PyObject *norms(PyObject *module, PyObject *tensors);
+PyObject *snapshot(PyObject *module, PyObject *args);
+PyObject *compare(PyObject *module, PyObject *args);
+PyObject *gradients_into(PyObject *module, PyObject *args);
+PyObject *compare_into(PyObject *module, PyObject *args);
+
+float *numbers(PyObject *record, Py_ssize_t place, Py_ssize_t count);
+
+static inline PyObject *none(void)
+{
+    Py_RETURN_NONE;
+}

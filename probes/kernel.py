@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-VERSION = 2
+VERSION = 3
 """Of what this module and the extension expect of each other: one that was built from other sources is left alone."""
 
 native: ModuleType | None
@@ -67,12 +67,12 @@ def norms(tensors: list[torch.Tensor]) -> NDArray[np.float64] | None:
     return None if found is None else np.frombuffer(found, np.float64)
 
 
-def snapshot(tensors: list[torch.Tensor], most: int) -> bytes | None:
+def snapshot(tensors: list[torch.Tensor], most: int) -> bytearray | None:
     """About ``most`` elements of each (see ``subsample.strided``), for ``compare``."""
-    return native.snapshot(tensors, most) if native is not None else None
+    return native.snapshot(tensors, most, bytearray()) if native is not None else None
 
 
-def compare(tensors: list[torch.Tensor], before: bytes) -> NDArray[np.float64] | None:
+def compare(tensors: list[torch.Tensor], before: bytearray) -> NDArray[np.float64] | None:
     """(2, len(tensors)): norms as they were at the snapshot, and ||now - before|| / ||before||, NaN of zeros."""
     found = native.compare(tensors, before) if native is not None else None
     return None if found is None else np.frombuffer(found, np.float64).reshape(2, -1)

@@ -1,11 +1,12 @@
 /* Lane of lane.py, method for method; lane.py says what each does and why, and the tests that both write the same
    bytes. What is here stays off the caches: no Python frame, and the record goes straight into the ring. */
 
-#include "kernel.h"
+#include "tensors.h"
 
 #include <math.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <structmember.h>
 #include <time.h>
@@ -32,7 +33,7 @@ typedef struct {
     PyObject *name, *function, *args, *kwargs, *value, *node;
     double number;
     /* of the training */
-    PyObject *left, *due, *canary, *looks, *optimizer, *routine;
+    PyObject *left, *due, *canary, *small, *looks, *optimizer, *routine;
     Py_ssize_t groups, fields;
     long long until, segment;
     uint32_t schema;
@@ -92,8 +93,8 @@ static uint32_t crc32(const unsigned char *at, size_t size)
     return ~crc;
 }
 
-/* ring.Writer.write */
-static void write_record(Lane *self, unsigned char *record, uint32_t payload)
+/* ring.Writer.write; `record` has room for what goes before and after its payload */
+static void write_record(Lane *self, uint32_t schema, unsigned char *record, uint32_t payload)
 {
     uint64_t place[2], tail, dropped;
     memcpy(place, self->map + PLACE, sizeof place);
@@ -116,7 +117,7 @@ static void write_record(Lane *self, unsigned char *record, uint32_t payload)
         place[0] += room;
         at = 0;
     }
-    uint32_t head[2] = {payload, self->schema};
+    uint32_t head[2] = {payload, schema};
     memcpy(record, head, sizeof head);
     memcpy(record + sizeof head, &place[1], sizeof place[1]);
     crc = crc32(record, HEAD + payload);
@@ -206,24 +207,29 @@ static PyObject *reset(Lane *self, PyObject *unused)
 
 static int init(Lane *self, PyObject *args, PyObject *kwargs)
 {
-    PyObject *left, *due, *canary;
-    if (!PyArg_ParseTuple(args, "OOO", &left, &due, &canary))
-        return -1;
-    put(&self->left, left);
-    put(&self->due, due);
-    put(&self->canary, canary);
     Py_DECREF(reset(self, NULL));
     return 0;
 }
 
-/* open(place of the ring, id of the schema, its numbers, learning rates among them, optimizer, until, looks, routine) */
+static PyObject *serve(Lane *self, PyObject *args)
+{
+    PyObject *left, *due, *canary;
+    if (!PyArg_ParseTuple(args, "OOO", &left, &due, &canary))
+        return NULL;
+    put(&self->left, left);
+    put(&self->due, due);
+    put(&self->canary, canary);
+    Py_RETURN_NONE;
+}
+
+/* open(place of the ring, id of the schema, its numbers, learning rates among them, optimizer, until, small, looks, routine) */
 static PyObject *open_lane(Lane *self, PyObject *args)
 {
-    PyObject *optimizer, *looks, *routine;
+    PyObject *optimizer, *small, *looks, *routine;
     unsigned long long map, ring, length, thread;
     unsigned int schema;
-    if (!PyArg_ParseTuple(args, "(KKKKL)InnOLOO", &map, &ring, &length, &thread, &self->segment, &schema, &self->fields,
-                          &self->groups, &optimizer, &self->until, &looks, &routine))
+    if (!PyArg_ParseTuple(args, "(KKKKL)InnOLOOO", &map, &ring, &length, &thread, &self->segment, &schema, &self->fields,
+                          &self->groups, &optimizer, &self->until, &small, &looks, &routine))
         return NULL;
     self->map = (unsigned char *)(uintptr_t)map;
     self->ring = ring;
@@ -231,6 +237,7 @@ static PyObject *open_lane(Lane *self, PyObject *args)
     self->thread = (pthread_t)thread;
     self->schema = schema;
     put(&self->optimizer, optimizer);
+    put(&self->small, small == Py_None ? NULL : small);
     put(&self->looks, looks == Py_None ? NULL : looks);
     put(&self->routine, routine == Py_None ? NULL : routine);
     self->stage = self->fields <= FIELDS ? LOSS : CLOSED;
@@ -351,6 +358,18 @@ static PyObject *backward(Lane *self, PyObject *tensors)
     Py_RETURN_TRUE;
 }
 
+/* May the gradient that stands for all hold a number that is not finite? NonFinite.look knows for sure. */
+static int suspicious(Lane *self)
+{
+    PyObject *parameter = self->small ? PyWeakref_GetObject(self->small) : Py_None, *gradient;
+    Floats part;
+    if (parameter == Py_None || !(gradient = PyObject_GetAttr(parameter, torch_.grad)))
+        return 0;
+    int found = gradient != Py_None && (!floats(gradient, &part) || !isfinite(total(part.at, part.size)));
+    Py_DECREF(gradient);
+    return found;
+}
+
 static PyObject *steps(Lane *self, PyObject *optimizer)
 {
     if (self->stage != STEP || PyWeakref_GetObject(self->optimizer) != optimizer)
@@ -358,7 +377,7 @@ static PyObject *steps(Lane *self, PyObject *optimizer)
     if (self->routine && !in_lane(self, PyObject_CallMethodObjArgs(self->routine, names.before, NULL)))
         return PyErr_Occurred() ? NULL : PyBool_FromLong(0);
     self->stage = STEPPING;
-    if (self->looks && !self->routine) {
+    if (self->looks && !self->routine && suspicious(self)) {
         PyObject *done = PyObject_CallFunctionObjArgs(self->canary, NULL);
         if (!done)
             return NULL;
@@ -417,7 +436,7 @@ static PyObject *stepped(Lane *self, PyObject *optimizer)
     memcpy(record + HEAD + 16, &when, 8);
     memcpy(record + HEAD + STEP_HEAD, values, size);
     if (pthread_equal(pthread_self(), self->thread))
-        write_record(self, record, STEP_HEAD + size);
+        write_record(self, self->schema, record, STEP_HEAD + size);
     if (self->routine) {
         PyObject *routine = self->routine, *step = PyLong_FromLongLong(self->step), *time = PyFloat_FromDouble(when);
         self->routine = NULL;
@@ -438,11 +457,28 @@ static PyObject *stepped(Lane *self, PyObject *optimizer)
     Py_RETURN_TRUE;
 }
 
+static PyObject *publish(Lane *self, PyObject *args)
+{
+    PyObject *record;
+    unsigned int schema;
+    if (!PyArg_ParseTuple(args, "IO!", &schema, &PyByteArray_Type, &record))
+        return NULL;
+    Py_ssize_t size = PyByteArray_Size(record);
+    unsigned char *copy = malloc(HEAD + size + 4);
+    if (!copy)
+        return PyErr_NoMemory();
+    memcpy(copy + HEAD, PyByteArray_AsString(record), size);
+    if (pthread_equal(pthread_self(), self->thread))
+        write_record(self, schema, copy, (uint32_t)size);
+    free(copy);
+    Py_RETURN_NONE;
+}
+
 /* the type */
 
 #define REFERENCES(each)                                                                                             \
     each(iterator) each(loader) each(batch) each(target) each(trained_on) each(name) each(function) each(args)       \
-        each(kwargs) each(value) each(node) each(left) each(due) each(canary) each(looks) each(optimizer)            \
+        each(kwargs) each(value) each(node) each(left) each(due) each(canary) each(small) each(looks) each(optimizer)            \
             each(routine)
 
 static int traverse(Lane *self, visitproc visit, void *arg)
@@ -470,6 +506,7 @@ static void dealloc(Lane *self)
 }
 
 static PyMethodDef methods[] = {
+    {"serve", (PyCFunction)serve, METH_VARARGS, NULL},
     {"begin", (PyCFunction)begin, METH_NOARGS, NULL},
     {"forget_batch", (PyCFunction)forget_batch, METH_NOARGS, NULL},
     {"reset", (PyCFunction)reset, METH_NOARGS, NULL},
@@ -479,6 +516,7 @@ static PyMethodDef methods[] = {
     {"backward", (PyCFunction)backward, METH_O, NULL},
     {"steps", (PyCFunction)steps, METH_O, NULL},
     {"stepped", (PyCFunction)stepped, METH_O, NULL},
+    {"publish", (PyCFunction)publish, METH_VARARGS, NULL},
     {NULL},
 };
 

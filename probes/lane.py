@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from . import inputs, kernel
-from .emit import Emitter
-from .steps import NAN, rates
+from .groups import NAN, rates
 
 if TYPE_CHECKING:
     import weakref
 
-    from .emit import Schema
+    from .emit import Emitter, Schema
     from .layers import Layers
     from .loaders import Pass
     from .routine import Routine
@@ -50,8 +49,7 @@ class Left(NamedTuple):
 
 class Lane:
     """One per process, known to the hooks. The public fields are the state of the step that is being made, on either
-    way; ``left`` takes what a step leaves with, ``due(step, seconds)`` decides after a step that another may follow,
-    ``canary()`` looks at a gradient.
+    way. It is closed until ``open``, and before that ``serve`` says whom it tells.
     """
 
     __slots__ = (
@@ -86,13 +84,17 @@ class Lane:
         "wait",
     )
 
-    def __init__(
+    def __init__(self) -> None:
+        self.reset()
+
+    def serve(
         self, left: Callable[[Left], None], due: Callable[[int, float], None], canary: Callable[[], None]
     ) -> None:
+        """``left`` takes what a step leaves with, ``due(step, seconds)`` decides after a step that another may follow,
+        ``canary()`` looks at a gradient."""
         self._left = left
         self._due = due
         self._canary = canary
-        self.reset()
 
     def reset(self) -> None:
         """Nothing of an earlier process."""
@@ -139,12 +141,13 @@ class Lane:
         schema: Schema,
         optimizer: weakref.ref[torch.optim.Optimizer],
         until: int,
+        small: weakref.ref[torch.Tensor] | None,
         looks: Layers | None,
         routine: Routine | None,
     ) -> None:
         """The coming step may take it, with records like the last one's. After step ``until`` there is something
-        else to do. With ``looks`` each step's calls are kept, and a gradient is looked at, for an autopsy; ``routine``
-        samples the coming step."""
+        else to do. With ``looks`` each step's calls are kept, and the gradient of ``small`` is looked at, for an
+        autopsy; ``routine`` samples the coming step."""
         self._emit = emit
         self._schema = schema
         self._fields, self._groups = _widths(schema)
@@ -162,6 +165,10 @@ class Lane:
             left = Left(stage, self._call, self._node, self._number)
             self._call = self._node = None
             self._left(left)
+
+    def publish(self, schema: int, record: bytearray) -> None:
+        """Another record of the step that has just ended, already packed; its schema by id."""
+        self._emit.record(schema, bytes(record))
 
     # what the hooks call in their stage; False: it is not what was expected
 
@@ -273,12 +280,13 @@ def _native() -> type[Lane]:
             schema: Schema,
             optimizer: Any,
             until: int,
+            small: weakref.ref[torch.Tensor] | None,
             looks: Layers | None,
             routine: Routine | None,
         ) -> None:
             place = emit.place()
             if place is not None:
-                super().open(place, schema.id, *_widths(schema), optimizer, until, looks, routine)
+                super().open(place, schema.id, *_widths(schema), optimizer, until, small, looks, routine)
 
     found: type[Lane] = Native
     return found

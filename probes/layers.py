@@ -25,9 +25,9 @@ from .inputs import tensors
 from .model import Model, plain, prefixes
 from .modes import Modes
 from .sample import Sample
+from .standby import KEY
 from .undo import Begun
 
-KEY = "nnwatch"
 FUNCTIONAL = 32
 """Functional activations told apart in one pass."""
 

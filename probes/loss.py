@@ -7,11 +7,12 @@ the root of backward() meets a term after a few nodes or not at all, and no grap
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from .loaders import Pass
+if TYPE_CHECKING:
+    from .loaders import Pass
 
 FUNCTIONS = (
     "binary_cross_entropy",

@@ -29,7 +29,8 @@ class NonFinite:
     def begin(self) -> None:
         """Nothing of an earlier segment."""
         training = self._training
-        self._canary: weakref.ref[torch.Tensor] | None = None
+        self.canary: weakref.ref[torch.Tensor] | None = None
+        """The small parameter whose gradient stands for all."""
         self.alarm = Alarm(
             lambda step, data: training.emit.event("nonfinite", step, data),
             self._keep,
@@ -40,7 +41,7 @@ class NonFinite:
     def adopt(self, model: Model) -> None:
         """Choose the gradient that stands for all: a NaN in a backward pass reaches the first layer."""
         small = [parameter for parameter in model.parameters() if parameter.numel() <= CANARY]
-        self._canary = weakref.ref(small[0]) if small else None
+        self.canary = weakref.ref(small[0]) if small else None
 
     def loss(self, term: Term | None, node: Any, number: float) -> None:
         """The loss is not finite, and the weights that made it are still there."""
@@ -60,7 +61,7 @@ class NonFinite:
 
     def look(self) -> None:
         """Look at the sum of one small gradient. On the CPU only: no waiting."""
-        parameter = self._canary() if self._canary is not None else None
+        parameter = self.canary() if self.canary is not None else None
         gradient = parameter.grad if parameter is not None else None
         if gradient is not None and gradient.is_cpu and not gradient.is_sparse:
             total = gradient.sum().item()

@@ -33,16 +33,15 @@ LIBRARIES = (
 class Once:
     """Listens to what is made, and adds its facts to those of the training."""
 
-    def __init__(self, training: Training, checkpoints: Checkpoints) -> None:
+    def __init__(self, training: Training, checkpoints: Checkpoints, seeds: Seeds) -> None:
         self._training = training
         self._checkpoints = checkpoints
         self.schedules = Schedules()
-        self.seeds = Seeds()
         self.feeding = Feeding()
         self._places: dict[int, Line] = {}
         training.sources |= {
             "versions": self._versions,
-            "seeds": self.seeds.facts,
+            "seeds": seeds.facts,
             "checkpoints": self._origin,
             "loader": self._loader,
             "schedules": self._schedules,

@@ -9,13 +9,11 @@ LIMIT = 3
 
 
 class Probes:
-    """Counts the failures of each probe by name and says which may still run.
+    """Counts the failures of each probe by name and says which may still run."""
 
-    ``report(name, error)`` is called once for a probe, when it is switched off.
-    """
-
-    def __init__(self, report: Callable[[str, str], None]) -> None:
-        self._report = report
+    def __init__(self) -> None:
+        self.report: Callable[[str, str], None] | None = None
+        """Called once for a probe, when it is switched off: ``report(name, error)``."""
         self._failures: dict[str, int] = {}
         self.off: set[str] = set()
 
@@ -25,7 +23,8 @@ class Probes:
             self._failures[name] = count = self._failures.get(name, 0) + 1
             if count == LIMIT:
                 self.off.add(name)
-                self._report(name, f"{type(error).__name__}: {error}")
+                if self.report is not None:
+                    self.report(name, f"{type(error).__name__}: {error}")
         except Exception:
             self.off.add(name)
 

@@ -12,11 +12,11 @@ do. Whatever else is unusual makes the lane be left, and what was found so far b
 from __future__ import annotations
 
 import functools
-import struct
 import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from nnwatch.metric import CONFIDENCE_BINS
@@ -24,13 +24,14 @@ from nnwatch.metric import CONFIDENCE_BINS
 from . import confidence, inputs, kernel
 from .activations import EVERYWHERE, FLAT, METRICS, RELU, REUSED, SAMPLED, WINDOW
 from .emit import HEAD, Schema
+from .groups import momenta
 from .kernel import Activation
 from .lane import INSIDE, STEPPING
 from .sample import THOROUGH, Sample
-from .steps import momenta
 from .weights import SAMPLED as WEIGHTS
 
 if TYPE_CHECKING:
+    from .layers import Call
     from .model import Model
     from .nonfinite import NonFinite
     from .repeats import Repeats
@@ -55,6 +56,10 @@ class Routine:
         self._schema: Schema | None = None
         self._model: weakref.ref[Model] | None = None
         self._fits = False
+        self._held = bytearray()
+        """Elements of the weights before the step, and where these lie; see `parameters.c`."""
+        self._taken = False
+        """They are those of this step, still to be compared."""
         self.made = False
         """It made the sample of the step that has just ended."""
 
@@ -90,7 +95,7 @@ class Routine:
         self._number = training.samples
         training.samples += 1
         training.layers.plans = self._layers
-        self._record[HEAD.size :] = self._nothing
+        self._numbers[:] = np.nan
         self._gradient = self._stale = 0.0
         return True
 
@@ -102,8 +107,8 @@ class Routine:
             self._places[metric] = size, width
             size += width
         wide = [self._places.get(metric, (-1, 0))[1] for metric in WIDE]
-        self._nothing = np.full(size, np.nan, np.float32).tobytes()
-        self._record = bytearray(HEAD.size) + self._nothing
+        self._record = bytearray(HEAD.size + 4 * size)
+        self._numbers = np.frombuffer(self._record, np.float32, offset=HEAD.size)
         self._input = tuple(self._at(metric) for metric in INPUT)
         self._prediction = tuple(self._at(metric) for metric in PREDICTION)
         self._classes = self._places.get("predicted.count", (0, 0))[1]
@@ -155,8 +160,7 @@ class Routine:
             self._stale = float(np.linalg.norm(np.nan_to_num(norms, nan=0.0))) if norms is not None else np.nan
         self._put("mode.train", layers.modes.share(evaluating=False))
         if self._input[0] >= 0:
-            entered = layers.call[1:3] if layers.call is not None else None
-            first = next((t for t in inputs.tensors(entered) if t.is_floating_point() and t.numel()), None)
+            first = _first(layers.call)
             right &= first is not None and native.moments_into(self._record, self._input, first, inputs.SAMPLED)
         if self._prediction[0] >= 0:
             output = args[0] if args else kwargs.get("input")
@@ -179,8 +183,8 @@ class Routine:
             native, parameters = kernel.native, self._parameters
             assert native is not None
             whole = native.gradients_into(self._record, self._at("grad.norm.layer"), parameters)
-            self._before = native.snapshot(parameters, WEIGHTS)
-            if whole is None or self._before is None:
+            self._taken = native.snapshot(parameters, WEIGHTS, self._held) is not None
+            if whole is None or not self._taken:
                 self._unfit()
             elif whole - whole != 0.0:
                 self._training.lane.leave()
@@ -193,11 +197,11 @@ class Routine:
     def after(self) -> None:
         """It has stepped."""
         try:
-            native, before = kernel.native, self._before
+            native = kernel.native
             assert native is not None
-            self._before = None
+            self._taken = False
             norm, ratio = self._at("weight.norm"), self._at("update.ratio")
-            finite = native.compare_into(self._record, norm, ratio, self._parameters, before)
+            finite = native.compare_into(self._record, norm, ratio, self._parameters, self._held)
             if finite is None:
                 self._unfit()
             elif not finite:
@@ -220,7 +224,7 @@ class Routine:
                 self._put("momentum", *momenta(optimizer))
             HEAD.pack_into(self._record, 0, training.emit.segment, step, when)
             assert self._schema is not None
-            training.emit.record(self._schema, bytes(self._record))
+            training.lane.publish(self._schema.id, self._record)
             self._fits = all(calls[0] < 255 for _, _, calls in self._layers)
         except Exception as error:
             self._failed(error)
@@ -229,11 +233,11 @@ class Routine:
     def _put(self, metric: str, *values: float | None) -> None:
         place, width = self._places.get(metric, (-1, 0))
         if len(values) == width and values[0] is not None:
-            struct.pack_into(f"<{width}f", self._record, HEAD.size + 4 * place, *values)
+            self._numbers[place : place + width] = values
 
     def _forget(self) -> None:
         """Nothing of the user's is kept alive."""
-        self._parameters, self._before = [], None
+        self._parameters, self._taken = [], False
         self._training.layers.plans = None
 
     def _unfit(self) -> None:
@@ -250,7 +254,7 @@ class Routine:
         training = self._training
         sample = Sample(training.fetch, training.emit, self._number, elementwise=False)
         sample.model = training.model
-        record = np.frombuffer(self._record, np.float32, offset=HEAD.size).copy()
+        record = self._numbers.copy()
         found = {metric: record[at : at + width] for metric, (at, width) in self._places.items()}
         names = training.layers.activations.names
         missing = np.full(len(names), np.nan)
@@ -261,8 +265,17 @@ class Routine:
         if stage == STEPPING:
             optimizer = training.optimizers[0]()
             if optimizer is not None:
-                before = (self._parameters, self._before) if self._before is not None else None
+                before = (self._parameters, bytearray(self._held)) if self._taken else None
                 wide = {metric: found[metric] for metric in WIDE}
                 sample.take_parameters(optimizer, wide, self._gradient, before)
         self._forget()
         return sample
+
+
+def _first(call: Call | None) -> torch.Tensor | None:
+    """The first float tensor that the model was called with."""
+    if call is None:
+        return None
+    if call.args and type(call.args[0]) is torch.Tensor and call.args[0].is_floating_point():
+        return call.args[0]
+    return next((t for t in inputs.tensors([call.args, call.kwargs]) if t.is_floating_point() and t.numel()), None)

@@ -86,7 +86,7 @@ class Sample:
         optimizer: torch.optim.Optimizer,
         found: Mapping[str, NDArray[np.float32]],
         gradient: float,
-        before: tuple[list[torch.Tensor], bytes] | None,
+        before: tuple[list[torch.Tensor], bytearray] | None,
     ) -> None:
         """Of all parameters, which ``optimizer`` trains, found another way; the norm of their gradients; ``before``:
         the parameters and what ``kernel.snapshot`` gave, still to be compared."""

@@ -24,13 +24,13 @@ LEAST = 0.25
 microseconds is then watched over budget, and the cost says so."""
 REPEATS = 0.1
 """Share of the budget that is for passes made again (``repeats.py``)."""
-LONG = 1e-3
+LONG = 1e-2
 """Seconds of a step from which on every step's model call is noted and a gradient looked at, for an autopsy."""
-IDLE = 5e-5 if kernel.native is None else 1.5e-5
-"""CPU seconds taken for what the hooks cost on a step that is not sampled: `python -m tests.bench.bench_probes` prints
-14 us in the loop of an MLP of 0.6 ms, and 45 us without the C kernel; under 1 us and 5 us with warm caches."""
-LOOK = 1e-5
-"""What a step of ``LONG`` costs besides; the same bench (CNN, 4 ms)."""
+IDLE = 5e-5 if kernel.native is None else 1e-5
+"""CPU seconds taken for what the hooks cost on a step that is not sampled, in the loop of an MLP of 0.6 ms, where they
+meet cold caches: `python -m tests.bench.bench_probes`. With warm ones under 1 us, and 5 us without the C kernel."""
+LOOK = 4e-5
+"""What a step of ``LONG`` costs besides, most of it for torch's slower way to call a module that has a hook."""
 
 
 def median(values: deque[float]) -> float:

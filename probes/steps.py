@@ -13,9 +13,9 @@ from nnwatch.metric import Field
 
 from .emit import Emitter, Schema
 from .fetch import Fetch
+from .groups import NAN, rates
 from .loss import Value
 
-NAN = float("nan")
 Optimizers = Sequence["weakref.ref[torch.optim.Optimizer]"]
 
 
@@ -93,20 +93,3 @@ def _fields(groups: int, loader: bool, scaler: bool) -> tuple[Field, ...]:
     if scaler:
         fields += [Field("step.skipped"), Field("amp.scale")]
     return tuple(fields)
-
-
-def rates(optimizer: torch.optim.Optimizer | None) -> list[float]:
-    """Learning rate of each group; NaN on a device, whose value would have to be waited for."""
-    if optimizer is None:
-        return []
-    found = [group["lr"] for group in optimizer.param_groups]
-    for place, rate in enumerate(found):
-        if type(rate) is not float:
-            found[place] = NAN if isinstance(rate, torch.Tensor) and not rate.is_cpu else float(rate)
-    return found
-
-
-def momenta(optimizer: torch.optim.Optimizer) -> list[float]:
-    """Momentum, or beta1, of each group; NaN where it has none or it is on a device."""
-    found = [group.get("momentum", group["betas"][0] if "betas" in group else NAN) for group in optimizer.param_groups]
-    return [NAN if isinstance(value, torch.Tensor) and not value.is_cpu else float(value) for value in found]

@@ -14,6 +14,7 @@ from .clock import Clock
 from .distributions import Distributions
 from .emit import Emitter
 from .fetch import Fetch
+from .groups import NAN
 from .lane import Lane
 from .layers import Layers
 from .loaders import Loaders
@@ -25,7 +26,7 @@ from .sample import ELEMENTWISE, Sample
 from .sampler import Sampler
 from .script import Script
 from .stance import Stance
-from .steps import NAN, Steps
+from .steps import Steps
 from .terms import Terms
 
 if TYPE_CHECKING:
@@ -39,11 +40,11 @@ class Training:
     """State and no behaviour of its own. ``settings`` as in the boot folder's settings.json; ``lane`` holds what the
     short way needs of the step that is being made, the last block of ``begin`` the rest of it."""
 
-    lane: Lane
-
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any], lane: Lane, probes: Probes) -> None:
         self._settings = settings
-        self.probes = Probes(self._switched_off)
+        self.lane = lane
+        self.probes = probes
+        probes.report = self._switched_off
         self.modules: weakref.WeakValueDictionary[int, torch.nn.Module] = weakref.WeakValueDictionary()
         """All that were made and are alive."""
         self.script = Script()

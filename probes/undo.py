@@ -20,8 +20,6 @@ import torch
 from torch import nn
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
-_OWN = frozenset(vars(nn.Module())) - {"training"}
-"""Attributes that torch itself gives a module."""
 
 
 class Begun(NamedTuple):
@@ -64,7 +62,8 @@ def undone(root: nn.Module, begun: Begun | None = None, also: Sequence[Any] = ()
     traces = Traces()
     modules = [*root.modules()]
     kept = [(vars(module), dict(vars(module))) for module in modules]
-    held = [value for _, before in kept for name, value in before.items() if name not in _OWN]
+    own_names = vars(nn.Module()).keys() - {"training"}  # what torch itself gives a module
+    held = [value for _, before in kept for name, value in before.items() if name not in own_names]
     contents = [(value, value.copy()) for value in held if type(value) in (list, dict, set, deque)]
     contents += [(value, value.copy()) for value in also]
     tensors = [(value, value.detach().clone()) for value in held if isinstance(value, torch.Tensor)]

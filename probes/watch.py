@@ -17,18 +17,19 @@ from typing import Any
 
 import torch
 
-from . import lane
 from .backward import Backward
 from .checkpoints import Checkpoints
 from .closing import Closing
-from .lane import BACKWARD, LOSS, STEP, STEPPING, Left
+from .lane import BACKWARD, LOSS, STEP, STEPPING, Lane, Left
 from .layers import Layers
 from .loss import Term, scalar
 from .nonfinite import NonFinite
 from .once import Once
 from .pending import Pending
+from .probe import Probes
 from .repeats import Repeats
 from .sampler import Sampler
+from .seeds import Seeds
 from .segments import Segments
 from .stepping import Stepping
 from .training import Training
@@ -41,11 +42,12 @@ TRACEBACK = 8000
 
 
 class Watch:
-    """``settings`` as in the boot folder's settings.json."""
+    """``settings`` as in the boot folder's settings.json; the others as they were in the process from its start."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self._training = training = Training(settings)
-        self.probes = training.probes
+    def __init__(self, settings: dict[str, Any], lane: Lane, probes: Probes, seeds: Seeds) -> None:
+        self.lane = lane
+        self.probes = probes
+        self._training = training = Training(settings, lane, probes)
         self.script = training.script
         self.distributions = training.distributions
         self.loaders = training.loaders
@@ -56,11 +58,11 @@ class Watch:
         self.checkpoints = Checkpoints(lambda name, data: training.emit.event(name, self.step, data))
         self.segments = Segments(training, self._pending, self._nonfinite, self.checkpoints)
         self.discovery = self.segments.discovery
-        self.once = Once(training, self.checkpoints)
+        self.once = Once(training, self.checkpoints, seeds)
         closing = Closing(training, self._pending, self._nonfinite, repeats)
         self.backward = Backward(training, self._pending, self._nonfinite, self.segments, closing)
         self.stepping = Stepping(training, self._nonfinite, self.segments, repeats, closing)
-        self.lane = training.lane = lane.Fastest(self._left, closing.due, self._nonfinite.look)
+        lane.serve(self._left, closing.due, self._nonfinite.look)
         self._reset()
         os.register_at_fork(after_in_child=self._forked)
         atexit.register(self._exit)

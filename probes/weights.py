@@ -24,7 +24,7 @@ Done = Callable[[np.ndarray, np.ndarray], None]
 class Snapshot:
     """Parameters before a step; its views of the user's weights do not outlive ``compare``."""
 
-    def __init__(self, parameters: list[torch.Tensor], copy: bytes | None = None) -> None:
+    def __init__(self, parameters: list[torch.Tensor], copy: bytearray | None = None) -> None:
         """``copy``: what ``kernel.snapshot`` has given for them already."""
         self._parameters = parameters
         self._copy = copy if copy is not None else kernel.snapshot(parameters, SAMPLED)

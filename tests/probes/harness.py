@@ -18,7 +18,7 @@ import numpy as np
 
 import nnwatch
 from nnwatch.probes.hooks import Patches
-from nnwatch.probes.watch import Watch
+from nnwatch.probes.standby import Standby
 from nnwatch.ring import EVENT, Reader
 
 PACKAGE = Path(nnwatch.__file__).parent
@@ -120,7 +120,7 @@ def watched(folder: Path, train: Callable[[], None], budget: float = 0.01, **set
     """Run ``train`` in this process under the probes; an error of a probe is an error here."""
     rings = folder / "rings"
     rings.mkdir()
-    watching = Watch({"rings": [str(rings)], "ring_bytes": 4 << 20, "budget": budget} | settings)
+    watching = Standby({"rings": [str(rings)], "ring_bytes": 4 << 20, "budget": budget} | settings)
     patches = Patches(watching)
     try:
         train()
@@ -145,7 +145,7 @@ def run(
     ring_bytes: int = 8 << 20,
     extra: dict[str, str] | None = None,
     more_path: str | None = None,
-    timeout: float = 120.0,
+    timeout: float = 600.0,
 ) -> Recorded:
     """Run ``script`` (its text) in a process of its own; the records of all its processes come back."""
     folder = tempfile.TemporaryDirectory(prefix="nnwatch-test-") if job is None else None

@@ -13,17 +13,18 @@ from .harness import Recorded, run
 PROBES = Path(__file__).parents[2] / "probes"
 NAMES = sorted(set(re.findall(r'\brun\(\s*"([a-z0-9.]+)"', "".join(path.read_text() for path in PROBES.glob("*.py")))))
 """Of every piece of work that runs under ``Probes.run``."""
+PATCHES = "".join((PROBES / name).read_text() for name in ("hooks.py", "passes.py", "around.py"))
 ENTRIES = sorted(
-    set(re.findall(r"\bwatch\.([a-z_.]+)\b(?!\.)", (PROBES / "hooks.py").read_text()))
-    - {"probes.failed", "lane", "stepping.calls", "distributions.divergence", "distributions.method"}
+    set(re.findall(r"\bwatch\.([a-z_.]+)\b(?!\.)", PATCHES))
+    - {"stepping.calls", "loaders.ahead", "distributions.divergence"}
 )
-"""Of every method that a patch on torch calls."""
+"""Of every method that a patch on torch tells something; the last one calls the original, the others are numbers."""
 
 SCRIPT = """
     import gc, hashlib, io, json, os, sys, warnings
     import torch, torch._dynamo                  # which each child would import for itself
     import torch.nn as nn, torch.nn.functional as F
-    from torch.utils.data import DataLoader, TensorDataset
+    from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
     from torch.utils.checkpoint import checkpoint
 
     warnings.simplefilter("ignore")
@@ -76,6 +77,13 @@ SCRIPT = """
         d = torch.distributions.Categorical(logits=torch.zeros(3, requires_grad=True))
         losses.append(d.log_prob(torch.tensor(1)).item())
         torch.jit.trace(nn.Linear(2, 2), torch.ones(1, 2))
+        model.load_state_dict(model.state_dict())
+        optimizer.load_state_dict(optimizer.state_dict())
+        torch.optim.lr_scheduler.StepLR(optimizer, 1)
+        DistributedSampler(data, 1, 0).set_epoch(1)
+        saved = io.BytesIO()
+        torch.save(1, saved)
+        torch.load(io.BytesIO(saved.getvalue()))
         try:
             F.cross_entropy(model(x), y + 9)
         except IndexError:
@@ -83,6 +91,7 @@ SCRIPT = """
         digest = hashlib.sha256(b"".join(v.numpy().tobytes() for v in model.state_dict().values()))
         return [losses, digest.hexdigest(), torch.rand(()).item()]
 
+    nn.Linear(1, 1)                              # the first module of a process loads the probes
     watch = next(thing for thing in gc.get_objects() if type(thing).__name__ == "Watch")
     gc.freeze()
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from nnwatch.probes import closing, lane, sampler
 from nnwatch.probes.hooks import Patches
 from nnwatch.probes.lane import Lane
-from nnwatch.probes.watch import Watch
+from nnwatch.probes.standby import Standby
 from nnwatch.ring import EVENT, Reader
 
 from .harness import Recorded, read
@@ -248,7 +248,7 @@ def trained(folder: Path, loop) -> tuple[list, list, int]:
     """Records without clocks, events but facts, and steps begun in the lane, of one training."""
     opened = []
     folder.mkdir()
-    watching = Watch({"rings": [str(folder)], "ring_bytes": 1 << 20, "budget": 0.01})
+    watching = Standby({"rings": [str(folder)], "ring_bytes": 1 << 20, "budget": 0.01})
     patches = Patches(watching)
     try:
         t = Training()
@@ -306,7 +306,7 @@ def test_an_error_in_the_lane_goes_no_further(broken, kind, tmp_path, monkeypatc
     for _ in range(STEPS):
         bare.step()
     monkeypatch.setattr(lane, "Fastest", type("Broken", (KINDS[kind],), {broken: planted}))
-    watching = Watch({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
+    watching = Standby({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
     patches = Patches(watching)
     try:
         t = Training()
@@ -326,7 +326,7 @@ def test_an_error_in_the_lane_goes_no_further(broken, kind, tmp_path, monkeypatc
 def test_the_lane_keeps_no_graph(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(lane, "Fastest", KINDS[kind])
     monkeypatch.setattr(closing, "LONG", 1e9)
-    watching = Watch({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
+    watching = Standby({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
     patches = Patches(watching)
     try:
         t = Training()
@@ -348,7 +348,7 @@ def test_the_lane_keeps_no_graph(kind, tmp_path, monkeypatch):
 def test_the_ring_wraps_and_overflows_in_the_lane(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(lane, "Fastest", KINDS[kind])
     monkeypatch.setattr(closing, "LONG", 1e9)
-    watching = Watch({"rings": [str(tmp_path)], "ring_bytes": 64 << 10, "budget": 0.01})
+    watching = Standby({"rings": [str(tmp_path)], "ring_bytes": 64 << 10, "budget": 0.01})
     patches = Patches(watching)
     try:
         t = Training()

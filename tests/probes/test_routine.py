@@ -11,7 +11,7 @@ from torch import nn
 from nnwatch.probes import closing, kernel, lane, sampler
 from nnwatch.probes.hooks import Patches
 from nnwatch.probes.routine import Routine
-from nnwatch.probes.watch import Watch
+from nnwatch.probes.standby import Standby
 
 from .test_lane import KINDS, LOOPS, LongWay, Training, over_a_loader, trained
 
@@ -49,7 +49,7 @@ def written(tmp_path, monkeypatch, make) -> list[int]:
         write(self, step, when)
 
     monkeypatch.setattr(Routine, "write", noting)
-    watching = Watch({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
+    watching = Standby({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
     patches = Patches(watching)
     try:
         training = make()
@@ -107,7 +107,7 @@ def test_an_error_goes_no_further(broken, tmp_path, monkeypatch):
     bare = Training()
     for _ in range(30):
         bare.step()
-    watching = Watch({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
+    watching = Standby({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
     patches = Patches(watching)
     try:
         training = Training()

@@ -1,0 +1,70 @@
+"""What is there in every process that imports torch, until something is made or trained: little.
+
+Names are imported from torch at any time, so all patches are put on it at once; but what they tell is understood by
+some sixty modules, which take tens of milliseconds to load. The first thing that is worth telling loads them: a module
+or an optimizer that is made, a loader that is read, a checkpoint. A launcher or a worker that loads data never does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from . import apart, lane
+from .probe import Probes
+from .seeds import Seeds
+
+if TYPE_CHECKING:
+    from .watch import Watch
+
+KEY = "nnwatch"
+"""Of our hooks among those of a module."""
+
+
+class Standby:
+    """One per process. ``settings`` as in the boot folder's settings.json."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings = settings
+        self._lock = RLock()
+        self._error: Exception | None = None
+        self.lane = lane.Fastest()
+        self.probes = Probes()
+        self.seeds = Seeds()
+        self.made: Watch | None = None
+        """The watch, where it has been asked for."""
+
+    @property
+    def watch(self) -> Watch:
+        """Made when it is first asked for. Raises what went wrong with that, each time it is asked for."""
+        return self.made or self._make()
+
+    def _make(self) -> Watch:
+        with self._lock:
+            if self._error is not None:
+                raise self._error
+            if self.made is None:
+                try:
+                    with apart.present():
+                        from .watch import Watch
+
+                    self.made = Watch(self._settings, self.lane, self.probes, self.seeds)
+                except Exception as error:
+                    self._error = error
+                    self._tell(error)
+                    raise
+            return self.made
+
+    def _tell(self, error: Exception) -> None:
+        """The monitor, which tells the user why nothing is watched: in what the boot file left in JOB/hello."""
+        with apart.present():
+            from .emit import start_ticks
+
+        path = os.path.join(self._settings["job"], "hello", f"{os.getpid()}-{start_ticks()}")
+        with open(path) as file:
+            hello = json.load(file)
+        with open(path + ".new", "w") as file:
+            json.dump(hello | {"error": f"{type(error).__name__}: {error}"}, file)
+        os.rename(path + ".new", path)

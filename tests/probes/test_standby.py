@@ -1,0 +1,63 @@
+"""A process that imports torch and makes nothing has the patches and little else; the first module loads the rest."""
+
+from __future__ import annotations
+
+import json
+
+from .harness import run
+
+IDLE = """
+    import json, random, sys, torch
+    import torch.nn.functional as F
+
+    @torch.jit.script
+    def scripted(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return F.mse_loss(a, b)
+
+    def loaded():
+        return sorted(name for name in sys.modules if name.startswith("nnwatch.probes."))
+
+    torch.manual_seed(3)
+    random.seed(3)
+    early = loaded()
+    layer = torch.nn.Linear(2, 2)
+    print(json.dumps([early, loaded(), hasattr(F.mse_loss, "__wrapped__")]))
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    F.mse_loss(layer(torch.ones(1, 2)), torch.zeros(1, 2)).backward()
+    optimizer.step()
+"""
+
+
+def test_a_process_that_makes_nothing_loads_no_watch():
+    recorded = run(IDLE)
+    early, late, patched = recorded.printed()
+    assert patched
+    assert len(early) < len(late) / 3
+    assert "nnwatch.probes.watch" not in early
+    assert "nnwatch.probes.watch" in late
+    assert recorded.steps("loss.train") == [1]
+    assert recorded.facts()["seeds"]["torch"] == 3  # seeded before
+    assert recorded.facts()["seeds"]["python"] is True
+
+
+BROKEN = """
+    import json, sys, torch
+    sys.modules["nnwatch.probes.watch"] = None  # as if it could not be imported with this torch
+    layer = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    for _ in range(5):
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(layer(torch.ones(1, 2)), torch.zeros(1, 2)).backward()
+        optimizer.step()
+    print(json.dumps("trained"))
+"""
+
+
+def test_what_cannot_be_loaded_is_told_and_the_training_goes_on(tmp_path):
+    recorded = run(BROKEN, job=tmp_path)
+    assert recorded.returncode == 0, recorded.stderr
+    assert recorded.stderr == ""
+    assert recorded.printed() == "trained"
+    (hello,) = (json.loads(path.read_text()) for path in (tmp_path / "hello").iterdir())
+    assert hello["error"].startswith("ModuleNotFoundError")
+    assert hello["torch"]
