@@ -32,7 +32,10 @@ def trivial_loss(at: Context) -> tuple[float, str]:
         return -p * math.log(p) - (1 - p) * math.log(1 - p), f"entropy of targets with {p:.2g} ones"
     if name == "mse_loss":
         mean, std = at.view("target.mean").thin(400).scalar, at.view("target.std").thin(400).scalar
-        return float(np.mean(std**2) + np.var(mean)), "variance of the targets"
+        guess = float(np.mean(std**2) + np.var(mean))
+        if not math.isfinite(guess):
+            raise Abstain("the targets of a single sample have no variance")
+        return guess, "variance of the targets"
     raise Abstain("what a guess costs is known for cross entropy and squared error only")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +13,9 @@ from nnwatch.history import Doubles, Floats
 from .clocks import Clocks
 from .finding import Abstain
 from .window import View
+
+_LAYER = re.compile(r"Linear|Conv")
+"""Classes of modules whose weight has a row for each unit."""
 
 
 class Layers(Clocks):
@@ -40,18 +44,26 @@ class Layers(Clocks):
         return found
 
     @cached_property
+    def linear(self) -> list[int]:
+        """Columns of those weight matrices that are a linear or convolutional layer's, with a row for each unit: class
+        tokens, positions and embeddings are none. All matrices where the modules are not known."""
+        modules = self.facts.get("modules") or ()
+        labels = self.view("update.ratio").series.labels
+        key = "linear", len(modules), labels.id if labels else None
+        if key not in self._memo:
+            names, kinds = self.view("update.ratio").names, {f"{row[0]}.weight": str(row[1]) for row in modules}
+            self._memo[key] = [i for i in self.matrices if not modules or _LAYER.search(kinds.get(names[i], ""))]
+        found: list[int] = self._memo[key]
+        return found
+
+    @cached_property
     def narrowest(self) -> tuple[int, str] | None:
-        """Units and name of the narrowest hidden weight matrix of a classifier of three classes or more; None where
-        there is none. Adapters are narrow on purpose."""
+        """Units and name of the narrowest hidden layer of a classifier of three classes or more; None where there is
+        none. Adapters are narrow on purpose."""
         if int(self.facts.get("classes") or 0) <= 2 or not self.has("update.ratio") or self.facts.get("adapters"):
             return None
-        view = self.view("update.ratio")
-        key = "narrowest", view.series.labels.id if view.series.labels else None
-        if key not in self._memo:
-            names, notes = view.names, view.notes
-            self._memo[key] = min(((shape_of(notes[i])[0], names[i]) for i in self.matrices[:-1]), default=None)
-        found: tuple[int, str] | None = self._memo[key]
-        return found
+        view, hidden = self.view("update.ratio"), self.linear[:-1]
+        return min(((shape_of(view.notes[i])[0], view.names[i]) for i in hidden), default=None)
 
     @property
     def strait(self) -> bool:
@@ -67,8 +79,8 @@ class Layers(Clocks):
         return found
 
     def ratios(self, view: View) -> Floats:
-        """update.ratio of the weight matrices (n, m). Those that started at about zero do not count (NaN):
-        any step is large against nothing."""
+        """update.ratio of the weight matrices (n, m). Those that started at about zero do not count (NaN), but for
+        adapters: any step is large against nothing."""
         ratios = view.values[:, self.matrices]
         if self.has("weight.norm"):
             norms = self.view("weight.norm")
@@ -76,6 +88,8 @@ class Layers(Clocks):
             known = (at < len(norms.steps)) & (norms.steps[np.minimum(at, len(norms.steps) - 1)] == view.steps)
             small = np.zeros(ratios.shape, bool)
             small[known] = norms.values[at[known]][:, self.matrices] < 1e-3 * self.matrix_scales
+            if not self.facts.get("adapters"):
+                small |= norms.values[0, self.matrices] < 1e-3 * self.matrix_scales
             ratios = np.where(small, np.nan, ratios)
         return ratios
 

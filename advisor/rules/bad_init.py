@@ -118,7 +118,7 @@ def _zeros(at: Context) -> tuple[str, str, str, Evidence] | None:
     if not (at.has("weight.norm") and at.has("update.ratio")):
         return None
     view = at.view("weight.norm")
-    zero = [view.names[i] for i in at.matrices if view.values[0, i] == 0]
+    zero = [view.names[i] for i in at.linear if view.values[0, i] == 0]
     if len(zero) < 2:
         return None
     said = Evidence("weight.norm", 0.0, None, "norm at the first step", int(view.steps[0]), at.step, zero[0])

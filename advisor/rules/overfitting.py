@@ -38,10 +38,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         The last three evaluations are each compared with the best one sample by sample: the mean difference is over
         three standard errors, the loss (median of three) is higher by over 10 % and by twice its scatter from
-        evaluation to evaluation, and the training loss is lower than at the best. That comes about ten evaluations
-        late, which the best checkpoint makes good; rules of patience or of the gap to the training loss cry wolf on
-        healthy runs. Without the same samples in the same order, or with fewer than 200, it is *watch*. It is an error
-        when the accuracy fell too. It takes three evaluations to raise it and three to clear it.
+        evaluation to evaluation, and the training loss is lower than at the best by 5 %. That comes about ten
+        evaluations late, which the best checkpoint makes good; rules of patience or of the gap to the training loss cry
+        wolf on healthy runs. Without the same samples in the same order, or with fewer than 200, it is *watch*. It is
+        an error when the accuracy fell too. It takes three evaluations to raise it and three to clear it.
 
         And without a rise: at most 1,000 rows that were gone over ten times or more, of whose loss under 5 % is left
         after half of the run, while validation is behind by ten points of accuracy and three standard errors (a
@@ -79,7 +79,7 @@ def _rising(at: Context, limit: Mapping[str, float]) -> Found | None:
     if not at.exceeds(rise, limit["scatter"] * scatter):
         return None
     then, now = _train(at, best), _train(at, int(last[-1]))
-    if not now < then:
+    if not now < limit["falls"] * then:
         return None
     compared = [_compare(at, int(e), best) for e in last]
     z = max(c.z for c in compared) if at.open else min(c.z for c in compared)  # three to raise it, three to clear it
@@ -244,8 +244,8 @@ RULE = Rule(
     (STOP, *titles(OVERFIT)),
     "Notes T24-35, B53-57. 44 small runs: the paired test found 20 of 20, 0 of 24 false alarms; a gap rule has 24.",
     check,
-    {"z": 3, "rise": 0.1, "scatter": 2, "samples": 200, "rows": 1000, "epochs": 10, "part": 0.5, "left": 0.05,
-     "points": 0.1},
+    {"z": 3, "rise": 0.1, "scatter": 2, "falls": 0.95, "samples": 200, "rows": 1000, "epochs": 10, "part": 0.5,
+     "left": 0.05, "points": 0.1},
     votes=(1, 1),
     goal=True,
 )  # fmt: skip
