@@ -202,8 +202,10 @@ class _Command:
             # Only ever asked with a timeout of 0: with another one, Python hands out an uninitialised siginfo when it
             # was stopped (Ctrl+Z) for longer than that.
             while (info := signal.sigtimedwait(self.signals, 0)) is not None:
-                # si_code > 0: the kernel sent it, for the terminal, to the whole process group.
-                if info.si_code > 0 or info.si_pid == trainer.pid:
+                # si_code > 0: the kernel sent it, for the terminal, to the whole process group; but that a terminal
+                # is gone is told to the leader of its session alone.
+                to_all = info.si_code > 0 and not (info.si_signo == signal.SIGHUP and os.getsid(0) == os.getpid())
+                if to_all or info.si_pid == trainer.pid:
                     continue
                 sender, now = (info.si_signo, info.si_pid), time.monotonic()
                 if now - last.get(sender, -1.0) > _SAME_SIGNAL:

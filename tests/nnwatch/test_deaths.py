@@ -55,7 +55,7 @@ def test_a_killed_launcher_of_a_job_with_a_screen_leaves_the_training_alone(home
     assert (end.status, "launcher was killed" in end.cause) == ("lost", True)
     assert steps(card.session) == list(range(1, 151))
     os.close(terminal)
-    os.waitpid(pid, 0)
+    until(lambda: os.waitpid(pid, os.WNOHANG)[0])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGSEGV])
@@ -120,7 +120,7 @@ def test_a_terminal_that_hangs_up_on_a_headless_run(home, kept):
     os.close(terminal)
     if kept:
         home.go_on()
-    os.waitpid(pid, 0)
+    until(lambda: os.waitpid(pid, os.WNOHANG)[0])
     end = until(lambda: history(card.session).end)
     assert (end.exit, end.signal) == ((4, None) if kept else (None, signal.SIGHUP))
     assert steps(card.session) == list(range(1, counted(home) + 1))

@@ -31,7 +31,7 @@ def commands():
 def test_every_command_of_the_page_is_understood(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(notify, "check", lambda address: None)
-    monkeypatch.setattr(command.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
     (tmp_path / "train.py").touch()
     seen = list(commands())
     for words in seen:

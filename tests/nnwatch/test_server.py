@@ -299,7 +299,8 @@ def test_fifty_viewers_see_the_same_and_one_that_reads_drop_by_drop_misses_nothi
     for viewer in viewers:
         assert read(viewer, 2200) == list(range(201, 2201))
         viewer.close()
-    parser, found, data = Parser(), [], b""
+    parser, data = Parser(), b""
+    found: list[int] = []
     while found[-1:] != [2200]:
         data += slow.recv(3000)
         if not found:
