@@ -7,6 +7,7 @@ import re
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnwatch.history import Doubles, Floats
 
@@ -17,9 +18,13 @@ from .window import View
 _LAYER = re.compile(r"Linear|Conv")
 """Classes of modules whose weight has a row for each unit."""
 
+_SLIGHT = 0.2
+"""Share of the usual scale of a weight, 1 / sqrt(fan-in), under which one counts as begun at nearly nothing."""
+
 
 class Layers(Clocks):
-    """Weight matrices are the parameters with two or more axes; biases and norm gains are left out."""
+    """Weight matrices are the parameters with two or more axes; biases, norm gains and tokens (1 x 1 x width) are left
+    out."""
 
     @cached_property
     def matrices(self) -> list[int]:
@@ -74,13 +79,14 @@ class Layers(Clocks):
         """Columns of a metric per parameter that are weight matrices: biases and norm gains are left out."""
         key = "weights", view.series.labels.id if view.series.labels else None
         if key not in self._memo:
-            self._memo[key] = [i for i, shape in enumerate(view.notes) if "x" in shape]
+            self._memo[key] = [i for i, shape in enumerate(view.notes) if "x" in shape.removeprefix("1x1x")]
         found: list[int] = self._memo[key]
         return found
 
     def ratios(self, view: View) -> Floats:
-        """update.ratio of the weight matrices (n, m). Those that started at about zero do not count (NaN), but for
-        adapters: any step is large against nothing."""
+        """update.ratio of the weight matrices (n, m). Those that started at about zero, as tables of positions do
+        beside the weights that they are added to, do not count (NaN), but for adapters: any step is large against
+        nothing."""
         ratios = view.values[:, self.matrices]
         if self.has("weight.norm"):
             norms = self.view("weight.norm")
@@ -89,9 +95,21 @@ class Layers(Clocks):
             small = np.zeros(ratios.shape, bool)
             small[known] = norms.values[at[known]][:, self.matrices] < 1e-3 * self.matrix_scales
             if not self.facts.get("adapters"):
-                small |= norms.values[0, self.matrices] < 1e-3 * self.matrix_scales
+                small |= self._slight
             ratios = np.where(small, np.nan, ratios)
         return ratios
+
+    @property
+    def _slight(self) -> NDArray[np.bool_]:
+        """Which weight matrices began far below the scale that their fan-in asks for."""
+        norms, labels = self.view("weight.norm"), self.view("update.ratio").series.labels
+        key = "slight", labels.id if labels else None
+        if key not in self._memo:
+            notes = self.view("update.ratio").notes
+            inner = np.sqrt([float(size(notes[i])) / shape_of(notes[i])[0] for i in self.matrices])
+            self._memo[key] = norms.values[0][self.matrices] * inner < _SLIGHT * self.matrix_scales
+        found: NDArray[np.bool_] = self._memo[key]
+        return found
 
     @cached_property
     def first_peak(self) -> tuple[float, int, str]:

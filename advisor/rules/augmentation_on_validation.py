@@ -13,6 +13,9 @@ from ..finding import Abstain, Found
 from ..passes import edges, newest
 from ..rule import Rule
 
+CONSTANT = 5
+"""Training batches with the same targets, from which on these are none of the data: where pairs are looked for within
+a batch, a target is a place in it."""
 PLAIN = "Give validation a transform without chance"
 
 
@@ -28,14 +31,19 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         the inputs are not, in all batches of three evaluations. Without a classification it is *watch*.
 
     When it is a false alarm
-        Inputs that are noisy by design (a denoising autoencoder, a diffusion model), features that another net
-        computes on a GPU with other bits each time, and augmentation at test time that is meant.
+        Targets that are places in the batch, the same in every one (contrastive learning, whose validation draws views
+        on purpose), are not judged. Inputs that are noisy by design (a denoising autoencoder, a diffusion model),
+        features that another net computes on a GPU with other bits each time, and augmentation at test time that is
+        meant.
 
     What to do
         Two data sets over the same files: the training one with the random transform, the validation one with resize,
         centre crop and normalisation only. A split of one data set shares its transform.
     """
     targets, inputs = (newest(at, name, int(limit["evaluations"])) for name in ("val.order", "input.val.order"))
+    trained = at.view("target.order").last(CONSTANT).scalar if at.has("target.order") else ()
+    if len(trained) == CONSTANT and len(set(trained)) == 1:
+        raise Abstain("the targets are the same in every batch: they do not tell which samples these are")
     first = edges(targets)
     if len(first) - 1 < limit["evaluations"] or not np.array_equal(targets.steps, inputs.steps):
         raise Abstain("too few evaluations with a checksum of their inputs")
