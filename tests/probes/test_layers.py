@@ -181,7 +181,8 @@ def test_functions_are_seen_with_ranks_too(tmp_path, ranks):
 
 def test_what_is_in_shards_is_left_alone(tmp_path, ranks):
     """A look at it would be a collective."""
-    from torch.distributed.tensor import DTensor, Shard, init_device_mesh
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import DTensor, Shard
 
     mesh = init_device_mesh("cpu", (2,))
 
