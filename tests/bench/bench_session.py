@@ -249,7 +249,9 @@ def first_data(path: Path, folder: Path) -> None:
 PEAK = """
 import resource, sys
 from pathlib import Path
+from nnwatch import heap
 from tests.bench.bench_session import whole
+heap.keep_none()
 whole(Path(sys.argv[1]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
