@@ -247,13 +247,14 @@ def first_data(path: Path, folder: Path) -> None:
 
 
 PEAK = """
-import resource, sys
+import sys
 from pathlib import Path
 from nnwatch import heap
 from tests.bench.bench_session import whole
 heap.keep_none()
 whole(Path(sys.argv[1]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(int(peak.split()[1]) / 1024)
 """
 TENSORBOARD = """
 import json, os, resource, sys, time
