@@ -101,13 +101,15 @@ class Layers(Clocks):
 
     @property
     def _slight(self) -> NDArray[np.bool_]:
-        """Which weight matrices began far below the scale that their fan-in asks for."""
+        """Which matrices began at about zero, or, being no module's ``weight``, far below the scale that their fan-in
+        asks for: tables of positions. Layers that start at a deviation of 0.02, as language models do, are none."""
         norms, labels = self.view("weight.norm"), self.view("update.ratio").series.labels
         key = "slight", labels.id if labels else None
         if key not in self._memo:
-            notes = self.view("update.ratio").notes
+            names, notes = self.view("update.ratio").names, self.view("update.ratio").notes
             inner = np.sqrt([float(size(notes[i])) / shape_of(notes[i])[0] for i in self.matrices])
-            self._memo[key] = norms.values[0][self.matrices] * inner < _SLIGHT * self.matrix_scales
+            least = np.where(["weight" in names[i] for i in self.matrices], 1e-3, _SLIGHT / inner)
+            self._memo[key] = norms.values[0][self.matrices] < least * self.matrix_scales
         found: NDArray[np.bool_] = self._memo[key]
         return found
 
