@@ -10,11 +10,12 @@ import torch
 from . import batch, inputs
 from .clock import UNSTEPPED
 from .closing import Closing
-from .linkage import Linkage
+from .linkage import Linkage, leaves
 from .look import look
 from .loss import Term, Value, scalar
 from .nonfinite import NonFinite
 from .pending import Pending
+from .sample import Sample
 from .segments import Segments
 from .training import Training
 
@@ -35,6 +36,8 @@ class Backward:
         self._linkage = Linkage(training)
         self._transformed = 0
         """Passes of torch.func so far."""
+        self._trained: list[torch.Tensor] = []
+        """What the pass under way brings gradients to, where no optimizer says what is trained."""
 
     def begins(self, tensors: Any) -> None:
         """torch.autograd.backward is called on ``tensors``."""
@@ -67,6 +70,8 @@ class Backward:
             if value is None:
                 value = training.unscaled if training.unscaled is not None else at_root
             training.unscaled = None
+        if sample is not None and training.clock.by_backward and node is not None:
+            self._trained = list((leaves(node) or {}).values())
         self._counts(terms, node, value, at_root)
 
     def trains(self, outputs: Any, inputs: Any) -> bool:
@@ -99,13 +104,7 @@ class Backward:
         self._transformed += 1
         number = scalar(value)
         self._counts([], None, number, number)
-        sample = training.sample
-        if sample is not None:
-            parts = [part for part in inputs.tensors(grads) if not _functorch.is_functorch_wrapped_tensor(part)]
-            if parts:
-                norm = torch.cat([part.reshape(-1) for part in parts]).norm()
-                training.fetch([norm], lambda arrays: sample.put("grad.norm", arrays[0]))
-        self.ended()
+        self.ended(grads)
 
     def _counts(self, terms: list[Term], node: Any, value: Value | None, at_root: Value | None) -> None:
         """A backward pass: the losses it is for, and what they were made from."""
@@ -161,12 +160,24 @@ class Backward:
         elif lane.loader is None and term is not None:
             lane.rows += inputs.rows(term.target)
 
-    def ended(self) -> None:
+    def ended(self, gave: Any = None) -> None:
+        """It ``gave`` gradients, or put them where they belong."""
         training = self._training
         clock = training.clock
         clock.backwards += 1
         sample = training.sample
+        if sample is not None and clock.by_backward:
+            trained, self._trained = self._trained, []
+            found = [tensor.grad for tensor in trained] if gave is None else gave
+            training.probes.run("gradients", lambda: self._gradients(sample, found))
         if sample is not None and training.accumulates and training.micro == 1 and training.skipped is None:
             training.probes.run("noise", lambda: sample.first_pass(training.lane.rows))
         if (clock.by_backward or (clock.backwards >= UNSTEPPED and clock.never_stepped())) and not training.deaf:
             self._closing.close()
+
+    def _gradients(self, sample: Sample, gradients: Any) -> None:
+        """Their norm, where no optimizer is there to use them."""
+        parts = [part for part in inputs.tensors(gradients) if not _functorch.is_functorch_wrapped_tensor(part)]
+        if parts:
+            norm = torch.cat([part.detach().reshape(-1) for part in parts]).norm()
+            self._training.fetch([norm], lambda arrays: sample.put("grad.norm", arrays[0]))

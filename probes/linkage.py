@@ -63,7 +63,7 @@ class Linkage:
         self._walked += 1
         if self._walked <= PASSES and self._reached is not None:
             found = leaves(node)
-            self._reached = self._reached | found if found is not None else None
+            self._reached = self._reached | found.keys() if found is not None else None
         if self._graph is None and term is not None:
             self._graph = _graph(node, term, training.model)
         if step <= FIRST:
@@ -114,13 +114,15 @@ class Linkage:
         return {}
 
 
-def leaves(root: Any) -> set[int] | None:
-    """Tensors, by id(), to which the backward pass from ``root`` brings a gradient; None where that cannot be told."""
-    seen, queue, found = {root}, [root], set()
+def leaves(root: Any) -> dict[int, torch.Tensor] | None:
+    """Tensors, by their id(), to which the backward pass from ``root`` brings a gradient; None where that cannot be
+    told."""
+    seen, queue = {root}, [root]
+    found: dict[int, torch.Tensor] = {}
     for node in queue:
         variable = getattr(node, "variable", None)
         if variable is not None:
-            found.add(id(variable))
+            found[id(variable)] = variable
         elif type(node).__name__ == HIDDEN:
             return None
         for below, _ in node.next_functions:

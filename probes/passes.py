@@ -69,7 +69,7 @@ def backward(standby: Standby, original: Function) -> Function:
             if lane.stage == INSIDE:
                 lane.stage = STEP
             else:
-                standby.watch.backward.ended()
+                standby.watch.backward.ended(found)
         except Exception as error:
             probes.failed("backward", error)
         return found

@@ -23,8 +23,8 @@ NO_TARGET = "neither a loader nor a loss function of torch's says how many sampl
 
 STYLES = (
     Style("plain loop", "plain"),
-    Style("functional, `w -= lr * w.grad`", "functional backward", lacks={"gradient": NO_OPTIMIZER}),
-    Style("functional, `torch.autograd.grad`", "functional grad", lacks={"gradient": NO_OPTIMIZER}),
+    Style("functional, `w -= lr * w.grad`", "functional backward"),
+    Style("functional, `torch.autograd.grad`", "functional grad"),
     Style("nn.CrossEntropyLoss", "losses module"),
     Style("class weights", "losses weights"),
     Style("label smoothing", "losses smoothing"),
@@ -55,7 +55,7 @@ STYLES = (
     Style(
         "duck-typed optimizer",
         "optimizers duck-typed",
-        lacks=dict.fromkeys(("activation", "gradient", "gradients", "lr", "model", "updates", "weights"), NO_OPTIMIZER),
+        lacks=dict.fromkeys(("activation", "gradients", "lr", "model", "updates", "weights"), NO_OPTIMIZER),
     ),
     Style("torch.compile", "compiled aot_eager model"),
     Style("torch.compile, the loss too", "compiled eager both"),
