@@ -51,7 +51,9 @@ async def opened(session, size=(80, 24), mode="attach", source=None, **options):
 
 
 def undrawn(app):
-    """Whether a screen is not there yet, or a widget in sight still has a picture of another size."""
+    """Whether the screen has not its size yet, or a widget in sight still has a picture of another size."""
+    if tuple(app.screen.size) != tuple(app.size) or app.screen._layout_required:
+        return True
     if not isinstance(app.screen, Room):
         return False
     pictures = [cells for cells in app.screen.query("*") if isinstance(cells, Cells) and cells.region.area]
@@ -65,7 +67,7 @@ async def settle(app, pilot):
     while quiet < 2 and app._exception is None and not app._exit:
         app.tick()
         await pilot.pause(0)
-        now = None if undrawn(app) or app.screen._layout_required else text(app)
+        now = None if undrawn(app) else text(app)
         quiet, before = (quiet + 1 if now is not None and now == before else 0), now
 
 
