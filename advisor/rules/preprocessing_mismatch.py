@@ -42,7 +42,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     When it is a false alarm
         Strong augmentation of the training data changes their deviation (noise, cut-outs), at most by such factors.
-        A series that drifts differs between its parts by itself: where training batches drift, it is *watch*.
+        A series that drifts differs between its parts by itself: where training batches drift, or the targets of
+        validation have moved with its inputs, it is *watch*.
 
     What to do
         Compute mean and deviation on the training data once, and use these same numbers for both sets.
@@ -62,7 +63,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         f"{number(val.mean)} and {number(val.std)}"
     ]
     outcome = _outcome(at)
-    severity: Severity = "warn" if outcome and noise < limit["drift"] else "watch"
+    together = shift > 0 and _targets_moved(at) > limit["along"] * shift
+    severity: Severity = "warn" if outcome and noise < limit["drift"] and not together else "watch"
     if outcome:
         keys.append(outcome)
     begin = int(at.view("input.val.mean").steps[0])
@@ -85,6 +87,16 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         ),
         "If the code is the same, the sets come of different sources: compare where they were recorded.",
     )
+
+
+def _targets_moved(at: Context) -> float:
+    """How far the validation targets of a regression lie from those of training, in the deviations of these; 0 where
+    that is not known."""
+    metrics = ("target.mean", "target.std", "target.val.mean")
+    if at.facts.get("classes") or not all(at.has(metric) for metric in metrics):
+        return 0.0
+    mean, std, val = (median(at.view(metric).last(200).scalar) for metric in metrics)
+    return abs(val - mean) / std if std > 0 else 0.0
 
 
 def _moments(mean: View, std: View) -> Moments:
@@ -119,9 +131,9 @@ RULE = Rule(
     "validation inputs are scaled differently",
     "statistical",
     ("input.mean", "input.std", "input.val.mean", "input.val.std", "loss.val", "loss.train", "accuracy.train",
-     "accuracy.val"),
+     "accuracy.val", "target.mean", "target.std", "target.val.mean"),
     (SAME,),
     "Moments of the inputs of both sets, against their scatter from batch to batch.",
     check,
-    {"shift": 0.5, "factor": 1.5, "drift": 0.3},
+    {"shift": 0.5, "factor": 1.5, "drift": 0.3, "along": 0.5},
 )  # fmt: skip
