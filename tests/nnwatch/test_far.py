@@ -24,6 +24,9 @@ from nnwatch.dial import Ssh, Tcp
 from nnwatch.frame import Block, End, Event, FieldSpec, Labels, Schema, Segment
 from nnwatch.history import History
 from nnwatch.listen import Address, TcpDoor
+from nnwatch.tui.feed import Feed
+from nnwatch.tui.moment import Moment
+from nnwatch.tui.presenter import Presenter
 
 from .doors import NNWATCH, steps, until
 from .test_server import Job, lost
@@ -223,6 +226,34 @@ def test_what_is_not_finite_is_in_the_overview_and_tables_are_thinned_to_whole_r
     assert rows.names() == LABELS
     assert 64 < len(rows) < 9_000
     assert (rows.values == table.T[rows.steps // 5 - 1]).all()
+    source.close()
+
+
+def test_a_screen_that_zooms_asks_for_the_detail_and_draws_it(job, port):
+    begin(job)
+    train(job, 1, 100_000)
+    source = SocketSource(Tcp(f"tcp://127.0.0.1:{port}"), token=TOKEN)
+    feed = Feed(source)
+    presenter = Presenter(feed, Moment(replay=False), "ascii", opened=True)
+
+    def drawn() -> Any:
+        track = presenter.view().track
+        return None if track is None else presenter.columns.get(track, "user.0")
+
+    def read():
+        for frame in source.read():
+            feed.history.apply(frame)
+        presenter.advance(0.0)
+        return len(drawn() or ())
+
+    coarse = until(read)
+    presenter.lens.zoom(0.01, 50_000, 1, 100_000)
+    fine = until(lambda: (n := read()) > coarse and n)
+    real = job.history.tracks[0, 0]["user.0"]
+    column = drawn()
+    part = slice(*np.searchsorted(column.steps, [49_500, 50_501]))
+    assert list(column.values[part]) == list(real.scalar[49_499:50_500])
+    assert fine < 100_000
     source.close()
 
 
