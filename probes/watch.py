@@ -37,6 +37,7 @@ from .user import User
 
 NEWS = (2, 3)
 """Passes over the training loader at whose beginning the facts are looked over."""
+COMPILED = "torch.compile: layers are not looked into; with --compiled-layers they are, on steps that run uncompiled"
 TRACEBACK = 8000
 """Characters kept of a traceback, the last ones."""
 
@@ -114,6 +115,8 @@ class Watch:
 
     def compiling(self) -> None:
         """torch.compile is used: from now on no hook on any module; it would be baked into a graph or break it."""
+        if not (self.script.compiled or self._training.stance.wanted):
+            self._training.emit.event("notice", self.step, {"text": COMPILED})
         self.script.compiled = True
         self.discovery.end()
         self.layers.remove()

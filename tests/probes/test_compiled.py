@@ -66,11 +66,13 @@ def test_on_request_a_sampled_step_runs_uncompiled(train, tmp_path):
     assert len(steps) < STEPS
     assert len(train.graphs) == 1  # of the steps between, and none made anew
     assert stance() == "default"
+    assert not [event for event in done.events if event["name"] == "notice"]
 
 
 def test_else_its_layers_are_left_alone(train, tmp_path):
     done = watched(tmp_path, train)
     assert "act.std" not in done.series
+    assert "--compiled-layers" in done.event("notice")["data"]["text"]
     assert len(train.graphs) == 1
 
 
