@@ -9,11 +9,13 @@ gets the same to 1e-5.
 from __future__ import annotations
 
 from types import ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 VERSION = 3
 """Of what this module and the extension expect of each other: one that was built from other sources is left alone."""

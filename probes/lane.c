@@ -1,10 +1,11 @@
 /* Lane of lane.py, method for method; lane.py says what each does and why, and the tests that both write the same
    bytes. What is here stays off the caches: no Python frame, and the record goes straight into the ring. */
 
-#include "tensors.h"
+#include "readings.h"
+
+#include "pen.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +15,7 @@
 enum { CLOSED, LOSS, BACKWARD, INSIDE, STEP, STEPPING };
 
 #define FIELDS 60        /* float32 numbers in a record, at most; a step with more goes the long way */
-#define HEAD 16          /* bytes of a record before its payload: length, schema, sequence; see ring.py */
 #define STEP_HEAD 24     /* segment, step, time; see emit.py */
-#define PAD 0xFFFFFFFFu
-#define TAIL 80          /* places in the header of the ring */
-#define DROPPED 64
-#define PLACE 96
 
 typedef struct {
     PyObject_HEAD
@@ -37,23 +33,8 @@ typedef struct {
     Py_ssize_t groups, fields;
     long long until, segment;
     uint32_t schema;
-    unsigned char *map;
-    uint64_t ring, length;
-    pthread_t thread;
+    Pen pen;
 } Lane;
-
-static struct {
-    PyObject *item, *grad_fn, *requires_grad, *version, *next_functions, *param_groups, *lr, *target, *call;
-    PyObject *is_cpu, *rows, *Left, *begins, *before, *after, *write;
-} names;
-
-static void put(PyObject **field, PyObject *value) /* a new reference to `value`, which may be NULL */
-{
-    PyObject *old = *field;
-    Py_XINCREF(value);
-    *field = value;
-    Py_XDECREF(old);
-}
 
 static void forget_call(Lane *self)
 {
@@ -63,112 +44,11 @@ static void forget_call(Lane *self)
     put(&self->node, NULL);
 }
 
-/* CRC-32 of zlib with tables of 16: half a kilobyte to load where the usual tables take eight. */
-static uint32_t crcs[8][16];
-
-static void make_crcs(void)
-{
-    for (uint32_t n = 0; n < 16; n++) {
-        uint32_t crc = n;
-        for (int bit = 0; bit < 4; bit++)
-            crc = crc & 1 ? 0xEDB88320u ^ (crc >> 1) : crc >> 1;
-        crcs[0][n] = crc;
-    }
-    for (int table = 1; table < 8; table++)
-        for (int n = 0; n < 16; n++)
-            crcs[table][n] = crcs[0][crcs[table - 1][n] & 15] ^ (crcs[table - 1][n] >> 4);
-}
-
-/* `size` is a multiple of 4, as that of every record here is. */
-static uint32_t crc32(const unsigned char *at, size_t size)
-{
-    uint32_t crc = 0xFFFFFFFFu, word;
-    for (; size; at += 4, size -= 4) {
-        memcpy(&word, at, 4);
-        word ^= crc;
-        crc = 0;
-        for (int table = 0; table < 8; table++)
-            crc ^= crcs[7 - table][(word >> 4 * table) & 15];
-    }
-    return ~crc;
-}
-
-/* ring.Writer.write; `record` has room for what goes before and after its payload */
-static void write_record(Lane *self, uint32_t schema, unsigned char *record, uint32_t payload)
-{
-    uint64_t place[2], tail, dropped;
-    memcpy(place, self->map + PLACE, sizeof place);
-    memcpy(&tail, self->map + TAIL, sizeof tail);
-    uint64_t size = (HEAD + payload + 4 + 7) & ~7ull, at = place[0] % self->length, room = self->length - at;
-    if (place[0] + (room >= size ? size : room + size) > tail + self->length) {
-        memcpy(&dropped, self->map + DROPPED, sizeof dropped);
-        dropped++;
-        memcpy(self->map + DROPPED, &dropped, sizeof dropped);
-        return;
-    }
-    uint32_t crc;
-    if (room < size) {
-        if (room >= HEAD + 4) {
-            uint32_t pad[5] = {0, PAD};
-            memcpy(pad + 2, &place[1], sizeof place[1]);
-            pad[4] = crc32((unsigned char *)pad, HEAD);
-            memcpy(self->map + self->ring + at, pad, sizeof pad);
-        }
-        place[0] += room;
-        at = 0;
-    }
-    uint32_t head[2] = {payload, schema};
-    memcpy(record, head, sizeof head);
-    memcpy(record + sizeof head, &place[1], sizeof place[1]);
-    crc = crc32(record, HEAD + payload);
-    memcpy(record + HEAD + payload, &crc, sizeof crc);
-    memcpy(self->map + self->ring + at, record, HEAD + payload + sizeof crc);
-    place[0] += size;
-    place[1]++;
-    memcpy(self->map + PLACE, place, sizeof place);
-}
-
 static double now(clockid_t clock)
 {
     struct timespec time;
     clock_gettime(clock, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-/* inputs.rows; -1 with an error set */
-static long long rows_of(PyObject *batch)
-{
-    PyObject *found, *sizes;
-    long long rows = 0;
-    while (batch && (PyList_CheckExact(batch) || PyTuple_CheckExact(batch))) {
-        int list = PyList_CheckExact(batch);
-        if (!(list ? PyList_Size(batch) : PyTuple_Size(batch)))
-            return 0;
-        batch = list ? PyList_GetItem(batch, 0) : PyTuple_GetItem(batch, 0);
-    }
-    if (!batch)
-        return 0;
-    if ((PyObject *)Py_TYPE(batch) == torch_.tensor) {
-        if (!(sizes = PyObject_GetAttr(batch, torch_.shape)))
-            return -1;
-        rows = PyTuple_Size(sizes) > 0 ? PyLong_AsLongLong(PyTuple_GetItem(sizes, 0)) : 0;
-        Py_DECREF(sizes);
-        return rows;
-    }
-    if (!(found = PyObject_CallFunctionObjArgs(names.rows, batch, NULL)))
-        return -1;
-    rows = PyLong_AsLongLong(found);
-    Py_DECREF(found);
-    return rows;
-}
-
-static int is_true(PyObject *object, PyObject *name)
-{
-    PyObject *found = PyObject_GetAttr(object, name);
-    if (!found)
-        PyErr_Clear();
-    Py_XDECREF(found);
-    return found == Py_True;
 }
 
 /* methods */
@@ -231,10 +111,7 @@ static PyObject *open_lane(Lane *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "(KKKKL)InnOLOOO", &map, &ring, &length, &thread, &self->segment, &schema, &self->fields,
                           &self->groups, &optimizer, &self->until, &small, &looks, &routine))
         return NULL;
-    self->map = (unsigned char *)(uintptr_t)map;
-    self->ring = ring;
-    self->length = length;
-    self->thread = (pthread_t)thread;
+    self->pen = (Pen){(unsigned char *)(uintptr_t)map, ring, length, (pthread_t)thread};
     self->schema = schema;
     put(&self->optimizer, optimizer);
     put(&self->small, small == Py_None ? NULL : small);
@@ -242,24 +119,6 @@ static PyObject *open_lane(Lane *self, PyObject *args)
     put(&self->routine, routine == Py_None ? NULL : routine);
     self->stage = self->fields <= FIELDS ? LOSS : CLOSED;
     Py_RETURN_NONE;
-}
-
-/* The node that made the value of the loss call: where that was changed in place since, the one before. */
-static PyObject *node_of(PyObject *value)
-{
-    PyObject *node = PyObject_GetAttr(value, names.grad_fn), *version, *next = NULL;
-    if (!node || !(version = PyObject_GetAttr(value, names.version)))
-        return node;
-    long changed = PyLong_AsLong(version);
-    Py_DECREF(version);
-    if (changed && node != Py_None && (next = PyObject_GetAttr(node, names.next_functions)) && PyTuple_Size(next) > 0) {
-        PyObject *before = PyTuple_GetItem(PyTuple_GetItem(next, 0), 0);
-        if (before && before != Py_None)
-            put(&node, before);
-    }
-    Py_XDECREF(next);
-    PyErr_Clear();
-    return node;
 }
 
 static PyObject *leave(Lane *self, PyObject *unused)
@@ -358,18 +217,6 @@ static PyObject *backward(Lane *self, PyObject *tensors)
     Py_RETURN_TRUE;
 }
 
-/* May the gradient that stands for all hold a number that is not finite? NonFinite.look knows for sure. */
-static int suspicious(Lane *self)
-{
-    PyObject *parameter = self->small ? PyWeakref_GetObject(self->small) : Py_None, *gradient;
-    Floats part;
-    if (parameter == Py_None || !(gradient = PyObject_GetAttr(parameter, torch_.grad)))
-        return 0;
-    int found = gradient != Py_None && (!floats(gradient, &part) || !isfinite(total(part.at, part.size)));
-    Py_DECREF(gradient);
-    return found;
-}
-
 static PyObject *steps(Lane *self, PyObject *optimizer)
 {
     if (self->stage != STEP || PyWeakref_GetObject(self->optimizer) != optimizer)
@@ -377,29 +224,13 @@ static PyObject *steps(Lane *self, PyObject *optimizer)
     if (self->routine && !in_lane(self, PyObject_CallMethodObjArgs(self->routine, names.before, NULL)))
         return PyErr_Occurred() ? NULL : PyBool_FromLong(0);
     self->stage = STEPPING;
-    if (self->looks && !self->routine && suspicious(self)) {
+    if (self->looks && !self->routine && self->small && suspicious(PyWeakref_GetObject(self->small))) {
         PyObject *done = PyObject_CallFunctionObjArgs(self->canary, NULL);
         if (!done)
             return NULL;
         Py_DECREF(done);
     }
     Py_RETURN_TRUE;
-}
-
-/* The learning rates of an optimizer into `at`: 1, or 0 where they are not as the schema says or not plain numbers. */
-static int rates(PyObject *optimizer, float *at, Py_ssize_t groups)
-{
-    PyObject *found = PyObject_GetAttr(optimizer, names.param_groups);
-    int plain = found && PyList_CheckExact(found) && PyList_Size(found) == groups;
-    for (Py_ssize_t i = 0; plain && i < groups; i++) {
-        PyObject *group = PyList_GetItem(found, i), *rate = PyDict_Check(group) ? PyDict_GetItem(group, names.lr) : NULL;
-        plain = rate && (PyFloat_CheckExact(rate) || PyLong_CheckExact(rate));
-        at[i] = plain ? (float)PyFloat_AsDouble(rate) : 0;
-    }
-    Py_XDECREF(found);
-    if (PyErr_Occurred())
-        PyErr_Clear(), plain = 0;
-    return plain;
 }
 
 static PyObject *stepped(Lane *self, PyObject *optimizer)
@@ -435,8 +266,8 @@ static PyObject *stepped(Lane *self, PyObject *optimizer)
     memcpy(record + HEAD + 8, &self->step, 8);
     memcpy(record + HEAD + 16, &when, 8);
     memcpy(record + HEAD + STEP_HEAD, values, size);
-    if (pthread_equal(pthread_self(), self->thread))
-        write_record(self, self->schema, record, STEP_HEAD + size);
+    if (pthread_equal(pthread_self(), self->pen.thread))
+        write_record(&self->pen, self->schema, record, STEP_HEAD + size);
     if (self->routine) {
         PyObject *routine = self->routine, *step = PyLong_FromLongLong(self->step), *time = PyFloat_FromDouble(when);
         self->routine = NULL;
@@ -468,8 +299,8 @@ static PyObject *publish(Lane *self, PyObject *args)
     if (!copy)
         return PyErr_NoMemory();
     memcpy(copy + HEAD, PyByteArray_AsString(record), size);
-    if (pthread_equal(pthread_self(), self->thread))
-        write_record(self, schema, copy, (uint32_t)size);
+    if (pthread_equal(pthread_self(), self->pen.thread))
+        write_record(&self->pen, schema, copy, (uint32_t)size);
     free(copy);
     Py_RETURN_NONE;
 }

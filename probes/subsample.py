@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from math import ceil, gcd
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LONG_AXIS = 8
 """Axes shorter than this (channels) are thinned last."""

@@ -1,7 +1,7 @@
 """What watching costs besides the steps: ``python -m tests.bench.bench_start [STEPS]``.
 
 CPU of a Python process that does nothing, with the boot folder first on its path and without; CPU of putting the
-probes on torch; and memory, objects and threads of a training of 100,000 steps.
+probes on torch, and of what the first module that is made loads; and memory, objects and threads of a training of 100,000 steps.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ began = time.process_time()
 from nnwatch.probes import install
 imported = time.process_time()
 install({"rings": [sys.argv[1]], "ring_bytes": 1 << 20, "budget": 0.01})
-print(json.dumps([imported - began, time.process_time() - imported]))
+installed = time.process_time()
+torch.nn.Identity()
+print(json.dumps([imported - began, installed - imported, time.process_time() - installed]))
 """
 
 
@@ -48,8 +50,9 @@ def main() -> None:
         for _ in range(5):
             command = [sys.executable, "-c", INSTALL, folder]
             found.append(json.loads(subprocess.run(command, capture_output=True, check=True).stdout))
-        imported, installed = (1000 * median(column) for column in zip(*found, strict=True))
-        print(f"one that does: {imported:.1f} ms for the probes' modules, {installed:.1f} ms to put them on torch")
+        imported, installed, loaded = (1000 * median(column) for column in zip(*found, strict=True))
+        print(f"one that does: {imported:.1f} ms for the patches' modules, {installed:.1f} ms to put them on torch")
+        print(f"one that makes a model: {loaded:.1f} ms more for all that understands them")
     first, *_, last = run(GROWTH, args=(str(steps), "10"), ring_bytes=256 << 10, timeout=1200).printed()
     print(f"{steps} steps, from the first tenth to the last: {(last['rss'] - first['rss']) / 1e6:+.1f} MB resident,")
     print(f"{last['objects'] - first['objects']:+d} Python objects, {last['threads']} thread(s)")

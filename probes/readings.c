@@ -1,0 +1,87 @@
+#include "readings.h"
+
+#include <math.h>
+
+Names names;
+
+/* inputs.rows; -1 with an error set */
+long long rows_of(PyObject *batch)
+{
+    PyObject *found, *sizes;
+    long long rows = 0;
+    while (batch && (PyList_CheckExact(batch) || PyTuple_CheckExact(batch))) {
+        int list = PyList_CheckExact(batch);
+        if (!(list ? PyList_Size(batch) : PyTuple_Size(batch)))
+            return 0;
+        batch = list ? PyList_GetItem(batch, 0) : PyTuple_GetItem(batch, 0);
+    }
+    if (!batch)
+        return 0;
+    if ((PyObject *)Py_TYPE(batch) == torch_.tensor) {
+        if (!(sizes = PyObject_GetAttr(batch, torch_.shape)))
+            return -1;
+        rows = PyTuple_Size(sizes) > 0 ? PyLong_AsLongLong(PyTuple_GetItem(sizes, 0)) : 0;
+        Py_DECREF(sizes);
+        return rows;
+    }
+    if (!(found = PyObject_CallFunctionObjArgs(names.rows, batch, NULL)))
+        return -1;
+    rows = PyLong_AsLongLong(found);
+    Py_DECREF(found);
+    return rows;
+}
+
+int is_true(PyObject *object, PyObject *name)
+{
+    PyObject *found = PyObject_GetAttr(object, name);
+    if (!found)
+        PyErr_Clear();
+    Py_XDECREF(found);
+    return found == Py_True;
+}
+
+/* The node that made the value of the loss call: where that was changed in place since, the one before. */
+PyObject *node_of(PyObject *value)
+{
+    PyObject *node = PyObject_GetAttr(value, names.grad_fn), *version, *next = NULL;
+    if (!node || !(version = PyObject_GetAttr(value, names.version)))
+        return node;
+    long changed = PyLong_AsLong(version);
+    Py_DECREF(version);
+    if (changed && node != Py_None && (next = PyObject_GetAttr(node, names.next_functions)) && PyTuple_Size(next) > 0) {
+        PyObject *before = PyTuple_GetItem(PyTuple_GetItem(next, 0), 0);
+        if (before && before != Py_None)
+            put(&node, before);
+    }
+    Py_XDECREF(next);
+    PyErr_Clear();
+    return node;
+}
+
+/* The learning rates of an optimizer into `at`: 1, or 0 where they are not as the schema says or not plain numbers. */
+int rates(PyObject *optimizer, float *at, Py_ssize_t groups)
+{
+    PyObject *found = PyObject_GetAttr(optimizer, names.param_groups);
+    int plain = found && PyList_CheckExact(found) && PyList_Size(found) == groups;
+    for (Py_ssize_t i = 0; plain && i < groups; i++) {
+        PyObject *group = PyList_GetItem(found, i), *rate = PyDict_Check(group) ? PyDict_GetItem(group, names.lr) : NULL;
+        plain = rate && (PyFloat_CheckExact(rate) || PyLong_CheckExact(rate));
+        at[i] = plain ? (float)PyFloat_AsDouble(rate) : 0;
+    }
+    Py_XDECREF(found);
+    if (PyErr_Occurred())
+        PyErr_Clear(), plain = 0;
+    return plain;
+}
+
+/* May the gradient that stands for all hold a number that is not finite? NonFinite.look knows for sure. */
+int suspicious(PyObject *parameter)
+{
+    PyObject *gradient;
+    Floats part;
+    if (parameter == Py_None || !(gradient = PyObject_GetAttr(parameter, torch_.grad)))
+        return 0;
+    int found = gradient != Py_None && (!floats(gradient, &part) || !isfinite(total(part.at, part.size)));
+    Py_DECREF(gradient);
+    return found;
+}
