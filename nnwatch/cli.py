@@ -98,7 +98,9 @@ def _parser() -> Parser:
     explain_ = add("explain", explain, "why a rule matters, how it decides, what to do")
     explain_.add_argument("id", nargs="?", metavar="ID", help="a rule or a metric; without one, the list of both")
     add("metrics", metrics, "everything that is measured")
-    add("demo", demo, "replay a recorded faulty run; needs no torch")
+    demo_ = add("demo", demo, "replay a recorded faulty run; needs no torch")
+    for made in (attach_, replay_, demo_):
+        command.screen_options(made)
     return top
 
 
@@ -109,6 +111,7 @@ def run(words: list[str]) -> int:
 
     asked = command.request(words)
     options = asked.options
+    command.take_screen_options(options)
     headless = options.headless or not command.has_screen()
     greeting = f"nnwatch: {asked.why}\n" if asked.why else ""
     prepare = functools.partial(
@@ -155,6 +158,7 @@ def _verdict_code(job: Path, fail_on: str | None) -> int:
 
 
 def attach(options: argparse.Namespace) -> int:
+    command.take_screen_options(options)
     from . import dial
     from .screen import show, show_far
 
@@ -170,12 +174,14 @@ def relay(options: argparse.Namespace) -> int:
 
 
 def replay(options: argparse.Namespace) -> int:
+    command.take_screen_options(options)
     from .screen import show
 
     return show(runs.resolve(options.run), "replay")
 
 
 def demo(options: argparse.Namespace) -> int:
+    command.take_screen_options(options)
     from .screen import show
 
     recording = Path(__file__).parent / "demo.nnw"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -64,7 +65,19 @@ def parser(parent: Any = None) -> argparse.ArgumentParser:
     made.add_argument(
         "--expose", action="store_true", help="allow --listen on an address that other machines reach; not encrypted"
     )
+    screen_options(made)
     return made
+
+
+def screen_options(made: argparse.ArgumentParser) -> None:
+    """What every command with a screen understands."""
+    made.add_argument("--ascii", action="store_true", help="a screen of ASCII alone; always with $NNWATCH_ASCII=1")
+
+
+def take_screen_options(options: Any) -> None:
+    """Let the screen of this process know."""
+    if options.ascii:
+        os.environ["NNWATCH_ASCII"] = "1"
 
 
 def _placed(address: str) -> str:

@@ -73,7 +73,10 @@ def palette(dark: bool, background: Rgb) -> list[Style]:
 
 
 def ascii_terminal() -> bool:
-    """Whether the terminal shows ASCII at best; the font of the Linux console has neither braille nor signs."""
+    """Whether ASCII is asked for or all that the terminal shows: the font of the Linux console has neither braille nor
+    signs."""
+    if os.environ.get("NNWATCH_ASCII"):
+        return True
     return os.environ.get("TERM") in ("linux", "dumb") or "utf" not in (sys.stdout.encoding or "").lower()
 
 

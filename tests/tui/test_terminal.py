@@ -127,7 +127,7 @@ def test_nothing_is_said_by_colour_alone(terminal, env, colours):
     assert bool(hues(screen.screen("-e"))) is colours
 
 
-def test_a_terminal_without_braille_gets_ascii(terminal):
-    screen = terminal("demo", TERM="linux").opened()
-    shown = screen.shows("ERROR learning rate too high")
-    assert not any("⠀" < char <= "⣿" for char in shown)
+@pytest.mark.parametrize(("words", "env"), [(["demo"], {"TERM": "linux"}), (["demo", "--ascii"], {})])
+def test_ascii_alone_where_a_terminal_has_no_more_or_it_is_asked_for(terminal, words, env):
+    screen = terminal(*words, **env).opened()
+    assert screen.shows("ERROR learning rate too high").isascii()
