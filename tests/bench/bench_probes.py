@@ -20,7 +20,7 @@ SECONDS = 8.0
 NAMES = {"control": "control", "nnwatch": "nnwatch", "nnwatch-numpy": "nnwatch, no C"}
 TRAINER = "lightning"
 """Is compared with its own Trainer."""
-NAMES |= {"warm": "warm", TRAINER: "Lightning monitors"}
+NAMES |= {"warm": "warm", "far": "nnwatch, far off", TRAINER: "Lightning monitors"}
 NAMES |= {tool: name for tool, (name, _) in PEERS.items()}
 
 
@@ -54,6 +54,9 @@ def table(workload: str, tools: list[str], seconds: float) -> None:
             cost = per_step(found, found["every"]) / found["step"]
             line += f"  every {found['every']:.0f}: {100 * cost:.2f}% (says {100 * found['reported']:.2f}%)"
         print(line, flush=True)
+    far = measured(workload, "far", seconds)
+    if far is not None:
+        print(f"far from a sampled step the hooks add {far['unsampled']:+.1f} us", flush=True)
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """What watching costs besides the steps: ``python -m tests.bench.bench_start [STEPS]``.
 
 CPU of a Python process that does nothing, with the boot folder first on its path and without; CPU of putting the
-probes on torch, and of what the first module that is made loads; and memory, objects and threads of a training of 100,000 steps.
+probes on torch, and of what the first module that is made loads; and memory, objects and threads of a training of
+100,000 steps.
 """
 
 from __future__ import annotations

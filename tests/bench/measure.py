@@ -122,6 +122,15 @@ def nnwatch(workload: str, native: bool, seconds: float) -> dict[str, float]:
     return found
 
 
+def far(workload: str, seconds: float) -> dict[str, float]:
+    """Steps far from any sampled one: the hooks alone, between the operations of the model."""
+    with watching(True, 0.01, 1 << 20) as watch:
+        loop = Loop(workload)
+        for _ in range(2 * DENSE):
+            loop.step()
+        return compared(loop.bare, loop.step, seconds, lambda: unwatched(watch))
+
+
 def warm(native: bool) -> float:
     """Microseconds of one unsampled step's hooks, in the lane, called over and over."""
     with watching(native, 0.01, 1000) as watch:
@@ -200,6 +209,8 @@ def main() -> None:
     torch.set_num_threads(1)
     if tool == "control":  # two equal copies differ too: their tensors lie differently in the caches
         found = compared(Loop(workload).bare, Loop(workload).bare, seconds)
+    elif tool == "far":
+        found = far(workload, seconds)
     elif tool == "warm":
         found = {"c": warm(True), "python": warm(False)}
     elif tool == "lightning":
