@@ -85,4 +85,5 @@ $(READY): pyproject.toml constraints.txt $(wildcard probes/*.c probes/*.h)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet torch -e '.[dev,frameworks]'
+	$(BIN)/python -m pip install --quiet --no-deps 'fastai>=2.8'
 	@touch $@
