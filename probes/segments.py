@@ -205,8 +205,9 @@ class Segments:
         self._begin()
         training.micro, training.loss, training.root, lane.rows, lane.wait = kept
         training.term, training.node, lane.target, lane.trained_on = seen
-        if lane.trained_on is not None:
-            lane.epoch = training.loaders.epoch(lane.trained_on, None, 0)
+        first_pass = lane.loader if lane.fresh else lane.trained_on
+        if first_pass is not None:
+            lane.epoch = training.loaders.epoch(first_pass, None, 0)
         if training.micro:
             lane.backwards = lane.batches = 1
         training.emit.open_segment(reason, _rank(), first)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
-from .harness import run
+from .harness import run, watched
 
 SCRIPT = """
     import copy, json, sys
@@ -288,3 +293,26 @@ def test_weights_from_a_file_are_no_resumed_training(tmp_path):
         "checkpoint.saved",
         "checkpoint.loaded",
     ]
+
+
+def test_epochs_are_counted_from_one_again(tmp_path):
+    """Weights and optimizer are put back, as after a search for a learning rate; the loader is the same."""
+
+    def train():
+        model = nn.Linear(5, 3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        loader = DataLoader(TensorDataset(torch.randn(12, 5), torch.randint(0, 3, (12,))), 4)
+        saved = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
+        for training in range(2):
+            for _ in range(2):
+                for a, b in loader:
+                    optimizer.zero_grad()
+                    F.cross_entropy(model(a), b).backward()
+                    optimizer.step()
+            if not training:
+                model.load_state_dict(saved[0])
+                optimizer.load_state_dict(saved[1])
+
+    done = watched(tmp_path, train)
+    assert [segment["reason"] for segment in done.segments] == ["start", "resume"]
+    assert [done.scalars("epoch", segment).tolist() for segment in (0, 1)] == [[1, 1, 1, 2, 2, 2]] * 2
