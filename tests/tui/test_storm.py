@@ -12,7 +12,7 @@ from .sessions import SESSIONS
 NAMED = """plus minus space comma full_stop less_than_sign greater_than_sign home end left_square_bracket
 right_square_bracket tab shift+tab escape enter slash at question_mark up down left right pageup pagedown
 shift+left shift+right colon left_curly_bracket right_curly_bracket"""
-KEYS = [*"1234567", *"hjklHL0ysrogGcRefivxS", *NAMED.split()]
+KEYS = [*"1234567", *"hjklHL0ysrogGcRefivxSmtCO", *NAMED.split()]
 sizes = st.tuples(st.integers(1, 160), st.integers(1, 50))
 actions = st.lists(st.one_of(st.sampled_from(KEYS), sizes), min_size=10, max_size=30)
 
