@@ -7,13 +7,16 @@
 
 #define VERSION 3 /* of what Python and C expect of each other; kernel.py has the same */
 
-/* Functions of the module, of lane.c and parameters.c. */
+/* Functions of the module, of lane.c, parameters.c and record.c. */
 PyObject *lane_type(PyObject *module, PyObject *args);
 PyObject *norms(PyObject *module, PyObject *tensors);
 PyObject *snapshot(PyObject *module, PyObject *args);
 PyObject *compare(PyObject *module, PyObject *args);
 PyObject *gradients_into(PyObject *module, PyObject *args);
 PyObject *compare_into(PyObject *module, PyObject *args);
+PyObject *moments_into(PyObject *module, PyObject *args);
+PyObject *classes_into(PyObject *module, PyObject *args);
+PyObject *layer(PyObject *module, PyObject *args);
 
 float *numbers(PyObject *record, Py_ssize_t place, Py_ssize_t count);
 

@@ -27,3 +27,10 @@ int sampled(PyObject *tensor, Py_ssize_t most, Floats *part, float **kept);
 
 Py_ssize_t shape(PyObject *tensor, Py_ssize_t axes[AXES]);
 Py_ssize_t distance(PyObject *tensor, Py_ssize_t size, Py_ssize_t most);
+
+typedef struct {
+    double mean, std, dead, saturated;
+} Activation;
+
+int activation(PyObject *tensor, const Py_ssize_t *axes, Py_ssize_t dims, Py_ssize_t most, double low, double high,
+               PyObject *seen, int channels, int64_t now, int64_t window, Activation *found);
