@@ -52,7 +52,7 @@ class Kills:
             return ""
         if number is None:
             return "killed, cause unknown"
-        return "killed by another process: its memory cgroup counts no kill for want of memory"
+        return "killed by another process: its memory cgroup counts no kill for want of memory"  # rule crashed reads it
 
     def _limit(self) -> str:
         assert self._counter is not None

@@ -17,6 +17,8 @@ MEMORY = "Use less memory"
 RESUME = "Start again from the last checkpoint"
 NOT_YOURS = re.compile(r"/(site|dist)-packages/|/lib/python3|/nnwatch/probes/")
 """Installed packages, the standard library, and the probes that a call passed through."""
+BY_ANOTHER = "killed by another process"
+"""How the launcher's word on a SIGKILL begins where the kernel counted no kill for want of memory."""
 STOPPED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
@@ -35,7 +37,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     What to do
         The exception's own line says it. Killed without one (SIGKILL) is nearly always the kernel's or the scheduler's
-        memory limit: a smaller batch, fewer loader workers, or more memory.
+        memory limit: a smaller batch, fewer loader workers, or more memory. Where the kernel's counter shows that it
+        was not for want of memory, look for who sent the signal.
     """
     end = at.end
     if end is None:
@@ -65,8 +68,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     else:
         what, why = f"the script ended with exit status {end.exit} at step {at.step}", "no exception was seen"
         fix = Remedy(FIX, f"exit status {end.exit} → 0", _passes(at))
-    memory = "out of memory" in message.lower() or kind in ("MemoryError", "OutOfMemoryError")
-    if memory or end.signal == signal.SIGKILL:
+    memory = "out of memory" in (message + end.cause).lower() or kind in ("MemoryError", "OutOfMemoryError")
+    if memory or (end.signal == signal.SIGKILL and not end.cause.startswith(BY_ANOTHER)):
         size = at.view("batch.size").scalar[-1] if at.has("batch.size") else None
         batch = f"batch {size:.0f} → {max(1, size // 2):.0f}" if size is not None else "the batch → half of it"
         fix = Remedy(MEMORY, batch, _passes(at))
