@@ -40,6 +40,7 @@ from .screens.palette import Palette
 from .screens.room import NEEDED, Room
 from .screens.runs import RunsScreen
 from .screens.system import SystemScreen
+from .terminal import Terminal
 from .theme import Ascii, ascii_terminal
 from .widgets.cells import Cells
 
@@ -90,6 +91,7 @@ class NnwatchApp(App[str]):
         self.presenter = Presenter(self.feed, self.moment, symbols, opened=source is not None)
         self.clock: Callable[[], float] = monotonic
         self.leaving = Leaving(control, lambda: self.clock()) if control is not None else None
+        self.terminal = Terminal()
         self.animation_level = "none"
         self._shown: object = None
 
@@ -122,6 +124,9 @@ class NnwatchApp(App[str]):
         """Let time pass and show the moment, unless ``only_new`` is asked for and nothing is."""
         room = self._room()
         if room is None or self._exit:  # the widgets of an app that is being left go one by one
+            return
+        if self.terminal.gone:  # what is watched goes on
+            self.exit("detach")
             return
         with self.feed.lock:
             self.presenter.advance(self.clock())

@@ -93,3 +93,14 @@ def test_a_terminal_that_cannot_carry_a_screen_gets_text(home):
     assert replayed.returncode == 0
     assert "step 5  loss 0.2" in replayed.stdout
     assert json.loads(home.nnwatch("ls", "--json").stdout)[0]["status"] == "finished"
+
+
+def test_a_screen_whose_terminal_is_gone_ends_although_hang_ups_are_ignored(home):
+    pid, terminal = in_a_terminal(home, "env", "--ignore-signal=HUP", *NNWATCH, *WORDS)
+    card = home.running(100)
+    read_until(terminal, b"RUNNING")
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    assert card.trainer.alive
+    home.go_on()
+    assert until(lambda: history(card.session).end).exit == 4
