@@ -51,19 +51,13 @@ async def opened(session, size=(80, 24), mode="attach", source=None, **options):
 
 
 def undrawn(app):
-    """Whether the screen, or the one that shows around a dialog, has not its size yet, or a widget of it a picture of
-    another size."""
-    shown = app.screen_stack[-2:] if app.screen.is_modal else [app.screen]
-    return any(_undrawn(screen, tuple(app.size)) for screen in shown)
-
-
-def _undrawn(screen, size):
-    if tuple(screen.size) != size or screen._layout_required:
+    """Whether the screen has not its size yet, or a widget in sight still has a picture of another size."""
+    if tuple(app.screen.size) != tuple(app.size) or app.screen._layout_required:
         return True
-    if not isinstance(screen, Room):
+    if not isinstance(app.screen, Room):
         return False
-    pictures = [cells for cells in screen.query("*") if isinstance(cells, Cells) and cells.region.area]
-    return not screen.ready or any(cells._codes.shape[::-1] != tuple(cells.size) for cells in pictures)
+    pictures = [cells for cells in app.screen.query("*") if isinstance(cells, Cells) and cells.region.area]
+    return not app.screen.ready or any(cells._codes.shape[::-1] != tuple(cells.size) for cells in pictures)
 
 
 async def settle(app, pilot):
