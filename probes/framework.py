@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 Told = Callable[..., None]
 
 
-class Framework:
+class Framework(ABC):
     """``undo`` takes what removes the patches. An error of ours ends in ``Probes.run``."""
 
     name: str
@@ -30,9 +31,9 @@ class Framework:
     def watch(self) -> Watch:
         return self._standby.watch
 
+    @abstractmethod
     def modules(self) -> dict[str, Then]:
         """What to do with its modules, by their names, when the user's code imports them."""
-        raise NotImplementedError
 
     def after(self, owner: Any, method: str, told: Told) -> None:
         """Have ``told(self, *args, **kwargs)`` called after each call of a method."""

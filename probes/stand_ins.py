@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ FASTAI = {
 """An optimizer of fastai's is a list of functions, the last of which takes the step: its class in torch's words."""
 
 
-class StandIn:
+class StandIn(ABC):
     """Has the ``param_groups`` and ``state`` of one of torch's optimizers; keeps nothing of the user's alive."""
 
     def __init__(self, optimizer: Any) -> None:
@@ -41,8 +42,9 @@ class StandIn:
         return {}
 
     @property
+    @abstractmethod
     def param_groups(self) -> list[dict[str, Any]]:
-        raise NotImplementedError
+        """As of one of torch's."""
 
 
 class Keras(StandIn):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from threading import RLock
+from threading import RLock, get_ident
 from typing import TYPE_CHECKING, Any
 
 from . import apart, lane
@@ -19,6 +19,8 @@ from .seeds import Seeds
 if TYPE_CHECKING:
     from .watch import Watch
 
+PATIENCE = 10.0
+"""Seconds, at most, that a thread waits for another one that loads: it may hold a module that the other imports."""
 KEY = "nnwatch"
 """Of our hooks among those of a module."""
 
@@ -29,7 +31,10 @@ class Standby:
     def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = settings
         self._lock = RLock()
+        self._loading: int | None = None
+        """The thread that loads."""
         self._error: Exception | None = None
+        os.register_at_fork(after_in_child=self._forked)
         self.lane = lane.Fastest()
         self.probes = Probes()
         self.seeds = Seeds()
@@ -42,20 +47,35 @@ class Standby:
         return self.made or self._make()
 
     def _make(self) -> Watch:
-        with self._lock:
+        if not self._lock.acquire(timeout=PATIENCE):
+            raise TimeoutError("another thread has been loading the probes for too long")
+        try:
             if self._error is not None:
                 raise self._error
-            if self.made is None:
-                try:
-                    with apart.present():
-                        from .watch import Watch
+            return self.made or self._load()
+        finally:
+            self._lock.release()
 
-                    self.made = Watch(self._settings, self.lane, self.probes, self.seeds)
-                except Exception as error:
-                    self._error = error
-                    self._tell(error)
-                    raise
-            return self.made
+    def _load(self) -> Watch:
+        self._loading = get_ident()
+        try:
+            with apart.present():
+                from .watch import Watch
+
+            self.made = Watch(self._settings, self.lane, self.probes, self.seeds)
+        except Exception as error:
+            self._error = error
+            self._tell(error)
+            raise
+        finally:
+            self._loading = None
+        return self.made
+
+    def _forked(self) -> None:
+        """In a child that was forked while another thread loaded, that thread is gone and its modules are half made."""
+        if self._loading not in (None, get_ident()):
+            self._lock, self._loading = RLock(), None
+            self._error = RuntimeError("forked while another thread was loading the probes")
 
     def _tell(self, error: Exception) -> None:
         """The monitor, which tells the user why nothing is watched: in what the boot file left in JOB/hello."""

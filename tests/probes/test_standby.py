@@ -61,3 +61,47 @@ def test_what_cannot_be_loaded_is_told_and_the_training_goes_on(tmp_path):
     (hello,) = (json.loads(path.read_text()) for path in (tmp_path / "hello").iterdir())
     assert hello["error"].startswith("ModuleNotFoundError")
     assert hello["torch"]
+
+
+FORKED = """
+    import importlib.machinery, json, os, sys, threading, torch
+    inside, go = threading.Event(), threading.Event()
+
+    class Slow(importlib.machinery.SourceFileLoader):
+        def exec_module(self, module):
+            inside.set()
+            go.wait()
+            super().exec_module(module)
+
+    class Finder:
+        @staticmethod
+        def find_spec(name, path, target=None):
+            if name != "nnwatch.probes.watch":
+                return None
+            spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+            spec.loader = Slow(name, spec.origin)
+            return spec
+
+    sys.meta_path.insert(0, Finder)
+    thread = threading.Thread(target=torch.nn.Linear, args=(2, 2))
+    thread.start()
+    inside.wait()
+    child = os.fork()
+    if child == 0:  # the thread that loads is not there
+        torch.nn.Linear(2, 2)
+        os._exit(7)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    go.set()
+    thread.join()
+    layer = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    torch.nn.functional.mse_loss(layer(torch.ones(1, 2)), torch.zeros(1, 2)).backward()
+    optimizer.step()
+    print(json.dumps(status))
+"""
+
+
+def test_a_child_forked_while_another_thread_loads_goes_on_unwatched():
+    recorded = run(FORKED)
+    assert recorded.printed() == 7
+    assert recorded.steps("loss.train") == [1]
