@@ -105,6 +105,7 @@ def test_the_packages_are_the_folders():
     with (ROOT / "pyproject.toml").open("rb") as file:
         declared = set(tomllib.load(file)["tool"]["setuptools"]["packages"])
     found = {"nnwatch", "nnwatch.boot"}
+    found |= {f"nnwatch.{init.parent.name}" for init in (ROOT / "nnwatch").glob("[!_]*/__init__.py")}
     for room, folder in ROOMS.items():
         for init in folder.rglob("__init__.py"):
             found.add(".".join(["nnwatch", room, *init.parent.relative_to(folder).parts]))

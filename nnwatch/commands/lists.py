@@ -1,0 +1,95 @@
+"""What there is: `nnwatch ls` the runs, `explain` the rules, `metrics` what is measured; and `nnwatch` alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from .. import runs
+from ..command import has_screen
+from ..runs import Card, RunError
+from . import command
+
+
+def add(commands: Any) -> None:
+    ls_ = command(commands, "ls", ls, "the runs, newest first")
+    ls_.add_argument("--json", action="store_true", help="for programs")
+    explain_ = command(commands, "explain", explain, "why a rule matters, how it decides, what to do")
+    explain_.add_argument("id", nargs="?", metavar="ID", help="a rule or a metric; without one, the list of both")
+    command(commands, "metrics", metrics, "everything that is measured")
+
+
+def list_runs(options: argparse.Namespace) -> int:
+    """`nnwatch` alone."""
+    if has_screen():
+        from ..screen import choose
+
+        return choose()
+    return ls(options)
+
+
+def ls(options: argparse.Namespace) -> int:
+    cards = runs.runs()
+    if options.json:
+        print(json.dumps([_row(card) for card in cards], indent=2))
+        return 0
+    if not cards:
+        print("no runs yet; start one: nnwatch run train.py")
+    for card in cards:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(card.started))
+        latest = card.latest
+        loss = latest.get("loss")
+        said = f"{latest['severity']} {latest['finding']}" if latest.get("finding") else ""
+        at = f"step {latest.get('step', 0):,}" + (f"  loss {loss:.4g}" if isinstance(loss, float | int) else "")
+        if card.state == "elsewhere":  # its processes cannot be seen from here, only what they write
+            said += f"  on {card.host}, {max(0.0, time.time() - latest.get('time', card.started)):.0f} s ago"
+        print(f"{card.id}  {when}  {card.state:9}  {card.name:24}  {at:28}  {said}".rstrip())
+    return 0
+
+
+def _row(card: Card) -> dict[str, object]:
+    return {
+        "id": card.id,
+        "name": card.name,
+        "status": card.state,
+        "session": card.session,
+        "host": card.host,
+        "command": card.command,
+        "started": card.started,
+        "attach": card.attach,
+        "latest": card.latest,
+        "end": card.end,
+    }
+
+
+def explain(options: argparse.Namespace) -> int:
+    from nnwatch.advisor.page import listing, metric_page, page
+
+    from .. import settings
+    from ..metric import METRICS
+
+    rules, _, complaints = settings.rules(settings.read(Path.cwd()))
+    for complaint in complaints:
+        print(f"nnwatch: {complaint}", file=sys.stderr)
+    if options.id is None:
+        print(listing(rules))
+    elif options.id in METRICS:
+        print(metric_page(options.id, rules))
+    else:
+        try:
+            print(page(options.id, rules))
+        except KeyError as error:
+            raise RunError(f"{error.args[0]}; metrics have pages too, see `nnwatch metrics`") from None
+    return 0
+
+
+def metrics(options: argparse.Namespace) -> int:
+    from ..metric import METRICS
+
+    for metric in METRICS.values():
+        print(f"{metric.name:22}  {metric.unit:8}  {metric.meaning}")
+    return 0
