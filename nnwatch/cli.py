@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from . import __version__
 from .command import Parser
-from .commands import lists, recordings, running, screens
+from .commands import checking, lists, recordings, running, screens
 from .runs import RunError
 
 
@@ -23,6 +23,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if words[:1] == ["run"] and not {"-h", "--help"} & set(words[1:2]):
             return running.run(words[1:])
+        if words[:1] == ["check"] and not {"-h", "--help"} & set(words[1:2]):
+            return checking.check(words[1:])
         options = _parser().parse_args(words)
         action: Callable[[argparse.Namespace], int] = options.action
         return action(options)
@@ -41,7 +43,7 @@ def _parser() -> Parser:
     top.add_argument("--version", action="version", version=f"nnwatch {__version__}")
     top.set_defaults(action=lists.list_runs, json=False)
     commands = top.add_subparsers(metavar="COMMAND", parser_class=Parser)
-    for part in (running, screens, recordings, lists):
+    for part in (running, checking, screens, recordings, lists):
         part.add(commands)
     return top
 

@@ -129,34 +129,40 @@ def request(argv: list[str]) -> Request:
     if options.name is not None and not (options.name.strip() and options.name.isprintable()):
         raise RunError("--name: has to be printable text")
     _check_listen(options)
-    form, rest = (argv[at], argv[at + 1 :]) if argv[at:] else ("", [])
+    return Request(*target(argv[at:], options.python), options)
+
+
+def target(words: list[str], python: str | None, verb: str = "run") -> tuple[list[str], str, str]:
+    """The command that ``words`` stand for (a script, -m MODULE, or -- COMMAND), its interpreter (empty for a command
+    that names its own) and one line that says why it. ``python`` is the one wanted. Raises RunError."""
+    form, rest = (words[0], words[1:]) if words else ("", [])
     if form == "--":
-        return _any(rest, options)
+        return _any(rest, python, verb), "", ""
     if not form or (form == "-m" and not rest):
-        raise RunError("nothing to run; give a script (nnwatch run train.py), -m MODULE, or -- COMMAND")
+        raise RunError(f"nothing to run; give a script (nnwatch {verb} train.py), -m MODULE, or -- COMMAND")
     if form != "-m":
-        _check_script(Path(form))
-    python, why = interpreter.choose(options.python)
-    return Request([python, form, *rest], python, why, options)
+        _check_script(Path(form), verb)
+    python, why = interpreter.choose(python)
+    return [python, form, *rest], python, why
 
 
-def _any(words: list[str], options: Any) -> Request:
+def _any(words: list[str], python: str | None, verb: str) -> list[str]:
     if not words:
-        raise RunError("nothing to run after --; give a command, such as: nnwatch run -- torchrun train.py")
-    if options.python is not None:
+        raise RunError(f"nothing to run after --; give a command, such as: nnwatch {verb} -- torchrun train.py")
+    if python is not None:
         raise RunError("--python chooses who runs a script; the command after -- names its own interpreter")
     if shutil.which(words[0]) is None:
-        raise RunError(f"{words[0]}: no such command; a script needs no --: nnwatch run train.py")
-    return Request(words, "", "", options)
+        raise RunError(f"{words[0]}: no such command; a script needs no --: nnwatch {verb} train.py")
+    return words
 
 
-def _check_script(script: Path) -> None:
+def _check_script(script: Path, verb: str) -> None:
     if script.is_dir():
         if not (script / "__main__.py").exists():
             raise RunError(f"{script}: a directory without __main__.py, not a script; give the .py file in it")
     elif not script.exists():
         found = shutil.which(str(script))
-        hint = f"to run the command {found}: nnwatch run -- {script}" if found else "check the path"
+        hint = f"to run the command {found}: nnwatch {verb} -- {script}" if found else "check the path"
         raise RunError(f"{script}: no such script; {hint}")
     else:
         try:

@@ -53,11 +53,12 @@ def prepare(
     alerts: list[list[str]] | None = None,
     listen: Address | None = None,
     token: str = "",
+    check: Mapping[str, Any] | None = None,
 ) -> Path:
     """Make the folder for one run of ``command`` and return it. Raises RunError.
 
     ``interactive``: a person types it, so that silence means nothing. ``listen``: where far viewers may come, if they
-    say ``token``; without one, one is made.
+    say ``token``; without one, one is made. ``check``: the run is a check (`check/plan.py`), which tells by itself.
     """
     prune()
     id = secrets.token_hex(4)
@@ -93,12 +94,21 @@ def prepare(
     shutil.copyfile(_PACKAGE / "boot" / "sitecustomize.py", job / "boot" / "sitecustomize.py")
     boot = {"job": str(job), "session": str(path), "rings": rings, "ring_bytes": ring_bytes, "budget": budget}
     runs.write_json(job / "boot" / "settings.json", boot | {"compiled_layers": compiled_layers})
-    options = {"rings": rings, "fail_on": fail_on, "on": on or [], "alerts": alerts or [], "settings": settings or {}}
+    if check is not None:
+        runs.write_json(job / "check.json", dict(check))
+    options: dict[str, Any] = {
+        "rings": rings,
+        "fail_on": fail_on,
+        "on": on or [],
+        "alerts": alerts or [],
+        "settings": settings or {},
+    }
     wanted = {"host": listen.host, "port": listen.port, "given": bool(token)} if listen is not None else None
     if listen is not None:
         with open(job / "token", "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             file.write(token or new_token())
-    runs.write_json(job / "options.json", options | {"interactive": interactive, "listen": wanted})
+    options |= {"settings": settings or {}, "interactive": interactive, "listen": wanted, "quiet": check is not None}
+    runs.write_json(job / "options.json", options)
     card.save(job / "job.json")
     return job
 

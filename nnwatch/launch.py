@@ -140,15 +140,15 @@ class _Monitor:
         self._voice.say()
 
 
-def watch(job: Path, greeting: str = "") -> int:
+def watch(job: Path, greeting: str = "", driver: list[str] | None = None) -> int:
     """Run the command of a prepared job to its end. Returns its exit code, or minus the signal it died of.
 
-    ``greeting`` is a line for the user. Raises RunError if it cannot be started. Signals that are not ignored stay
-    blocked in this process.
+    ``greeting`` is a line for the user; ``driver`` is started in the place of the command, to run it itself. Raises
+    RunError if it cannot be started. Signals that are not ignored stay blocked in this process.
     """
     card = Card.load(job / "job.json")
     kills = Kills(os.getpid())
-    command = _Command(job, card)
+    command = _Command(job, card if driver is None else replace(card, command=driver))
     card.launcher, card.trainer = Process.of(os.getpid()), Process.of(command.process.pid)
     card.save(job / "job.json")
     voice = _Voice()

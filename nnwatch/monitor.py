@@ -67,6 +67,7 @@ class Monitor:
         options = jobs.options(job)
         self._rings = options["rings"]
         self._settings = options["settings"]
+        self._quiet = options["quiet"]
         self._later: list[str] = []
         self._alerts = Alerts(options["on"], options["alerts"], card, self._notice_later)
         self._recorder = Recorder(job, card, self._hear)
@@ -311,6 +312,8 @@ class Monitor:
 
     def _say(self, text: str) -> None:
         """A line for the user. Lost if the launcher is gone or its pipe is full: nothing waits for it."""
+        if self._quiet:
+            return
         lead = "         " if text.startswith(" ") else "nnwatch: "
         with contextlib.suppress(OSError):
             os.write(self._voice, f"{lead}{text}\n".encode("utf-8", "replace"))

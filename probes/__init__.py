@@ -23,7 +23,12 @@ def install(settings: dict[str, Any]) -> Patches:
     """
     global _standby
     _standby = Standby(settings)
-    return Patches(_standby)
+    patches = Patches(_standby)
+    if "check" in settings:
+        from .trials import begin
+
+        begin(_standby, settings["check"])
+    return patches
 
 
 def adopt(model: torch.nn.Module | None) -> None:

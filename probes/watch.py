@@ -48,7 +48,7 @@ class Watch:
     def __init__(self, settings: dict[str, Any], lane: Lane, probes: Probes, seeds: Seeds) -> None:
         self.lane = lane
         self.probes = probes
-        self._training = training = Training(settings, lane, probes)
+        self._training = self.training = training = Training(settings, lane, probes)
         self.script = training.script
         self.distributions = training.distributions
         self.loaders = training.loaders
@@ -66,7 +66,7 @@ class Watch:
         lane.serve(self._left, closing.due, self._nonfinite.look)
         self._reset()
         os.register_at_fork(after_in_child=self._forked)
-        atexit.register(self._exit)
+        atexit.register(self.exit)
 
     def _reset(self) -> None:
         self._phase = ""
@@ -218,7 +218,7 @@ class Watch:
         self._training.emit.forget()
         self._reset()
 
-    def _exit(self) -> None:
+    def exit(self) -> None:
         """At the end of the interpreter: what is still under way, why the script ended, and a clean mark."""
         training = self._training
         if not training.awake or not training.emit.on:

@@ -16,8 +16,8 @@ else:
 
 ROOT = Path(__file__).parent.parent
 ROOMS = {"advisor": ROOT / "advisor", "probes": ROOT / "probes", "tui": ROOT / "tui"}
-CORE = {"metric", "ring", "frame", "squeeze", "overview", "archive", "chapter", "session", "history"}
-TRAINER_CORE = {"metric", "ring"}
+CORE = {"metric", "ring", "trial", "frame", "squeeze", "overview", "archive", "chapter", "session", "history"}
+TRAINER_CORE = {"metric", "ring", "trial"}
 MAY = {  # what else of nnwatch a room may import, by first name after the package
     "core": CORE,
     "probes": TRAINER_CORE,
@@ -34,6 +34,7 @@ LIBRARIES = {  # what else may be imported besides the standard library
     "overview": {"numpy"},
     "session": set(),
     "squeeze": {"numpy"},
+    "trial": set(),
     "probes": {"numpy", "torch"},
     "advisor": {"numpy", "tomli"},
     "tui": {"numpy", "textual", "rich"},

@@ -1,0 +1,32 @@
+"""What the runs of a script tell the conductor: lines of JSON, appended to a file.
+
+``{"say": text}`` is progress, ``{"trial": ...}`` the data of an experiment (``nnwatch/trial.py``), ``{"left": why,
+"step": n, "losses": [...]}`` the last word of a process that was stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+class Told:
+    """Reads what is new in the file; a line that is not finished is left for the next time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._position)
+                lines = file.readlines()
+        except FileNotFoundError:
+            return
+        for line in lines:
+            if line.endswith(b"\n"):
+                self._position += len(line)
+                yield json.loads(line)

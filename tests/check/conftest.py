@@ -1,0 +1,3 @@
+from ..nnwatch.conftest import home
+
+__all__ = ["home"]
