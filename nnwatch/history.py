@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from . import scratch
 from .frame import (
     Block,
     Commit,
@@ -38,8 +39,8 @@ class _Axis:
     def __init__(self, users: int = 1) -> None:
         self.users = users
         self.n = 0
-        self.steps = np.empty(64, np.int64)
-        self.times = np.empty(64, np.float64)
+        self.steps = scratch.array((64,), np.int64)
+        self.times = scratch.array((64,), np.float64)
 
     def extend(self, steps: Steps, times: Doubles) -> None:
         end = self.n + len(steps)
@@ -68,14 +69,15 @@ class Series:
         self.metric = metric
         self.labels = labels
         self.axis = axis or _Axis()
-        self._values = np.empty((64, width), np.float32)
+        self._values = scratch.array((64, width), np.float32)
 
     def __len__(self) -> int:
         return self.axis.n
 
     @property
     def width(self) -> int:
-        return self._values.shape[1]
+        width: int = self._values.shape[1]
+        return width
 
     @property
     def steps(self) -> Steps:
@@ -110,7 +112,8 @@ class Series:
     def _put(self, begin: int, end: int, values: Floats, labels: Labels | None) -> None:
         """The values of records whose steps are on the axis already."""
         if values.shape[1] > self.width:
-            wide = np.full((len(self._values), values.shape[1]), np.nan, np.float32)
+            wide = scratch.array((len(self._values), values.shape[1]), np.float32)
+            wide[:] = np.nan
             wide[:begin, : self.width] = self._values[:begin]
             self._values = wide
         if labels is not None and values.shape[1] >= self.width:
@@ -138,7 +141,7 @@ def append(parts: list[tuple[Series, Floats, Labels | None]], steps: Steps, time
 
 
 def _grown(column: NDArray[Any], size: int) -> NDArray[Any]:
-    new = np.empty((size, *column.shape[1:]), column.dtype)
+    new = scratch.array((size, *column.shape[1:]), column.dtype)
     new[: len(column)] = column
     return new
 
@@ -280,6 +283,7 @@ class History:
                 self.judgements.append(self.judgement)
             case Commit():
                 self.commit = frame
+                scratch.rest()
             case Run():
                 self.run = frame
             case End():

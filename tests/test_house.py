@@ -16,7 +16,19 @@ else:
 
 ROOT = Path(__file__).parent.parent
 ROOMS = {"advisor": ROOT / "advisor", "probes": ROOT / "probes", "tui": ROOT / "tui"}
-CORE = {"metric", "ring", "trial", "frame", "squeeze", "overview", "archive", "chapter", "session", "history"}
+CORE = {
+    "metric",
+    "ring",
+    "trial",
+    "frame",
+    "squeeze",
+    "overview",
+    "archive",
+    "chapter",
+    "session",
+    "scratch",
+    "history",
+}
 TRAINER_CORE = {"metric", "ring", "trial"}
 MAY = {  # what else of nnwatch a room may import, by first name after the package
     "core": CORE,
@@ -32,6 +44,7 @@ LIBRARIES = {  # what else may be imported besides the standard library
     "chapter": {"numpy"},
     "history": {"numpy"},
     "overview": {"numpy"},
+    "scratch": {"numpy"},
     "session": set(),
     "squeeze": {"numpy"},
     "trial": set(),

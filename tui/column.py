@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nnwatch import scratch
 from nnwatch.history import Floats, Series, Steps, Track
 
 from .draw.pyramid import Extremes, Pyramid
@@ -23,8 +24,8 @@ class Column:
         self.taken = 0
         """Records of the series that were looked at; some may have held nothing."""
         self._n = 0
-        self._steps = np.empty(256, np.int64)
-        self._values = np.empty(256, np.float32)
+        self._steps = scratch.array((256,), np.int64)
+        self._values = scratch.array((256,), np.float32)
         self._pyramid = Pyramid()
         self._smooth: dict[float, tuple[Ema, Column]] = {}
 
@@ -54,7 +55,7 @@ class Column:
             size = max(end, 2 * len(self._steps))
             for name in ("_steps", "_values"):
                 old = getattr(self, name)
-                new = np.empty(size, old.dtype)
+                new = scratch.array((size,), old.dtype)
                 new[: self._n] = old[: self._n]
                 setattr(self, name, new)
         self._steps[self._n : end], self._values[self._n : end] = steps, values

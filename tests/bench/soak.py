@@ -1,7 +1,7 @@
 """A run of 1,000 steps/s with a screen on it: what memory the trainer, the monitor and the screen take as it goes on.
 
 The trainer fills its ring as the probes would, without torch: what a training of 100,000 steps takes is in
-``bench_start``. What monitor and screen hold of the numbers themselves, in columns, is told apart.
+``bench_start``. Of each process: its own memory / all that is in memory for it, pages of files too.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import termios
 import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from ..nnwatch.doors import NNWATCH, Home, until
 
@@ -49,12 +50,17 @@ ring.close()
 """
 
 
-def resident(pid: int) -> float:
-    """Memory that is the process's own and in use, MB: not the files it has mapped."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("RssAnon"):
-            return int(line.split()[1]) / 1024
-    raise ValueError(f"no RssAnon of {pid}")
+class Memory(NamedTuple):
+    """Of one process, MB: what is its own, and all that is in memory for it, pages of files too."""
+
+    own: float
+    resident: float
+
+
+def memory(pid: int) -> Memory:
+    lines = (line.partition(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    sizes = {name: value for name, _, value in lines}
+    return Memory(*(int(sizes[name].split()[0]) / 1024 for name in ("RssAnon", "VmRSS")))
 
 
 def screen(home: Home, run: str) -> int:
@@ -90,16 +96,17 @@ def soak(minutes: float) -> None:
         print(
             f"{STEPS_PER_SECOND:,} steps/s of {CURVES} curves for {minutes:g} minutes; Python {sys.version.split()[0]}"
         )
-        print(f"{'minute':>8}{'session MB':>12}" + "".join(f"{name + ' MB':>12}" for name in pids), flush=True)
-        samples: list[tuple[float, dict[str, float]]] = []
+        print(f"{'minute':>8}{'session MB':>12}" + "".join(f"{name + ' MB':>18}" for name in pids), flush=True)
+        samples: list[tuple[float, dict[str, Memory]]] = []
         began = time.monotonic()
         every = max(seconds / 20, 5)
         while process.poll() is None and (passed := time.monotonic() - began) < seconds - 5:
             if passed >= every * (len(samples) + 1):
-                found = {name: resident(pid) for name, pid in pids.items()}
+                found = {name: memory(pid) for name, pid in pids.items()}
                 samples.append((passed, found))
                 size = Path(card.session).stat().st_size / 1e6
-                print(f"{passed / 60:8.1f}{size:12.1f}" + "".join(f"{mb:12.1f}" for mb in found.values()), flush=True)
+                row = "".join(f"{f'{one.own:.1f} / {one.resident:.1f}':>18}" for one in found.values())
+                print(f"{passed / 60:8.1f}{size:12.1f}{row}", flush=True)
             time.sleep(0.5)
         os.kill(viewer, signal.SIGTERM)
         os.waitpid(viewer, 0)
@@ -108,12 +115,6 @@ def soak(minutes: float) -> None:
         print(f"records that found no room in the ring: {dropped.strip()}")
         half = [sample for sample in samples if sample[0] > seconds / 2]
         (first, before), (last, after) = half[0], half[-1]
-        numbers = STEPS_PER_SECOND * (last - first) * (16 + 4 * CURVES) / (1 << 20)
         for name in pids:
-            grown = after[name] - before[name]
-            held = numbers if name != "trainer" else 0.0
-            rest = (grown - held) / (last - first) * 60
-            print(
-                f"{name}: {grown:+.1f} MB in {(last - first) / 60:.1f} minutes, of which the numbers of the run are "
-                f"{held:.1f}; the rest {rest:+.2f} MB a minute"
-            )
+            grown = after[name].own - before[name].own
+            print(f"{name}: {grown:+.1f} MB of its own in the last {(last - first) / 60:.1f} minutes")

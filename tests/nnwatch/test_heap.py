@@ -9,7 +9,7 @@ import pytest
 GROWS = """
 import numpy as np
 from pathlib import Path
-from nnwatch import heap
+from nnwatch import heap, scratch
 from nnwatch.frame import Block, FieldSpec, Schema, Segment
 from nnwatch.history import History
 
@@ -18,6 +18,7 @@ def resident():
     return int(line.split()[1]) << 10
 
 heap.keep_none()
+scratch._FROM = 1 << 60
 history = History()
 history.apply(Segment(0, 0, 1, 0.0))
 history.apply(Schema(1, "step", [FieldSpec(f"user.m{i}") for i in range(20)]))

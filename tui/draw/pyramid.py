@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nnwatch import scratch
+
 Floats = NDArray[np.float32]
 _FACTOR = 8
 _COARSEST = 512
@@ -34,7 +36,7 @@ class _Level:
             size = max(end, 2 * len(self.low))
             for name in ("low", "high", "bad"):
                 old = getattr(self, name)
-                new = np.empty((size, *old.shape[1:]), old.dtype)
+                new = scratch.array((size, *old.shape[1:]), old.dtype)
                 new[: self.n] = old[: self.n]
                 setattr(self, name, new)
         self.low[at:end], self.high[at:end], self.bad[at:end] = low, high, bad
