@@ -1,5 +1,6 @@
 """The ring: nothing published is lost, nothing torn is read, nothing is waited for."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -108,6 +109,62 @@ def test_a_torn_record_is_not_read(path):
         file.write((5).to_bytes(4, "little") + (1).to_bytes(4, "little") + (1).to_bytes(8, "little"))
     assert [r.payload for r in reader.records()] == [b"whole"]
     assert list(reader.records()) == []
+
+
+def test_of_a_long_record_the_head_comes_last(path):
+    writer, reader = make(path)
+    table = bytes(range(256)) * 32
+    fence = writer._fence
+
+    def died() -> None:
+        raise KeyboardInterrupt  # between what is long and what makes it a record
+
+    writer._fence = died
+    with pytest.raises(KeyboardInterrupt):
+        writer.write(1, table)
+    assert list(reader.records()) == []
+    writer._fence = fence
+    assert writer.write(1, table)
+    assert [r.payload for r in reader.records()] == [table]
+
+
+WRITES_TABLES = """
+    import os, sys
+    from nnwatch.ring import Writer
+    writer = Writer(sys.argv[1], 1 << 20, os.getpid(), 1)
+    i = 0
+    while True:
+        i += writer.write(1, i.to_bytes(4, "little") * int(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("words", [255, 256, 257, 2048])
+def test_long_records_are_whole_while_they_are_written_and_after_a_kill(path, words):
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(WRITES_TABLES), path, str(words)])
+    expected = 0
+    try:
+        reader = opened(path)
+        while expected < 5000:
+            expected = whole(reader, words, expected)
+    finally:
+        process.kill()
+        process.wait()
+    whole(reader, words, expected)
+
+
+def opened(path):
+    while True:
+        with contextlib.suppress(RingError):  # not finished yet
+            return Reader(path)
+
+
+def whole(reader, words, expected):
+    """Take all there is; the number of the next record."""
+    for record in reader.records():
+        assert record.payload == expected.to_bytes(4, "little") * words
+        expected += 1
+    reader.release()
+    return expected
 
 
 @pytest.mark.parametrize("content", [b"", b"NNW", b"\0" * 8192, b"NNWRING1" + b"\xff" * 8184])
