@@ -1,0 +1,1 @@
+"""The checks before training, one a file; ``check.RECIPE`` has their order."""
