@@ -69,6 +69,7 @@ fuzz: $(READY)  ## 100,000 malformed connections and frames; atheris too, if it 
 
 pages: $(READY)  ## write the pages that are made from the rules
 	$(BIN)/python -m nnwatch.advisor.catalogue > advisor/rules/README.md
+	$(BIN)/python -m nnwatch.advisor.catalogue checks > advisor/checks/README.md
 	$(BIN)/python -m nnwatch.advisor.catalogue notes > advisor/NOTES.md
 
 picture: $(READY)  ## paint the real screen for the README

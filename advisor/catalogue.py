@@ -1,7 +1,7 @@
-"""The pages that are made from the rules themselves: ``rules/README.md`` and ``NOTES.md`` of this folder.
+"""The pages that are made from rules and checks themselves: ``rules/README.md``, ``checks/README.md`` and ``NOTES.md``.
 
-``python -m nnwatch.advisor.catalogue`` prints the first, with ``notes`` the second. A test compares both with what is
-committed, so they cannot fall behind.
+``python -m nnwatch.advisor.catalogue`` prints the first, with ``checks`` or ``notes`` the others. A test compares them
+with what is committed, so they cannot fall behind.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 from . import fixes, hints
-from .page import page
+from .check import Check, all_checks
+from .page import check_page, rule_page
 from .rule import Rule, all_rules
 from .undecided import UNDECIDED
 
@@ -51,14 +52,23 @@ class Note(NamedTuple):
     remark: str
 
 
-def notes() -> tuple[list[Note], dict[str, str]]:
-    """The statements, and the checks before training with what each looks at."""
+def notes() -> list[Note]:
+    """The statements."""
     table: dict[str, Any] = tomllib.loads(resources.files(__package__).joinpath("notes.toml").read_text("utf-8"))
-    rows = [
+    return [
         Note(int(number), place, says, tuple(answers), remark)
         for number, (place, says, answers, remark) in table["rows"].items()
     ]
-    return rows, table["checks"]
+
+
+def origins() -> dict[str, str]:
+    """The places in the notes that each check comes from, "K12, D2", by the check's id."""
+    places: dict[str, list[str]] = {}
+    for note in notes():
+        for answer in note.answers:
+            if answer.startswith("check:"):
+                places.setdefault(answer.removeprefix("check:"), []).append(note.place)
+    return {name: ", ".join(found) for name, found in places.items()}
 
 
 def rules_page(rules: Sequence[Rule]) -> str:
@@ -76,8 +86,28 @@ def rules_page(rules: Sequence[Rule]) -> str:
     rows |= {one.id: f"| {one.id} | | {_DECIDED[one.kind]} | {one.why} {one.where} |" for one in UNDECIDED}
     lines += [rows[name] for name in sorted(rows)]
     for rule in rules:
-        title, _, body = page(rule.id, rules).partition("\n")
+        title, _, body = rule_page(rule).partition("\n")
         lines += ["", f"## {rule.id}", "", title.partition(": ")[2], "", "```text", body.strip("\n"), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def checks_page(checks: Sequence[Check]) -> str:
+    """Markdown: a table of the checks in the order of the recipe, then the page of each."""
+    lines = [MADE, "", "# What `nnwatch check` asks", ""]
+    lines += [
+        "`nnwatch check train.py` runs a script for some hundred steps, makes experiments with one of them, and",
+        "answers these questions in the order of the notes that nnwatch grew from: the data first, then a skeleton with",
+        "baselines, then overfit a few samples, then regularise, then tune. An answer is *pass*, *info*, *warn*,",
+        "*error* or *not possible*, with the reason. What a script has nothing of is not asked.",
+        "",
+        "| stage | check | question | notes |",
+        "|---|---|---|---|",
+    ]
+    known = origins()
+    lines += [f"| {c.stage} | [{c.id}](#{c.id}) | {c.title} | {known.get(c.id, '')} |" for c in checks]
+    for check in checks:
+        title, _, body = check_page(check.id).partition("\n")
+        lines += ["", f"## {check.id}", "", title.partition(": ")[2], "", "```text", body.strip("\n"), "```"]
     return "\n".join(lines) + "\n"
 
 
@@ -87,7 +117,7 @@ def _reads(rule: Rule) -> str:
 
 def notes_page() -> str:
     """Markdown: every statement of the notes and what answers it, then the checks, lists and hints it names."""
-    rows, checks = notes()
+    rows = notes()
     lines = [MADE, "", "# What became of the notes", ""]
     lines += [
         "nnwatch grew from five notes on training networks. Nothing of them is dropped silently: each statement is",
@@ -101,8 +131,8 @@ def notes_page() -> str:
         f"| {n.number} | {n.place} | {n.says} | {', '.join(map(_answer, n.answers))} | {n.remark} |" for n in rows
     ]
     lines += ["", "## Checks before training", ""]
-    lines += ["Not part of this version. Rules that see the same while the net trains stand beside them above.", ""]
-    lines += [f"- **{name}**: {what}" for name, what in sorted(checks.items())]
+    lines += ["`nnwatch check` asks them. Rules that see the same while the net trains stand beside them above.", ""]
+    lines += [f"- [{check.id}](checks/README.md#{check.id}): {check.title}" for check in all_checks()]
     lines += ["", "## Ordered lists of remedies", ""]
     lines += ["What is in use already is passed over; at most three are printed, with the run's own numbers.", ""]
     for name, fixes_ in LISTS.items():
@@ -122,8 +152,17 @@ def _answer(answer: str) -> str:
     kind, _, name = answer.rpartition(":")
     if answer in ("none", "engine"):
         return "not applicable" if answer == "none" else "*engine*"
+    if kind == "check":
+        return f"[check {name}](checks/README.md#{name})"
     return f"{kind} *{name}*" if kind else f"[{name}](rules/README.md#{name})"
 
 
 if __name__ == "__main__":
-    print(notes_page() if sys.argv[1:] == ["notes"] else rules_page(all_rules()), end="")
+    match sys.argv[1:]:
+        case ["notes"]:
+            text = notes_page()
+        case ["checks"]:
+            text = checks_page(all_checks())
+        case _:
+            text = rules_page(all_rules())
+    print(text, end="")

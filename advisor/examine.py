@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from nnwatch.frame import SEVERITIES, Evidence, Finding, Frame, Judgement, Remedy, Severity
 from nnwatch.history import History
+from nnwatch.trial import EVENT
 
 from .check import RECIPE, Check, State, Verdict, all_checks
 from .finding import Abstain
-from .trials import RANK, TRIAL, Trials
+from .trials import RANK, Trials
 
 FIRST_ID = 1_000_000
 """Findings of checks are counted from here, those of rules from 1."""
@@ -39,7 +40,7 @@ class Examination(NamedTuple):
 
 def is_check(history: History) -> bool:
     """The session is of ``nnwatch check``."""
-    return any(event.name == TRIAL for event in history.events)
+    return any(event.name == EVENT for event in history.events)
 
 
 def examine(history: History, checks: Sequence[Check] | None = None) -> Examination:

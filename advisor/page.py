@@ -26,8 +26,8 @@ def listing(rules: Sequence[Rule]) -> str:
 
 
 def page(rule_id: str, rules: Sequence[Rule] | None = None) -> str:
-    """Title, docstring, thresholds and source of one of the rules (those that ship unless others are given), and of
-    the check before training of that name.
+    """The page of one of the rules (those that ship unless others are given), of a check before training, or of both
+    where they have one name.
 
     Raises KeyError with a line for the user for an unknown id.
     """
@@ -37,7 +37,7 @@ def page(rule_id: str, rules: Sequence[Rule] | None = None) -> str:
     if (cause := undecided(rule_id)) is not None:
         both.insert(0, f"{cause.id}: {cause.title} (no rule decides it)\n\n{cause.why}\n\n{cause.where}")
     elif rule_id in known:
-        both.insert(0, _rule_page(known[rule_id]))
+        both.insert(0, rule_page(known[rule_id]))
     if not both:
         near = difflib.get_close_matches(rule_id, [*known, *checks, *METRICS], 3)
         hint = f"did you mean {' or '.join(near)}?" if near else "`nnwatch explain` lists them"
@@ -45,7 +45,8 @@ def page(rule_id: str, rules: Sequence[Rule] | None = None) -> str:
     return "\n\n".join(both)
 
 
-def _rule_page(rule: Rule) -> str:
+def rule_page(rule: Rule) -> str:
+    """Title, docstring, thresholds and source of a rule."""
     lines = [f"{rule.id}: {rule.title} ({rule.kind})", "", rule.page, ""]
     if rule.thresholds:
         lines += ["Thresholds", *(f"  {name} = {value:g}" for name, value in rule.thresholds.items()), ""]

@@ -9,14 +9,13 @@ from typing import Any
 
 from nnwatch.frame import End, Finding
 from nnwatch.history import History, Track
+from nnwatch.trial import EVENT
 
 from .check import State, Verdict
 from .context import Context
 from .engine import Advisor
 from .finding import Abstain
 
-TRIAL = "trial"
-"""Name of the events in which experiments tell what they found."""
 _STATES: Mapping[str, State] = {"info": "info", "watch": "info", "warn": "warn", "error": "error", "fatal": "error"}
 RANK: tuple[State, ...] = ("pass", "not possible", "info", "warn", "error")
 """The states, the best first."""
@@ -36,7 +35,7 @@ class Trials(Context):
     @cached_property
     def experiments(self) -> Mapping[str, Mapping[str, Any]]:
         """What each experiment told, by its name; the last word counts."""
-        return {str(e.data.get("trial")): e.data for e in self.history.events if e.name == TRIAL}
+        return {str(e.data.get("trial")): e.data for e in self.history.events if e.name == EVENT}
 
     def trial(self, name: str) -> Mapping[str, Any]:
         """What one experiment found. Raises Abstain with the reason, and the line that would make it possible."""
@@ -70,7 +69,7 @@ class Trials(Context):
         """The same history as the rules judge it, whatever is written in it."""
         again = copy.copy(self.history)
         again.findings, again.finding_log, again.judgements, again.judgement = {}, [], [], None
-        again.events = [event for event in again.events if event.name != TRIAL]
+        again.events = [event for event in again.events if event.name != EVENT]
         failed = any(event.name == "exception" for event in again.events)
         again.end = End(self.history.last_time, "failed", 1) if failed else None
         for frame in Advisor().judge(again):

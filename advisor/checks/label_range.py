@@ -32,10 +32,10 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
     if seen is not None:
         return at.by_rules(("label-out-of-range",), "")
     name, classes = str(loss(at).get("name") or ""), at.facts.get("classes")
-    labels = name in ("cross_entropy", "nll_loss") and bool(classes)
+    labels = name in ("cross_entropy", "nll_loss") and classes is not None
     if not labels and not name.startswith("binary_cross_entropy"):
         return None
-    top = float(classes) - 1 if labels else 1.0
+    top = float(classes or 2) - 1
     ignored = float(loss(at).get("ignore_index", -100)) if labels else None
     outside, ends = [], []
     for role, data in at.found.items():
