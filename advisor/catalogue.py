@@ -96,8 +96,8 @@ def checks_page(checks: Sequence[Check]) -> str:
     lines = [MADE, "", "# What `nnwatch check` asks", ""]
     lines += [
         "`nnwatch check train.py` runs a script for some hundred steps, makes experiments with one of them, and",
-        "answers these questions in the order of the notes that nnwatch grew from: the data first, then a skeleton with",
-        "baselines, then overfit a few samples, then regularise, then tune. An answer is *pass*, *info*, *warn*,",
+        "answers these questions in the order of the notes that nnwatch grew from: the data first, then a skeleton",
+        "with baselines, then overfit a few samples, then regularise, then tune. An answer is *pass*, *info*, *warn*,",
         "*error* or *not possible*, with the reason. What a script has nothing of is not asked.",
         "",
         "| stage | check | question | notes |",
