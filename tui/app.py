@@ -19,11 +19,11 @@ from nnwatch.metric import describe
 
 from .commands import commands
 from .draw.raster import DOTS, Symbols
-from .feed import Feed, Nothing, Source
+from .feed import PERIOD, Feed, Nothing, Source
 from .keys import KEYS
 from .leaving import GRACE, Control, Leaving
 from .library import Library
-from .messages import About, Changed, Judged, Notice, ShowSegment
+from .messages import About, Arrived, Changed, Judged, Notice, ShowSegment
 from .moment import Moment
 from .picture import save
 from .presenter import Presenter
@@ -46,7 +46,8 @@ from .widgets.cells import Cells
 
 Mode = Literal["live", "attach", "replay"]
 
-_TICK = 0.2
+_BEAT = 1.0
+"""Seconds between two looks at what no message tells: a terminal that is gone, a file that nothing is added to."""
 _ASCII = Ascii()
 
 
@@ -112,9 +113,11 @@ class NnwatchApp(App[str]):
 
     def on_mount(self) -> None:
         self.set_class(self.presenter.symbols == "ascii", "-ascii")
+        self.feed.news = lambda: self.post_message(Arrived())
         self.feed.start()
         self.switch_mode("overview" if self.presenter.opened else "runs")
-        self.set_interval(_TICK, partial(self.tick, only_new=True))
+        self.set_interval(_BEAT, partial(self.tick, only_new=True))
+        self._player = self.set_interval(PERIOD, partial(self.tick, only_new=True), pause=True)
         self.call_after_refresh(self.tick)
 
     def on_unmount(self) -> None:
@@ -134,6 +137,7 @@ class NnwatchApp(App[str]):
             if not only_new or now != self._shown:
                 self._shown = now
                 room.show(self.presenter.view())
+        (self._player.resume if self.moment.playing else self._player.pause)()
         self._finish_leaving()
 
     def _room(self) -> Room | None:
@@ -141,6 +145,9 @@ class NnwatchApp(App[str]):
         return next(
             (screen for screen in reversed(self.screen_stack) if isinstance(screen, Room) and screen.ready), None
         )
+
+    def on_arrived(self, message: Arrived) -> None:
+        self.tick(only_new=True)
 
     def on_changed(self, message: Changed) -> None:
         self.tick()

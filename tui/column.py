@@ -28,6 +28,8 @@ class Column:
         self._values = scratch.array((256,), np.float32)
         self._pyramid = Pyramid()
         self._smooth: dict[float, tuple[Ema, Column]] = {}
+        self._shown: tuple[Any, int, Extremes] | None = None
+        """Edges and records that extremes were last asked for, and these."""
 
     def __len__(self) -> int:
         return self._n
@@ -62,10 +64,25 @@ class Column:
         self._n = end
 
     def extremes(self, edges: Any, until: int | None = None) -> Extremes:
-        """Smallest and largest value between neighbouring ``edges`` (steps), nothing after record ``until``."""
-        self._pyramid.update(self.values)
-        rows = np.searchsorted(self.steps[:until], edges, side="left")
-        return self._pyramid.query(self.values, rows)
+        """Smallest and largest value between neighbouring ``edges`` (steps), nothing after record ``until``.
+
+        The same object as last time where they are as they were: most new points change no picture.
+        """
+        n = self._n if until is None else until
+        if self._shown is None or not self._within(*self._shown, edges, n):
+            self._pyramid.update(self.values)
+            rows = np.searchsorted(self.steps[:n], edges, side="left")
+            self._shown = edges, n, self._pyramid.query(self.values, rows)
+        return self._shown[2]
+
+    def _within(self, edges: Any, done: int, shown: Extremes, now: Any, n: int) -> bool:
+        """Whether the records after ``done`` up to ``n`` lie within what is shown of their columns already."""
+        if n < done or not np.array_equal(edges, now):
+            return False
+        values, at = self._values[done:n], np.searchsorted(edges, self._steps[done:n], side="right") - 1
+        if n > done and not (at[0] >= 0 and at[-1] < len(shown.low)):
+            return False
+        return bool(((shown.low[at] <= values) & (values <= shown.high[at])).all())
 
     def smoothed(self, weight: float) -> Column:
         """The debiased moving average of this column."""

@@ -1,9 +1,11 @@
-"""One thread that reads frames into the history; the screen looks at it under the lock, some times a second."""
+"""One thread that reads frames into the history, some times a second, and says so; the screen looks at it under the
+lock."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Event, Lock, Thread
-from time import sleep
+from time import monotonic, sleep
 from typing import Protocol, runtime_checkable
 
 from nnwatch.frame import Frame
@@ -11,6 +13,8 @@ from nnwatch.history import History
 
 _CHUNK = 64
 """Frames taken in while the lock is held once: about a millisecond."""
+PERIOD = 0.25
+"""Seconds between two looks at a run that is being followed: digits that change faster cannot be read."""
 
 
 class Source(Protocol):
@@ -49,6 +53,9 @@ class Nothing:
 class Feed:
     """``history`` may be read by whoever holds ``lock``. ``caught_up`` is set when a read first came back empty."""
 
+    news: Callable[[], object] = staticmethod(lambda: None)
+    """Called by the thread when there is something to show that was not there: where nothing happens, nothing wakes."""
+
     def __init__(self, source: Source) -> None:
         self.source = source
         self.history = History()
@@ -64,6 +71,7 @@ class Feed:
         whole = self.history
         if isinstance(self.source, Opening):
             self._show(self.source.recent())
+        told, lost = 0.0, None
         while not self._stopping.is_set():
             frames = self.source.read()
             for at in range(0, len(frames), _CHUNK):
@@ -72,13 +80,19 @@ class Feed:
                         whole.apply(frame)
                 if self._stopping.is_set():
                     break
-            if not frames:
+            new = bool(frames) or self.source.lost != lost
+            if not frames and not self.caught_up.is_set():
                 if self.history is not whole:
                     with self.lock:
                         whole.replaced += 1
                         self.history = whole
                 self.caught_up.set()
-                self._stopping.wait(0.05 if self.history.end is None else 0.2)
+                new = True
+            if new and (not frames or len(frames) < _CHUNK or monotonic() - told > PERIOD):
+                told, lost = monotonic(), self.source.lost
+                self.news()
+            if self.caught_up.is_set() and len(frames) < _CHUNK:  # more of them are a backlog: go on at once
+                self._stopping.wait(PERIOD)
         self.source.close()
 
     def _show(self, recent: list[Frame]) -> None:

@@ -7,6 +7,13 @@ from textual.message import Message
 from nnwatch.history import History
 
 
+class Arrived(Message):
+    """There is something new to show; posted by the thread that reads."""
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, Arrived)
+
+
 class Changed(Message):
     """The user changed what is looked at: redraw."""
 

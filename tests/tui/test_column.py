@@ -1,5 +1,9 @@
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import floats, integers, just, lists
 
 from nnwatch.frame import FieldSpec, Schema, Segment
 from nnwatch.history import History
@@ -99,3 +103,30 @@ def test_extremes_between_steps_end_at_the_moment():
     assert found.high.tolist() == [5.0, 9.0]
     assert found.bad.tolist() == [False, False]
     assert grown.extremes([1, 3, 5]).bad.tolist() == [False, True]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=lists(floats(-4, 4, width=16) | just(math.nan) | just(math.inf), min_size=30, max_size=120),
+    cuts=lists(integers(1, 120), max_size=12),
+)
+def test_what_is_shown_while_a_column_grows_is_what_is_shown_of_the_whole(values, cuts):
+    made, columns = history(("loss.train", 1)), Columns()
+    edges, begin = np.arange(0, 160, 8), 0
+    for cut in [*sorted(min(cut, len(values)) for cut in cuts), len(values)]:
+        feed(made, [(step + 1, values[step]) for step in range(begin, cut)])
+        begin = max(cut, begin)
+        grown = column(made, "loss.train", columns).extremes(edges) if begin else None
+        whole = column(made, "loss.train").extremes(edges) if begin else None
+        for part, other in zip(grown or (), whole or (), strict=True):
+            assert np.array_equal(part, other, equal_nan=True)
+
+
+def test_a_point_that_changes_no_picture_is_seen_to_change_none():
+    made, columns = history(("loss.train", 1), rows=[(1, 3.0), (2, 1.0)]), Columns()
+    edges = np.array([0, 10, 20])
+    before = column(made, "loss.train", columns).extremes(edges)
+    feed(made, [(3, 2.0)])
+    assert column(made, "loss.train", columns).extremes(edges) is before
+    feed(made, [(4, 4.0)])
+    assert column(made, "loss.train", columns).extremes(edges).high[0] == 4

@@ -1,6 +1,6 @@
 """The newest of a long recording is looked at while the rest of it is read."""
 
-from threading import Event
+from threading import Event, Semaphore
 
 import pytest
 
@@ -10,7 +10,7 @@ from nnwatch.frame import Commit
 from nnwatch.session import Writer
 from nnwatch.tui.feed import Feed
 
-from .recording import write
+from .recording import Frames, write
 from .sessions import SESSIONS
 
 
@@ -73,4 +73,41 @@ def test_a_short_one_is_read_at_once(tmp_path):
     assert feed.caught_up.wait(20)
     assert feed.history is whole
     assert whole.replaced == 0
+    feed.stop()
+
+
+class Counted(Frames):
+    """Tells how often it was asked."""
+
+    asked = 0
+
+    def read(self):
+        self.asked += 1
+        return super().read()
+
+
+def test_news_is_told_when_there_is_some_and_not_otherwise(monkeypatch):
+    monkeypatch.setattr("nnwatch.tui.feed.PERIOD", 0.001)
+    source = Counted(SESSIONS["overfitting"]()[:12])
+    feed, told = Feed(source), Semaphore(0)
+    feed.news = told.release
+    feed.start()
+
+    def quiet():
+        """Whether nothing is told while the source is asked again and again."""
+        before = source.asked
+        while source.asked < before + 5:
+            pass
+        return not told.acquire(blocking=False)
+
+    assert told.acquire(timeout=20)
+    assert feed.caught_up.wait(20)
+    assert told.acquire(timeout=20)
+    assert quiet()
+    source.waiting = SESSIONS["overfitting"]()[12:14]
+    assert told.acquire(timeout=20)
+    assert quiet()
+    source.at_the_end = "the line is cut"
+    assert told.acquire(timeout=20)
+    assert quiet()
     feed.stop()

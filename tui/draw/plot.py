@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .grid import Grid, Ink
+from .grid import Codes, Grid, Ink, Inks
 from .pyramid import Extremes
 from .raster import DOTS, Symbols, raster, trace
 from .scale import Scale
@@ -168,14 +169,23 @@ def _gaps(codes: Any, inks: Any, lines: list[Line], across: int) -> None:
 
 
 def _y_axis(grid: Grid, y: Scale, height: int, down: int) -> None:
-    grid.codes[1 : height + 1, GUTTER - 1], grid.inks[1 : height + 1, GUTTER - 1] = ord("│"), Ink.DIM
+    codes, inks = _gutter(y, height, down)
+    grid.codes[1 : height + 1, :GUTTER], grid.inks[1 : height + 1, :GUTTER] = codes, inks
+
+
+@lru_cache(maxsize=64)
+def _gutter(y: Scale, height: int, down: int) -> tuple[Codes, Inks]:
+    """The axis and its words: a new point seldom changes them."""
+    grid = Grid(GUTTER, height)
+    grid.codes[:, -1], grid.inks[:, -1] = ord("│"), Ink.DIM
     taken: set[int] = set()
     for value in y.ticks(max(height // 3, 2)):
-        row = 1 + int(_rows(y.share(value), height, down))
-        if row not in taken and 1 <= row <= height:
+        row = int(_rows(y.share(value), height, down))
+        if row not in taken:
             taken.add(row)
             grid.right(GUTTER - 2, row, tick(value), Ink.DIM)
             grid.put(GUTTER - 1, row, "┤", Ink.DIM)
+    return grid.codes, grid.inks
 
 
 def _x_axis(grid: Grid, ticks: Ticks, row: int, width: int, across: int, marks: list[Mark], pauses: Any) -> None:

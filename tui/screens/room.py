@@ -33,6 +33,7 @@ class TooSmall(Widget):
 class Room(Travel):
     """Subclasses name themselves, yield their body and may do more than redraw their cells in ``look``."""
 
+    BLANK = True  # widgets cover it: lines that nobody sees are not made
     name_of: ClassVar[str] = ""
     ready = False
     """Whether its widgets are there."""

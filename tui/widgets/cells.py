@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from rich.segment import Segment
 from rich.style import Style
-from textual.color import Color
-from textual.filter import LineFilter
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -39,8 +37,8 @@ class Cells(Widget):
         self._sent = self._inks
         """The inks as they are sent: with those of blanks merged."""
         self._strips: dict[int, Strip] = {}
-        self._look: tuple[list[Style], Color, list[LineFilter]] | None = None
-        """The style of every ink on the ground of this widget, the ground, and what Textual does to every strip."""
+        self._styles: list[Style | None] = []
+        """The style of every ink on the ground of this widget, as the terminal shows it."""
 
     @abstractmethod
     def key(self, view: View) -> Any:
@@ -57,7 +55,7 @@ class Cells(Widget):
 
     def repaint(self) -> None:
         """Draw again if the picture may have changed; resend the cells that did."""
-        width, height = self.size
+        width, height = self.outer_size  # without border and padding the same as the inner, and at hand
         if self.view is None or width < 1 or height < 1:
             return
         key = (width, height, self.has_focus, self.view.symbols, self.key(self.view))
@@ -73,6 +71,7 @@ class Cells(Widget):
     def _to_ascii(self, grid: Grid) -> None:
         for code in np.unique(grid.codes[grid.codes > 126]):
             grid.codes[grid.codes == code] = ord(plain(chr(code)))
+        grid.codes[grid.codes == 0] = ord(" ")  # what stood for a wide character is one cell wide
         heat = (grid.inks >= Ink.HEAT) & (grid.codes == 32)
         for level in np.unique(grid.inks[heat]):
             grid.codes[heat & (grid.inks == level)] = ord(shade(int(level) - Ink.HEAT))
@@ -111,7 +110,7 @@ class Cells(Widget):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._strips.clear()
-        self._look = None
+        self._styles.clear()
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The strips as they are kept: cells have no border, padding or opacity that Textual would have to add, and
@@ -129,12 +128,7 @@ class Cells(Widget):
         return strip
 
     def _strip(self, y: int) -> Strip:
-        if self._look is None:
-            ground = self.background_colors[1]
-            styles = palette(self.app.current_theme.dark, ground.rgb)
-            styles = [Style(bgcolor=ground.rich_color) + style for style in styles]
-            self._look = styles, ground, list(self.get_line_filters())
-        styles, ground, filters = self._look
+        styles = self._styles = self._styles or self._shown()
         row, inks = self._codes[y], self._sent[y]
         cuts = [0, *(np.flatnonzero(inks[1:] != inks[:-1]) + 1).tolist(), len(inks)]
         text = "".join(map(chr, row.tolist())) if row.all() else None  # a 0 is the second cell of a wide character
@@ -142,10 +136,16 @@ class Cells(Widget):
         for begin, end in pairwise(cuts):
             part = text[begin:end] if text is not None else "".join(map(chr, filter(None, row[begin:end].tolist())))
             segments.append(Segment(part, styles[inks[begin]]))
-        strip = Strip(segments, len(inks))
-        for line_filter in filters:
-            strip = strip.apply_filter(line_filter, ground)
-        return strip
+        return Strip(segments, len(inks))
+
+    def _shown(self) -> list[Style | None]:
+        """The palette, after what Textual does to the styles of every strip where there is little colour or none."""
+        ground = self.background_colors[1]
+        base = Style(bgcolor=ground.rich_color)
+        segments = [Segment("x", base + style) for style in palette(self.app.current_theme.dark, ground.rgb)]
+        for line_filter in self.get_line_filters():
+            segments = line_filter.apply(segments, ground)
+        return [segment.style for segment in segments]
 
 
 def merge_blanks(codes: Codes, inks: Inks) -> Inks:

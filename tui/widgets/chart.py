@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import is_not
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..curves import Curve
 from ..draw.clock import date
 from ..draw.grid import Grid, Ink
 from ..draw.plot import Line, Window, dots, plot, tick_count
+from ..draw.pyramid import Extremes
 from ..draw.scale import KINDS, Kind, Scale, scale
 from ..draw.text import number
 from ..messages import About, Changed
@@ -57,7 +59,7 @@ class Chart(Browsed):
         """Steps to look at closely and mark, with about as much around them; None: what the lens shows."""
         self.missing = missing
         self._scale: Scale | None = None
-        self._plot: tuple[Any, Grid] | None = None
+        self._plot: tuple[Any, list[Extremes], Grid] | None = None
         """What the curves were last drawn from, and the drawing: most new points change the legend alone."""
 
     def plan(
@@ -77,8 +79,7 @@ class Chart(Browsed):
         return (
             track,
             columns,
-            view.moment.standing and view.step,
-            view.seen,
+            (view.moment.standing and view.step, view.seen) if any(columns) else view.seen < view.head,
             look,
             self.title,
             self.curves,
@@ -142,15 +143,13 @@ class Chart(Browsed):
 
     def _curves(self, grid: Grid, lines: list[Line], *frame: Any, pauses: Any, **signs: Any) -> None:
         """What is below the legend, copied where it is what was drawn last."""
-        parts = [
-            (line.extremes.low.tobytes(), line.extremes.high.tobytes(), line.extremes.bad.tobytes()) for line in lines
-        ]
-        key = (grid.width, grid.height, parts, [line[1:] for line in lines], frame, signs, pauses.tobytes())
-        if self._plot is None or self._plot[0] != key:
+        key = (grid.width, grid.height, [line[1:] for line in lines], frame, signs, pauses.tobytes())
+        drawn = [line.extremes for line in lines]
+        if self._plot is None or self._plot[0] != key or any(map(is_not, self._plot[1], drawn)):
             fresh = Grid(grid.width, grid.height)
             plot(fresh, lines, *frame, pauses=pauses, **signs)
-            self._plot = key, fresh
-        grid.codes[1:], grid.inks[1:] = self._plot[1].codes[1:], self._plot[1].inks[1:]
+            self._plot = key, drawn, fresh
+        grid.codes[1:], grid.inks[1:] = self._plot[2].codes[1:], self._plot[2].inks[1:]
 
     def _lines(self, curve: Curve, column: Column, edges: Any, view: View) -> list[Line]:
         """The raw band below and the moving average above, or the raw curve alone."""
@@ -188,7 +187,7 @@ class Chart(Browsed):
         notes = [f"ema {weight:g}" for weight in {self._weight(view, have)} if weight is not None]
         if self._scale is not None and have and self._scale.kind != "linear":
             notes.append(self._scale.kind)
-        if view.lens.clock:
+        if view.lens.clock and have:
             notes.append(date(view.time))
         if view.lens.span is not None:
             notes.append("zoomed")

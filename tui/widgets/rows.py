@@ -114,14 +114,13 @@ class Progress(Cells):
         return view.step, view.planned, view.value("step.seconds"), view.value("watch.cost"), view.value("watch.every")
 
     def draw(self, view: View, grid: Grid) -> None:
-        pace = self._pace(view)
         planned = view.planned
         room = spark_width(grid.width)
         if planned is None:
             draw_row(grid, 0, "progress", count(view.step), "steps; how many are planned is not known")
         else:
             share = view.step / planned
-            left = remaining(view.step, planned, pace) if view.state.kind == "running" else None
+            left = remaining(view.step, planned, self._pace(view)) if view.state.kind == "running" else None
             note = f"{count(view.step)} of {count(planned)}"
             text = f"{min(share, 9.99):.0%}"
             eta = f" ETA {duration(left)}" if left is not None else ""
@@ -138,4 +137,5 @@ class Progress(Cells):
         column = view.column("step.seconds")
         n = column.until(view.until) if column is not None else 0
         recent = column.values[max(n - 200, 0) : n] if column is not None else np.empty(0)
-        return float(np.nanmedian(recent)) if len(recent) and not np.isnan(recent).all() else 0.0
+        known = np.sort(recent[~np.isnan(recent)])
+        return float(known[len(known) // 2]) if len(known) else 0.0
