@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import __version__
+from . import __version__, scratch
 from .frame import Block, Commit, Event, Frame, Run
 from .history import History
 from .ingest import Ids
@@ -111,6 +111,7 @@ class Recorder:
             return False
         self._pending, self._pending_bytes = [], 0
         self.history.commit = self._writer.commit  # no news to those who judge
+        scratch.rest()
         self._failing_since = 0.0
         for frame in told:
             self.history.apply(frame)
