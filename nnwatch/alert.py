@@ -2,7 +2,8 @@
 
 ``--on SEVERITY COMMAND`` starts a command each time a finding opens or worsens to that severity. ``--alert SEVERITY
 ADDRESS`` sends a message: once for a finding and again only when it is worse than ever, consequences of another finding
-left out, and at most one message a minute, which then tells of all that came meanwhile.
+left out, and at most one message a minute, which then tells of all that came meanwhile. The end of a run waits for the
+commands, which are the user's, and not for messages, unless they would end with it (``outlived``).
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from .frame import SEVERITIES, Finding, Frame
 from .narrate import remedy
 from .notify import masked
 from .report import finding_json
-from .runs import Card
+from .runs import Card, Process
 
 _SECONDS = 30.0
 """A command that takes longer is killed with its whole process group."""
@@ -34,17 +36,32 @@ _TOLD = 5
 """Findings of which one message tells; the others are counted."""
 
 
+_BATCH = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
+
+
+def outlived(launcher: Process) -> bool:
+    """Whether anything can be sent after the run: batch systems, containers and services end all with the command."""
+    if any(name in os.environ for name in _BATCH):
+        return False
+    try:
+        parent = int(Path(f"/proc/{launcher.pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    except OSError:  # the launcher is gone, and this process is not
+        return True
+    return 1 not in (launcher.pid, parent)
+
+
 class _Start(NamedTuple):
     words: list[str]
     data: bytes
     cwd: str | None
     what: str
     """For the user."""
+    message: bool
 
 
 class _Running(NamedTuple):
     process: subprocess.Popen[bytes]
-    what: str
+    start: _Start
     deadline: float
 
 
@@ -90,7 +107,8 @@ class Alerts:
                 about = {"host": self._card.host, "run": self._card.name, "attach": self._card.attach}
                 data = json.dumps(about | finding_json(frame, self._rules)).encode()
                 cwd = self._card.cwd if os.path.isdir(self._card.cwd) else None
-                self._queue.append(_Start(["/bin/sh", "-c", command], data, cwd, f"--on command {command!r}"))
+                words = ["/bin/sh", "-c", command]
+                self._queue.append(_Start(words, data, cwd, f"--on command {command!r}", message=False))
         for target in self._targets:
             if level >= target.threshold and level > worst and frame.explained_by is None:
                 target.news[frame.id] = frame
@@ -108,9 +126,9 @@ class Alerts:
                 with contextlib.suppress(OSError):
                     os.killpg(running.process.pid, signal.SIGKILL)
                 running.process.wait()
-                self._notice(f"{running.what} took more than {_SECONDS:g} s and was killed")
+                self._notice(f"{running.start.what} took more than {_SECONDS:g} s and was killed")
             elif status:
-                self._notice(f"{running.what} failed with status {status}")
+                self._notice(f"{running.start.what} failed with status {status}")
         self._running = still
         for target in self._targets:
             if target.news and time.monotonic() - target.sent >= _MESSAGE_EVERY:
@@ -123,7 +141,8 @@ class Alerts:
         message = _message(news, self._card) | {"to": target.address}
         target.news, target.sent = {}, time.monotonic()
         words = [sys.executable, "-m", "nnwatch.notify"]
-        self._queue.append(_Start(words, json.dumps(message).encode(), None, f"--alert {masked(target.address)}"))
+        what = f"--alert {masked(target.address)}"
+        self._queue.append(_Start(words, json.dumps(message).encode(), None, what, message=True))
 
     def _start(self, start: _Start) -> None:
         with tempfile.TemporaryFile() as file:  # a pipe could block on a command that does not read
@@ -141,17 +160,26 @@ class Alerts:
             except OSError as error:
                 self._notice(f"{start.what} cannot be started: {error.strerror}")
                 return
-        self._running.append(_Running(process, start.what, time.monotonic() + _SECONDS))
+        self._running.append(_Running(process, start, time.monotonic() + _SECONDS))
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything that was begun has not come to its end."""
+        return bool(self._running or self._queue)
 
     def finish(self, seconds: float = 10.0) -> None:
-        """Send what waits and let what was begun come to its end, for a while."""
+        """Begin to send what waits, and let the user's commands come to their end, for a while."""
         for target in self._targets:
             if target.news:
                 self._send(target)
         deadline = time.monotonic() + seconds
-        while (self._running or self._queue) and time.monotonic() < deadline:
+        while self._commands and time.monotonic() < deadline:
             self.reap()
             time.sleep(0.02)
+
+    @property
+    def _commands(self) -> bool:
+        return not all(start.message for start in (*self._queue, *(running.start for running in self._running)))
 
 
 def _message(news: list[Finding], card: Card) -> dict[str, str]:

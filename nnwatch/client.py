@@ -238,6 +238,8 @@ class SocketSource:
 
     def close(self) -> None:
         if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.sendall(wire.pack(wire.Bye()))
             self._socket.close()
         self._dial.close()
 

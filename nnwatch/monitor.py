@@ -22,7 +22,7 @@ from typing import Any
 
 from . import git, heap, lineage, notices, settings
 from . import job as jobs
-from .alert import Alerts
+from .alert import Alerts, outlived
 from .console import Follower
 from .frame import SEVERITIES, End, Event, Finding, Frame, Segment, Status
 from .ingest import Ingest
@@ -48,6 +48,10 @@ _UNSEEN = 60.0
 """Seconds after which a run without torch is told of; a run without a backward pass is at its end."""
 _PATIENCE = 5.0
 """Seconds at the end for a full disk, and then for viewers that have not got everything yet."""
+_RETURN = 60.0
+"""Seconds for a far viewer whose line broke to come back for the end."""
+_SENDING = 10.0
+"""Seconds for messages that were begun at the end."""
 
 
 class Monitor:
@@ -287,19 +291,28 @@ class Monitor:
         for line in (*summary, f"see it again: nnwatch replay {again}"):
             self._say(line)
         self._alerts.finish()
+        if not outlived(self._launcher):
+            self._linger(_SENDING, lambda: self._alerts.busy)
         for text in self._later:  # too late for the session, whose last frame is the end
             self._say(text)
 
     def _leave(self) -> None:
-        """The launcher may go; viewers get the rest."""
+        """The launcher may go; viewers get the rest, and messages are sent."""
         with contextlib.suppress(OSError):
             os.close(self._voice)
-        deadline = time.monotonic() + _PATIENCE
-        while self._server is not None and self._server.behind and time.monotonic() < deadline:
-            self._wait(WATCHED_FLUSH)
-        if self._server is not None:
-            self._server.close()
+        if (server := self._server) is not None:
+            self._linger(_PATIENCE, lambda: server.behind)
+            self._linger(_RETURN, lambda: server.behind or server.missed(_RETURN))
+            server.close()
+        self._linger(_SENDING, lambda: self._alerts.busy)
         jobs.clear(self.job, self._rings)
+
+    def _linger(self, seconds: float, wanted: Callable[[], bool]) -> None:
+        """Serve viewers and messages for a while after the end."""
+        deadline = time.monotonic() + seconds
+        while wanted() and time.monotonic() < deadline:
+            self._wait(WATCHED_FLUSH)
+            self._alerts.reap()
 
     def _hear(self, frame: Frame, again: bool) -> None:
         """Each frame that is taken; ``again`` if an earlier monitor took it."""

@@ -15,6 +15,7 @@ import os
 import selectors
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,7 @@ class _Viewer:
         self.answer = memoryview(b"")  # still to be sent, before more of the file
         self.offset = -1  # into the file; -1 before its Hello
         self.refused = False
+        self.left = False
         self.fetch: wire.Fetch | None = None
         self.fetched = 0.0
         self.progress = time.monotonic()
@@ -73,6 +75,7 @@ class Server:
         self._marks = [(0, len(PRELUDE)), (number, end)]  # frame number and offset, now and then
         self._number, self._end = number, end
         self._doors: dict[Door, socket.socket] = {}
+        self._broken: deque[float] = deque(maxlen=_MOST_VIEWERS)  # when lines of far viewers broke that are not back
         self._overview: tuple[int, float, int, bytes] = (0, -_OVERVIEW_KEPT, 0, b"")  # its limit, when, where, what
         self._file = os.open(session, os.O_RDONLY | os.O_CLOEXEC)
 
@@ -84,6 +87,10 @@ class Server:
     def behind(self) -> bool:
         """Whether a viewer that moves has not got everything yet."""
         return any(self._pending(viewer) for viewer in self._viewers)
+
+    def missed(self, seconds: float) -> bool:
+        """Whether within so long the line of a far viewer broke that has not come back, nor was told the end."""
+        return any(time.monotonic() - when < seconds for when in self._broken)
 
     def listen(self, door: Door) -> None:
         """Let viewers in here. Raises OSError if there can be no socket."""
@@ -149,10 +156,13 @@ class Server:
         except (BlockingIOError, InterruptedError):
             pass
         except (OSError, EOFError, FrameError):
+            told = self._history.end is not None and not self._pending(viewer)
+            if viewer.token and viewer.offset >= 0 and not (viewer.left or told):
+                self._broken.append(time.monotonic())
             self._drop(viewer)
 
     def _hear(self, viewer: _Viewer) -> None:
-        """A Hello, later Fetches. Raises EOFError or FrameError for anything else."""
+        """A Hello, later Fetches, at last a Bye. Raises EOFError or FrameError for anything else."""
         data = viewer.socket.recv(wire.HELLO_LIMIT)
         if not data or viewer.refused:
             raise EOFError
@@ -173,6 +183,8 @@ class Server:
                     return
             elif viewer.offset >= 0 and isinstance(message, wire.Fetch):
                 viewer.fetch = message  # the newest is what it looks at
+            elif isinstance(message, wire.Bye):
+                viewer.left = True
             else:
                 raise FrameError("not the time for it")
 
@@ -189,6 +201,8 @@ class Server:
         else:
             if hello.overview > 0 and not since:
                 since, overview = self._whole(min(hello.overview, _MOST_OVERVIEW))
+            if hello.run and token and self._broken:
+                self._broken.popleft()  # it was here before
             offset = self._locate(since)
             reason = f"the session has no frame {since}; attach again from the start"
         if offset is None or protocol is None:

@@ -61,7 +61,11 @@ class Fetch(Struct, tag="fetch", omit_defaults=True):
     last: int
 
 
-Message = Union[Hello, Welcome, Refused, Fetch]  # noqa: UP007 - msgspec reads the union at run time
+class Bye(Struct, tag="bye", omit_defaults=True):
+    """The viewer leaves: nobody need wait for it to come back."""
+
+
+Message = Union[Hello, Welcome, Refused, Fetch, Bye]  # noqa: UP007 - msgspec reads the union at run time
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

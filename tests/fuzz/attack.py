@@ -43,6 +43,7 @@ SEEDS: list[bytes] = [
     wire.pack(wire.Fetch(0, 0, -(2**63), 2**63 - 1)),
     wire.pack(wire.Welcome(1, "fuzz", 5, 10)),
     wire.pack(wire.Refused("no")),
+    wire.pack(wire.Hello([1], token=TOKEN)) + wire.pack(wire.Bye()),
     pack(Run("a", "fuzz", "h", [], "", "", 0.0)),
     pack(Schema(1, "step", [FieldSpec("loss.train"), FieldSpec("grad.norm", 3, 1)])),
     pack(Block(1, 0, 0, 2, _STEPS, _NUMBERS, bytes(32))),

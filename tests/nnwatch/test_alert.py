@@ -14,7 +14,7 @@ from nnwatch.cli import main
 from nnwatch.frame import Finding, Remedy
 from nnwatch.runs import Card
 
-from .doors import history, steps, until
+from .doors import gone, history, steps, until
 
 pytest.importorskip("apprise")
 CARD = Card("id", "night", "/s/night.nnw", ["x"], "/", 0.0, host="gpu07", attach="nnwatch attach night")
@@ -67,7 +67,7 @@ def alerts(endpoint, monkeypatch):
 
 def arrived(alerts, endpoint, count):
     until(lambda: alerts.reap() or len(endpoint.got) >= count)
-    until(lambda: alerts.reap() or not alerts._running)
+    until(lambda: alerts.reap() or not alerts.busy)
     assert len(endpoint.got) == count
     return endpoint.got[-1]
 
@@ -128,7 +128,8 @@ def test_a_new_monitor_does_not_repeat_what_was_sent(endpoint):
     assert endpoint.got == []
 
 
-def test_a_nan_at_night_is_told_with_the_command_that_shows_it(home, endpoint):
+@pytest.mark.parametrize("batch", [{}, {"SLURM_JOB_ID": "7"}], ids=["here", "in a batch system"])
+def test_a_nan_at_night_is_told_with_the_command_that_shows_it(home, endpoint, batch):
     done = home.nnwatch(
         "run",
         "--name",
@@ -140,9 +141,11 @@ def test_a_nan_at_night_is_told_with_the_command_that_shows_it(home, endpoint):
         "60",
         "0",
         "close",
-        env={"NAN": "30"},
+        env={"NAN": "30"} | batch,
     )
     assert done.returncode == 0
+    if not batch:  # there all is ended with the command, so it waits
+        until(lambda: endpoint.got)
     [message] = endpoint.got
     assert message["title"].startswith("FATAL ")
     assert "night on " in message["title"]
@@ -171,6 +174,19 @@ def test_a_dead_endpoint_costs_the_run_nothing(home, stuck):
     assert "secret-path" not in said
 
 
+def test_the_end_does_not_wait_for_a_message(home):
+    home.gate(41)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"json://127.0.0.1:{server.getsockname()[1]}/"
+        process = home.start("run", "--alert", "fatal", address, "trainer.py", "50", "0", "exit5")
+        card = home.running(40)
+        home.go_on()
+        process.communicate(timeout=60)
+        assert not gone(card.monitor.pid)  # it waits for an answer that never comes
+        assert home.cards()[0].end["exit"] == 5
+    until(lambda: gone(card.monitor.pid))
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -191,6 +207,7 @@ def test_a_file_of_addresses_is_an_address_too(home, endpoint):
     home.script("where.txt", f"{endpoint.address}\n")
     done = home.nnwatch("run", "--alert", "error", "where.txt", "trainer.py", "9", "0", "exit1")
     assert done.returncode == 1
+    until(lambda: endpoint.got)
     assert [message["title"].split(":")[0] for message in endpoint.got] == ["FATAL crashed"]
 
 

@@ -28,7 +28,7 @@ from nnwatch.tui.feed import Feed
 from nnwatch.tui.moment import Moment
 from nnwatch.tui.presenter import Presenter
 
-from .doors import NNWATCH, steps, until
+from .doors import NNWATCH, gone, steps, until
 from .test_server import Job, lost
 
 TOKEN = "a-token-of-a-test-only"
@@ -375,6 +375,25 @@ def test_a_run_that_listens_is_attached_to_with_the_token_it_made(home):
     assert f"far viewers: nnwatch attach {card.listen} --token-file {token}" in said
     assert steps(card.session) == list(range(1, 81))
     until(lambda: not token.exists())
+
+
+def test_a_line_that_breaks_just_before_the_end_is_waited_for(home):
+    home.gate(41)
+    process = home.start("run", "--listen", "0", "trainer.py", "80", "0", "exit4")
+    card = until(lambda: (card := home.running(40)).listen and card)
+    token = (home.job(card) / "token").read_text()
+    stayed, left = (SocketSource(Tcp(card.listen), token=token) for _ in range(2))
+    known = seen(stayed, lambda known: known.last_step == 40)
+    seen(left, lambda known: known.last_step == 40)
+    left.close()
+    stayed._socket.shutdown(socket.SHUT_RDWR)
+    home.go_on()
+    process.communicate(timeout=30)
+    assert not gone(card.monitor.pid)
+    seen(stayed, lambda known: known.end is not None, known)
+    assert (known.last_step, known.end.exit) == (80, 4)
+    stayed.close()
+    until(lambda: gone(card.monitor.pid))
 
 
 def test_a_token_of_the_environment_is_used_and_not_handed_to_the_training(home):
