@@ -163,6 +163,8 @@ class Backward:
     def ended(self, gave: Any = None) -> None:
         """It ``gave`` gradients, or put them where they belong."""
         training = self._training
+        if training.busy:
+            return
         clock = training.clock
         clock.backwards += 1
         sample = training.sample

@@ -12,7 +12,7 @@ from .loss import Term
 
 Way = Callable[[torch.Tensor], torch.Tensor]
 
-_WAYS: tuple[Way, ...] = (
+WAYS: tuple[Way, ...] = (
     lambda part: part,
     lambda part: part[..., :-1, :],
     lambda part: part.log_softmax(-1),
@@ -75,7 +75,7 @@ def _between(part: torch.Tensor, wanted: torch.Tensor) -> Way | None:
         return lambda again: again.as_strided(size, stride, again.storage_offset() + offset)
     if not part.is_cpu:  # to compare values is to wait for them
         return None
-    for way in _WAYS:
+    for way in WAYS:
         try:
             if torch.equal(way(part).to(dtype).reshape(size), wanted):
                 return _reshaped(way, dtype, size)

@@ -49,6 +49,10 @@ class Schedules:
         """One that was made before the probes were there: nobody knows where."""
         self._made.setdefault(scheduler, [])
 
+    @property
+    def alive(self) -> list[Any]:
+        return list(self._made)
+
     def facts(
         self, optimizers: Iterable[torch.optim.Optimizer], first: int, step: int, per_epoch: int | None
     ) -> dict[str, Any]:

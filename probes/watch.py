@@ -53,15 +53,15 @@ class Watch:
         self.distributions = training.distributions
         self.loaders = training.loaders
         self.user = User(training)
-        self._pending = Pending(training)
+        self.pending = Pending(training)
         self._nonfinite = NonFinite(training)
         repeats = Repeats(training)
         self.checkpoints = Checkpoints(lambda name, data: training.emit.event(name, self.step, data))
-        self.segments = Segments(training, self._pending, self._nonfinite, self.checkpoints)
+        self.segments = Segments(training, self.pending, self._nonfinite, self.checkpoints)
         self.discovery = self.segments.discovery
         self.once = Once(training, self.checkpoints, seeds)
-        closing = Closing(training, self._pending, self._nonfinite, repeats)
-        self.backward = Backward(training, self._pending, self._nonfinite, self.segments, closing)
+        closing = Closing(training, self.pending, self._nonfinite, repeats)
+        self.backward = Backward(training, self.pending, self._nonfinite, self.segments, closing)
         self.stepping = Stepping(training, self._nonfinite, self.segments, repeats, closing)
         lane.serve(self._left, closing.due, self._nonfinite.look)
         self._reset()
@@ -75,7 +75,7 @@ class Watch:
         it is called once more inside itself."""
         self._training.reset()
         self.segments.reset()
-        self._pending.begin()
+        self.pending.begin()
         self._nonfinite.begin()
 
     @property
@@ -157,7 +157,7 @@ class Watch:
     def evaluation_begins(self) -> None:
         """By the looks of it: the model goes to eval mode, or a batch comes from another loader than training's."""
         try:
-            self._pending.evaluation.noticed()
+            self.pending.evaluation.noticed()
         except Exception as error:
             self.probes.failed("validation", error)
 
@@ -165,7 +165,7 @@ class Watch:
 
     def loss(self, name: str, function: Any, args: Any, kwargs: Any, value: torch.Tensor) -> None:
         """A loss function was called."""
-        training, pending, alarm = self._training, self._pending, self._nonfinite.alarm
+        training, pending, alarm = self._training, self.pending, self._nonfinite.alarm
         if training.deaf or training.busy or self.lane.inside_backward or not isinstance(value, torch.Tensor):
             return
         self.lane.leave()
@@ -199,7 +199,7 @@ class Watch:
             return
         if stage == BACKWARD:
             if call is not None:
-                self._pending.add(call, number, node, now=False)
+                self.pending.add(call, number, node, now=False)
             return
         training.loss = training.root = number
         training.micro = 1
@@ -225,7 +225,7 @@ class Watch:
             return
         try:
             self.lane.leave()
-            self._pending.give_up()
+            self.pending.give_up()
             training.fetch.poll()
             error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
             if error is not None:

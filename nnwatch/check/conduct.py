@@ -45,7 +45,9 @@ class Conductor:
     def _as_is(self) -> None:
         plan = self._plan
         boot = self._job / "boot" / "settings.json"
-        settings = {"told": str(self._job / "told"), "steps": plan.steps, "until": time.time() + self._left / 3}
+        now = time.time()
+        settings = {"told": str(self._job / "told"), "steps": plan.steps, "only": plan.only}
+        settings |= {"until": now + self._left / 4, "end": now + self._left / 2}
         write_json(boot, json.loads(boot.read_text()) | {"check": settings})
         child = Child(self._job, self._job / "console", plan.command, [])
         code = child.wait(self._left, self._hear)

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from .custom import custom
+from .gradient import gradient
+from .inputs import inputs
+from .overfit import overfit
+from .schedule import schedule
 from .subject import Experiment
 
-EXPERIMENTS: tuple[tuple[str, Experiment], ...] = ()
+EXPERIMENTS: tuple[tuple[str, Experiment], ...] = (
+    ("custom", custom),
+    ("gradient", gradient),
+    ("overfit", overfit),
+    ("input", inputs),
+    ("scheduler", schedule),
+)

@@ -8,62 +8,77 @@ import sys
 from time import time
 from typing import Any
 
-import torch
-from torch.optim.optimizer import register_optimizer_step_post_hook
-
 from nnwatch.trial import done, impossible
 
 from ..standby import Standby
+from .captured import Step
+from .custom import Applied
 from .experiments import EXPERIMENTS
-from .subject import NotPossibleError, Subject
+from .recorder import Recorder
+from .subject import Experiment, NotPossibleError, Subject
 from .voice import Voice
+
+EVERY = 25
+"""Steps from one line of progress to the next."""
 
 
 class Rehearsal:
+    """``settings``: ``told`` (path), ``steps``, ``until`` (seconds since 1970: when the script stops, at the latest),
+    ``end`` (when the experiments do) and ``only`` (names; all if empty)."""
+
     def __init__(self, standby: Standby, settings: dict[str, Any]) -> None:
         self._standby = standby
         self._voice = Voice(settings["told"])
         self._steps: int = settings["steps"]
         self._until: float = settings["until"]
+        self._end: float = settings["end"]
+        self._only: list[str] = settings["only"]
         self._pid = os.getpid()
         self._over = False
+        self._applied = Applied()
+        self._recorder = Recorder(standby, None, self._stepped, capture=True)
+        self.own: Step | None = None
+        """The step that the script itself names."""
 
     def begin(self) -> None:
-        # After the hook of the probes, which then has counted the step.
-        register_optimizer_step_post_hook(self._stepped)
+        self._recorder.begin()
         atexit.register(self._exit)
 
-    def _stepped(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+    @property
+    def _mine(self) -> bool:
+        return not self._over and os.getpid() == self._pid
+
+    def _stepped(self, optimizer: Any) -> None:
         watch = self._standby.made
-        if watch is None or self._over or os.getpid() != self._pid:
+        if watch is None or not self._mine:
             return
-        if watch.step >= self._steps or time() > self._until:
-            self._finish("it had made the steps that were wanted")
+        made = watch.step
+        if made % EVERY == 0 and self._recorder.losses:
+            self._voice.tell({"say": f"as is: step {made}, loss {self._recorder.losses[-1]:.4g}", "step": made})
+        if made >= self._steps or time() > self._until:
+            self._finish("steps" if made >= self._steps else "time")
             self._leave()
 
     def _exit(self) -> None:
         """The script has come to its end by itself."""
         watch = self._standby.made
-        if watch is not None and watch.step and not self._over and os.getpid() == self._pid:
-            self._finish("the script ended")
+        if watch is not None and watch.step and self._mine:
+            self._finish("end")
 
     def _finish(self, why: str) -> None:
         self._over = True
         watch = self._standby.watch
         watch.lane.leave()
+        watch.training.tell()
         with watch.training.ours():
-            subject = Subject(watch.training, self._until, self._voice.say)
+            applied, recorder = self._applied.calls, self._recorder
+            subject = Subject(watch, recorder, self.own, applied, self._end, self._voice.say)
             for name, experiment in EXPERIMENTS:
-                self._voice.tell(self._made(name, experiment, subject))
-        self._voice.tell({"left": why, "step": watch.step})
-
-    def _made(self, name: str, experiment: Any, subject: Subject) -> dict[str, Any]:
-        try:
-            return done(name, **experiment(subject))
-        except NotPossibleError as error:
-            return impossible(name, error.why, error.line)
-        except Exception as error:
-            return impossible(name, f"{type(error).__name__}: {error}")
+                if not self._only or name in self._only:
+                    self._voice.say(f"{name} ...")
+                    self._voice.tell(made(name, experiment, subject))
+        step, tier = watch.step, recorder.step is not None or self.own is not None
+        self._voice.tell({"left": why, "step": step, "losses": recorder.losses, "captured": tier})
 
     def _leave(self) -> None:
         """Nothing of the script runs after this: no ``finally``, no checkpoint, no exit handler."""
@@ -71,3 +86,13 @@ class Rehearsal:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(0)
+
+
+def made(name: str, experiment: Experiment, subject: Subject) -> dict[str, Any]:
+    """The data of one trial."""
+    try:
+        return done(name, **experiment(subject))
+    except NotPossibleError as error:
+        return impossible(name, error.why, error.line)
+    except Exception as error:
+        return impossible(name, f"it failed ({type(error).__name__}: {error})")

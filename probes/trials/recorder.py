@@ -1,0 +1,131 @@
+"""Loss and learning rate of each step, as the script makes it, and the step that is captured.
+
+Around the patches of the probes there is one more on ``torch.autograd.backward``, and a hook behind theirs on every
+optimizer: here it is no matter what a step costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from ..loss import consumed
+from ..standby import Standby
+from .captured import Step
+from .subject import NotPossibleError
+
+TRIES = 20
+"""Steps among which one has to be captured."""
+
+
+class Recorder:
+    """``before(optimizer)`` and ``after(optimizer)`` are called around each step of an optimizer (None: the script has
+    none, and a backward pass is a step)."""
+
+    def __init__(
+        self, standby: Standby, before: Callable[[Any], None] | None, after: Callable[[Any], None], capture: bool
+    ) -> None:
+        self._standby = standby
+        self._before = before
+        self._after = after
+        self.losses: list[float] = []
+        self.rates: list[float] = []
+        self.step: Step | None = None
+        self.why = "no step of the script could be captured"
+        self.weights: list[tuple[torch.Tensor, torch.Tensor]] = []
+        """Parameters, buffers and what they were before the first step."""
+        self._wanted = capture
+        self._values: list[float] = []
+
+    def begin(self) -> None:
+        self._backward = torch.autograd.backward
+        torch.autograd.backward = self._passes_back
+        if self._before is not None:
+            register_optimizer_step_pre_hook(lambda optimizer, args, kwargs: self._stepping(optimizer))
+        register_optimizer_step_post_hook(lambda optimizer, args, kwargs: self._stepped(optimizer))
+        if self._wanted:
+            self._standby.watch.layers.keep = True
+
+    @property
+    def _ours(self) -> bool:
+        """Is it an experiment that passes back?"""
+        watch = self._standby.made
+        return torch.compiler.is_compiling() or (watch is not None and watch.training.busy)
+
+    def _passes_back(self, tensors: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._ours or self._standby.lane.inside_backward:
+            return self._backward(tensors, *args, **kwargs)
+        root = tensors if isinstance(tensors, torch.Tensor) else next(iter(tensors))
+        if not self.weights:
+            self._keep()
+        if self._wanted:
+            self._try(root.grad_fn)
+        if root.numel() == 1:
+            self._values.append(float(root.detach()))
+        given = self._backward(tensors, *args, **kwargs)
+        watch = self._standby.made
+        if watch is not None and watch.training.clock.by_backward:
+            self._stepped(None)
+        return given
+
+    def _stepping(self, optimizer: Any) -> None:
+        if not self._ours and self._before is not None:
+            self._before(optimizer)
+
+    def _stepped(self, optimizer: Any) -> None:
+        if self._ours:
+            return
+        if self._values:
+            self.losses.append(sum(self._values) / len(self._values))
+            self.rates.append(float(optimizer.param_groups[0]["lr"]) if optimizer is not None else 0.0)
+            self._values.clear()
+        watch = self._standby.made
+        if self._wanted and watch is not None and watch.training.sample is not None:
+            watch.layers.keep = True
+        self._after(optimizer)
+
+    def _keep(self) -> None:
+        """The weights as the script made or loaded them."""
+        training = self._standby.watch.training
+        model = training.model
+        roots = model.roots if model is not None else []
+        known = {id(t): t for root in roots for t in (*root.parameters(), *root.buffers())}
+        known |= {id(p): p for o in training.script.optimizers() for g in o.param_groups for p in g["params"]}
+        self.weights = [(tensor, tensor.detach().clone()) for tensor in known.values()]
+
+    def restore(self) -> None:
+        """Put the weights of the start back."""
+        with torch.no_grad():
+            for tensor, value in self.weights:
+                tensor.copy_(value)
+
+    def _try(self, node: Any) -> None:
+        """Capture this step, if it can be made again."""
+        watch = self._standby.watch
+        layers, steps = watch.layers, watch.step
+        call, output = layers.call, layers.output
+        self._wanted = steps < TRIES
+        if watch.script.compiled:
+            self.why = "the model is compiled"
+        elif torch.distributed.is_available() and torch.distributed.is_initialized():
+            self.why = "the script trains on several ranks"
+        elif call is not None and output is not None:
+            terms = consumed(node, watch.pending.terms)
+            if len(terms) != 1:
+                what = "none of torch's loss functions" if not terms else f"{len(terms)} loss functions"
+                self.why = f"the loss is made by {what}"
+                return
+            try:
+                with watch.training.ours():
+                    step = Step(call, output, terms[0])
+                    if terms[0].value is not None and step.repeats(float(terms[0].value)):
+                        self.step, self._wanted = step, False
+                    else:
+                        self.why = "the same pass made again gives another loss"
+            except NotPossibleError as error:
+                self.why = error.why
+            except Exception as error:
+                self.why = f"the pass cannot be made again ({type(error).__name__}: {error})"
