@@ -98,7 +98,6 @@ class Child:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
-    def last_lines(self, most: int = 3) -> list[str]:
-        """Of what it printed."""
-        lines = self._log.read_text(errors="replace").splitlines()
-        return [line.strip() for line in lines if line.strip()][-most:]
+    @property
+    def printed(self) -> str:
+        return self._log.read_text(errors="replace")

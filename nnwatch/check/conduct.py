@@ -13,73 +13,115 @@ from typing import Any
 
 from ..job import options
 from ..runs import RunError, write_json
-from .child import Child
+from ..trial import NAMES, done, impossible
+from .child import Child, prepare
 from .pen import Pen
 from .plan import Plan
+from .progress import Progress
+from .trouble import trouble
+
+SAME = 50
+"""Steps of two runs that are compared, at most."""
+RAMP, LEAST = 120, 30
+"""Steps of the range test, and the fewest that are worth it."""
+AS_IS, EXPERIMENTS = 0.25, 0.55
+"""Shares of the whole time after which the script is stopped, and after which the experiments in its process are."""
+_INSIDE = ("custom", "data", "baselines", "gradient", "overfit", "input", "scheduler")
 
 
 class Conductor:
+    """Runs the script as often as it takes, one run after the other: a GPU is nobody else's meanwhile."""
+
     def __init__(self, job: Path) -> None:
         self._job = job
         self._plan = Plan.load(job)
-        self._deadline = time.monotonic() + self._plan.seconds
+        self._began = time.monotonic()
         self._pen = Pen(options(job)["rings"])
+        self._progress = Progress(sys.stderr)
+        self._told: set[str] = set()
+        self._first: dict[str, Any] = {}
+        """The last word of the first run."""
         self._step = 0
-        self._line = False
-
-    @property
-    def _left(self) -> float:
-        return max(1.0, self._deadline - time.monotonic())
 
     def run(self) -> int:
         try:
             self._as_is()
+            if self._plan.wants("twice", "range"):
+                self._again()
         except RunError as error:
-            self._say(str(error))
+            self._progress.say(str(error))
             return 2
         finally:
-            self._clear_line()
+            self._progress.clear()
             self._pen.close()
         return 0
 
+    def _left(self, share: float = 1.0) -> float:
+        """Seconds until this share of the time is over."""
+        return max(1.0, share * self._plan.seconds - (time.monotonic() - self._began))
+
+    # the runs
+
     def _as_is(self) -> None:
-        plan = self._plan
+        """The first run: an ordinary session, and the experiments in its process."""
+        plan, now = self._plan, time.time()
+        steps = plan.steps if plan.wants(*_INSIDE) else SAME
+        settings = {"role": "first", "told": str(self._job / "told"), "steps": steps, "only": plan.only}
+        settings |= {"until": now + self._left(AS_IS), "end": now + self._left(EXPERIMENTS)}
         boot = self._job / "boot" / "settings.json"
-        now = time.time()
-        settings = {"told": str(self._job / "told"), "steps": plan.steps, "only": plan.only}
-        settings |= {"until": now + self._left / 4, "end": now + self._left / 2}
         write_json(boot, json.loads(boot.read_text()) | {"check": settings})
         child = Child(self._job, self._job / "console", plan.command, [])
-        code = child.wait(self._left, self._hear)
-        if self._step == 0:
-            told = "; ".join(child.last_lines())
-            raise RunError(f"no training step was seen; the script ended with exit code {code}: {told}")
+        code = child.wait(self._left(), self._hear)
+        if not self._first:
+            raise RunError(trouble(plan.command, code, self._step, child.printed))
 
-    def _hear(self, word: dict[str, Any]) -> None:
-        self._step = max(self._step, word.get("step", 0))
-        if "say" in word:
-            self._progress(word["say"])
-        elif "trial" in word:
-            self._pen.trial(word, self._step)
+    def _again(self) -> None:
+        """The second run: the same steps, and the range test."""
+        first = self._first["losses"]
+        planned = self._first["planned"]
+        same = min(SAME, len(first))
+        last: dict[str, Any] = {}
 
-    # what the user sees
+        def hear(word: dict[str, Any]) -> None:
+            last.update(word if "left" in word else {})
+            self._hear(word, again=True)
 
-    def _progress(self, text: str) -> None:
-        """One line that is written over on a terminal, lines one after the other elsewhere."""
-        if sys.stderr.isatty():
-            print(f"\r\x1b[2Knnwatch: {text}", end="", file=sys.stderr, flush=True)
-            self._line = True
+        ramp = RAMP if self._plan.wants("range") else 0
+        end = time.time() + self._left(0.95)
+        told = self._job / "again" / "told"
+        settings = {"role": "again", "told": str(told), "same": same, "ramp": ramp, "end": end}
+        place = prepare(self._job, "again", settings)
+        child = Child(place, place / "console", self._plan.command, [])
+        code = child.wait(self._left(), hear)
+        second = last.get("losses")
+        if not second:
+            why = trouble(self._plan.command, code, 0, child.printed)
+            self._trial(impossible("twice", f"the second run of the script told nothing: {why}"))
         else:
-            self._say(text)
+            compared = min(len(first), len(second), same)
+            parted = next((n + 1 for n in range(compared) if first[n] != second[n]), None)
+            losses = [first[:compared], second[:compared]]
+            self._trial(done("twice", steps=compared, parted=parted, losses=losses))
+        if ramp and "range" not in self._told:
+            why = f"the script plans {planned} steps in all" if planned and planned < LEAST else "the time was over"
+            self._trial(impossible("range", why))
 
-    def _clear_line(self) -> None:
-        if self._line:
-            print("\r\x1b[2K", end="", file=sys.stderr, flush=True)
-            self._line = False
+    # what they tell
 
-    def _say(self, text: str) -> None:
-        self._clear_line()
-        print(f"nnwatch: {text}", file=sys.stderr, flush=True)
+    def _hear(self, word: dict[str, Any], again: bool = False) -> None:
+        if not again:
+            self._step = max(self._step, word.get("step") or 0)
+            if "left" in word:
+                self._first = word
+        if "say" in word:
+            self._progress.show(word["say"])
+        elif "trial" in word:
+            self._trial(word)
+
+    def _trial(self, data: dict[str, Any]) -> None:
+        if data["trial"] in NAMES and self._plan.wants(data["trial"]):
+            self._told.add(data["trial"])
+            self._pen.trial(data, self._step)
 
 
 def main() -> int:

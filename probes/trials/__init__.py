@@ -11,9 +11,12 @@ from typing import Any
 
 from ..standby import Standby
 from .rehearsal import Rehearsal
+from .rerun import Rerun
+
+_ROLES: dict[str, type[Rehearsal] | type[Rerun]] = {"first": Rehearsal, "again": Rerun}
 
 
 def begin(standby: Standby, settings: dict[str, Any]) -> None:
-    """Called when the probes have been put on torch. ``settings``: ``told`` the file that is told, ``steps`` as it is,
-    ``until`` when at the latest (seconds since 1970)."""
-    Rehearsal(standby, settings).begin()
+    """Called when the probes have been put on torch. ``settings``: ``role`` is which run of the script this is,
+    the others are those of its class."""
+    _ROLES[settings["role"]](standby, settings).begin()

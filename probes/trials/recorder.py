@@ -64,12 +64,19 @@ class Recorder:
         if self._wanted:
             self._try(root.grad_fn)
         if root.numel() == 1:
-            self._values.append(float(root.detach()))
+            self._values.append(float(root.detach()) / self._scale())
+        if self._standby.watch.training.clock.by_backward:
+            self._stepping(None)
         given = self._backward(tensors, *args, **kwargs)
         watch = self._standby.made
         if watch is not None and watch.training.clock.by_backward:
             self._stepped(None)
         return given
+
+    def _scale(self) -> float:
+        """That a gradient scaler has put on the loss."""
+        scale = float(self._standby.watch.training.scale())
+        return scale if scale == scale and scale else 1.0
 
     def _stepping(self, optimizer: Any) -> None:
         if not self._ours and self._before is not None:
@@ -90,9 +97,11 @@ class Recorder:
     def _keep(self) -> None:
         """The weights as the script made or loaded them."""
         training = self._standby.watch.training
-        model = training.model
-        roots = model.roots if model is not None else []
-        known = {id(t): t for root in roots for t in (*root.parameters(), *root.buffers())}
+        modules = list(training.modules.values())
+        known: dict[int, torch.Tensor] = {
+            id(p): p for module in modules for p in module.parameters(recurse=False) if p.requires_grad
+        }
+        known |= {id(b): b for module in modules for b in module.buffers(recurse=False)}
         known |= {id(p): p for o in training.script.optimizers() for g in o.param_groups for p in g["params"]}
         self.weights = [(tensor, tensor.detach().clone()) for tensor in known.values()]
 
@@ -110,8 +119,6 @@ class Recorder:
         self._wanted = steps < TRIES
         if watch.script.compiled:
             self.why = "the model is compiled"
-        elif torch.distributed.is_available() and torch.distributed.is_initialized():
-            self.why = "the script trains on several ranks"
         elif call is not None and output is not None:
             terms = consumed(node, watch.pending.terms)
             if len(terms) != 1:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 from time import time
 from typing import Any
 
@@ -13,6 +12,7 @@ from nnwatch.trial import done, impossible
 from ..standby import Standby
 from .captured import Step
 from .custom import Applied
+from .end import End, leave, rank
 from .experiments import EXPERIMENTS
 from .recorder import Recorder
 from .subject import Experiment, NotPossibleError, Subject
@@ -31,10 +31,13 @@ class Rehearsal:
         self._voice = Voice(settings["told"])
         self._steps: int = settings["steps"]
         self._until: float = settings["until"]
-        self._end: float = settings["end"]
+        self._end = End(settings["told"])
+        self._latest: float = settings["end"]
         self._only: list[str] = settings["only"]
         self._pid = os.getpid()
         self._over = False
+        self._began = 0.0
+        """When the first step was over (seconds since 1970)."""
         self._applied = Applied()
         self._recorder = Recorder(standby, None, self._stepped, capture=True)
         self.own: Step | None = None
@@ -53,11 +56,12 @@ class Rehearsal:
         if watch is None or not self._mine:
             return
         made = watch.step
-        if made % EVERY == 0 and self._recorder.losses:
+        self._began = self._began or time()
+        if made % EVERY == 0 and self._recorder.losses and not rank():
             self._voice.tell({"say": f"as is: step {made}, loss {self._recorder.losses[-1]:.4g}", "step": made})
-        if made >= self._steps or time() > self._until:
+        if self._end.after(made, made >= self._steps or time() > self._until):
             self._finish("steps" if made >= self._steps else "time")
-            self._leave()
+            leave(self._standby)
 
     def _exit(self) -> None:
         """The script has come to its end by itself."""
@@ -67,25 +71,21 @@ class Rehearsal:
 
     def _finish(self, why: str) -> None:
         self._over = True
+        if rank():
+            return
         watch = self._standby.watch
         watch.lane.leave()
         watch.training.tell()
         with watch.training.ours():
             applied, recorder = self._applied.calls, self._recorder
-            subject = Subject(watch, recorder, self.own, applied, self._end, self._voice.say)
+            subject = Subject(watch, recorder, self.own, applied, self._latest, self._voice.say)
             for name, experiment in EXPERIMENTS:
                 if not self._only or name in self._only:
                     self._voice.say(f"{name} ...")
                     self._voice.tell(made(name, experiment, subject))
-        step, tier = watch.step, recorder.step is not None or self.own is not None
-        self._voice.tell({"left": why, "step": step, "losses": recorder.losses, "captured": tier})
-
-    def _leave(self) -> None:
-        """Nothing of the script runs after this: no ``finally``, no checkpoint, no exit handler."""
-        self._standby.watch.exit()
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(0)
+        known = {"step": watch.step, "losses": recorder.losses, "planned": watch.script.told("planned_steps")}
+        captured = recorder.step is not None or self.own is not None
+        self._voice.tell({"left": why, "captured": captured, "seconds": time() - self._began, **known})
 
 
 def made(name: str, experiment: Experiment, subject: Subject) -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""The learning-rate range test (Smith, "Cyclical Learning Rates for Training Neural Networks", 2017): arithmetic."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+STEPS = 120
+LOWEST, HIGHEST = 1e-6, 30.0
+SMOOTH = 0.8
+"""Of the moving average of the losses."""
+RISE, ABOVE = 1.5, 1.1
+"""Diverged: the average is so many times its minimum, and so many times the first loss."""
+WINDOW = 5
+"""Points of the average whose slope is taken."""
+
+
+class Ramp:
+    """Gives one rate after the other and takes the loss before each step."""
+
+    def __init__(self, steps: int = STEPS) -> None:
+        self._steps = steps
+        self.rates: list[float] = []
+        self.losses: list[float] = []
+        self.averages: list[float] = []
+        self.diverged = False
+        self._sum = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Of the coming step."""
+        share = min(1.0, len(self.rates) / max(1, self._steps - 1))
+        return float(LOWEST * (HIGHEST / LOWEST) ** share)
+
+    @property
+    def over(self) -> bool:
+        return self.diverged or len(self.rates) >= self._steps
+
+    def took(self, loss: float) -> None:
+        """A step was made at ``rate``, from weights whose loss was this."""
+        self.rates.append(self.rate)
+        self.losses.append(loss)
+        if not math.isfinite(loss):
+            self.diverged = True
+            return
+        self._sum = SMOOTH * self._sum + (1 - SMOOTH) * loss
+        self.averages.append(self._sum / (1 - SMOOTH ** (len(self.averages) + 1)))
+        least, last, first = min(self.averages), self.averages[-1], self.averages[0]
+        self.diverged = last > least + (RISE - 1) * abs(least) and last > first + (ABOVE - 1) * abs(first)
+
+    def found(self) -> dict[str, Any]:
+        """``steepest`` and ``suggested``, ``ceiling``, ``rates`` and ``losses`` of the trial."""
+        steepest = self._steepest()
+        finite = [loss if math.isfinite(loss) else None for loss in self.losses]
+        return {
+            "rates": self.rates,
+            "losses": finite,
+            "steepest": steepest,
+            "suggested": self.rates[steepest] if steepest is not None else None,
+            "ceiling": self.rates[-1] if self.diverged else None,
+        }
+
+    def _steepest(self) -> int | None:
+        """Where the average fell fastest, before its minimum; rates are equally far apart on a logarithmic scale."""
+        averages = self.averages
+        if len(averages) < 2 * WINDOW:
+            return None
+        least = averages.index(min(averages))
+        slopes = [after - before for before, after in pairwise(averages)]
+        half = WINDOW // 2
+        smooth = {
+            place: sum(slopes[place - half : place + half + 1]) / WINDOW
+            for place in range(half, len(slopes) - half)
+            if place <= least
+        }
+        if not smooth:
+            return None
+        steepest = min(smooth, key=lambda place: smooth[place])
+        return steepest if smooth[steepest] < 0 else None

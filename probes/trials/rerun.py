@@ -1,0 +1,96 @@
+"""A further run of the script: is it the same with the same seeds, and how does its loss answer to the learning rate?
+
+Both in one run: some steps as they are, then the weights of the start again and the range test, in the script's own
+loop on its own batches.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections import defaultdict
+from time import time
+from typing import Any
+
+from nnwatch.trial import done, impossible
+
+from ..standby import Standby
+from .batches import Batches
+from .end import End, leave, rank
+from .ramp import Ramp
+from .rates import KerasRates, Rates
+from .recorder import Recorder
+from .voice import Voice
+
+LEAST = 30
+"""Steps of a range test that says something."""
+EVERY = 10
+
+
+class Rerun:
+    """``settings``: ``told``, ``same`` (steps as they are), ``ramp`` (steps of the range test, 0: none) and ``end``
+    (seconds since 1970)."""
+
+    def __init__(self, standby: Standby, settings: dict[str, Any]) -> None:
+        self._standby = standby
+        self._voice = Voice(settings["told"])
+        self._end = End(settings["told"])
+        self._same: int = settings["same"]
+        self._until: float = settings["end"]
+        self._ramp = Ramp(settings["ramp"]) if settings["ramp"] else None
+        self._recorder = Recorder(standby, self._stepping, self._stepped, capture=False)
+        self._batches = Batches(standby)
+        self._rates: Rates | KerasRates = Rates()
+        self._ramping = self._over = False
+        self._pid = os.getpid()
+
+    def begin(self) -> None:
+        self._recorder.begin()
+        self._batches.begin()
+        atexit.register(self._finish)
+
+    def _stepping(self, optimizer: Any) -> None:
+        if self._ramping and self._ramp is not None:
+            self._rates.set(optimizer, self._ramp.rate)
+
+    def _stepped(self, optimizer: Any) -> None:
+        self._rates.back()
+        if self._over or os.getpid() != self._pid:
+            return
+        losses, step = self._recorder.losses, self._standby.watch.step
+        taken = len(losses) - self._same
+        if self._ramping and self._ramp is not None and taken > len(self._ramp.losses):
+            self._ramp.took(losses[-1])
+            if len(self._ramp.losses) % EVERY == 0 and rank() == 0:
+                self._voice.say(f"learning rate {self._ramp.rates[-1]:.2g}: loss {losses[-1]:.4g}")
+        elif not self._ramping and taken >= 0:
+            self._turn(optimizer)
+        over = self._ramp.over if self._ramp is not None else taken >= 0
+        if self._end.after(step, over or time() > self._until):
+            self._finish()
+            leave(self._standby)
+
+    def _turn(self, optimizer: Any) -> None:
+        """The steps as they are have been made: back to the start, and the range test."""
+        self._ramping = self._batches.endless = True
+        self._recorder.restore()
+        for each in self._standby.watch.training.script.optimizers():
+            each.state = defaultdict(dict)
+        if optimizer is None and "keras" in sys.modules:
+            self._rates = KerasRates()
+
+    def _finish(self) -> None:
+        if self._over or os.getpid() != self._pid or rank():
+            return
+        self._over = True
+        if self._ramp is not None:
+            self._voice.tell(self._range(self._ramp))
+        self._voice.tell({"left": "steps", "losses": self._recorder.losses[: self._same]})
+
+    def _range(self, ramp: Ramp) -> dict[str, Any]:
+        if not self._rates.present:
+            return impossible("range", "the script's learning rate cannot be set: it steps by no optimizer of torch's")
+        if not ramp.diverged and len(ramp.losses) < LEAST:
+            return impossible("range", f"the script made only {len(ramp.losses)} steps in the time that there was")
+        return done("range", **ramp.found(), present=self._rates.present, groups=self._rates.groups)
