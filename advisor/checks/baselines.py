@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ..check import Check, Verdict
 from ..finding import number, percent
 from ..trials import Trials
+from ..window import median
 
 
 def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
@@ -33,7 +34,6 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
     names = (
         ("majority", "the most frequent class"),
         ("mean", "the mean"),
-        ("persistence", "the last value again"),
         ("linear", "a linear model"),
     )
     for name, words in names:
@@ -42,6 +42,8 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
             parts.append(f"{words} is right on {percent(float(entry['accuracy']))}")
         elif "loss" in entry:
             parts.append(f"{words} has a loss of {number(float(entry['loss']))}")
+    if at.has("loss.persistence"):
+        parts.append(f"the last value again has a loss of {number(median(at.view('loss.persistence').scalar))}")
     if not parts:
         return None
     guess = told.get("majority") or told.get("mean") or {}
