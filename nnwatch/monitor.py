@@ -236,6 +236,10 @@ class Monitor:
         self._advised = self._history.version
 
     def _advice(self) -> list[Frame]:
+        if self._advisor is None and (self.job / "check.json").exists():
+            from nnwatch.advisor.examine import Examiner
+
+            self._advisor = Examiner()
         if self._advisor is None:
             from nnwatch.advisor.engine import Advisor
 

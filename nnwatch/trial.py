@@ -13,7 +13,8 @@ STEP = "nnwatch.step(model, loss_fn, x, y)"
 """The line that makes a step known where it cannot be seen."""
 
 NAMES = (
-    "data", "baselines", "overfit", "input", "gradient", "range", "scheduler", "custom", "twice", "containment",
+    "model", "data", "baselines", "overfit", "input", "gradient", "range", "scheduler", "custom", "twice",
+    "containment",
 )  # fmt: skip
 """Every experiment, in the order in which they are told."""
 
@@ -144,6 +145,97 @@ class Containment(Trial):
     """``host:port`` that it connected to, without this machine."""
     loaded: list[str]
     """Checkpoints that it loaded before its first step."""
+
+
+class Model(Trial):
+    """What the modules say of themselves, with the weights of the start. Rows of a layer begin with its name and
+    class."""
+
+    pools: list[list[Any]]
+    """Kernel and stride along each axis, and whether no convolution comes after it."""
+    convs: list[list[Any]]
+    """Kernel, stride, padding and dilation along each axis, channels that enter and leave."""
+    linears: list[list[Any]]
+    """Name, features that enter and leave."""
+    recurrent: list[list[Any]]
+    """Mean bias of the forget gate; None for what is no LSTM."""
+    linear_chains: list[list[Any]]
+    """Two linear layers with nothing between them, and where they are written."""
+    alike: list[str]
+    """Layers all of whose units have the same weights."""
+    last: dict[str, str]
+    """``name`` of the last layer with weights."""
+    field: dict[str, Any] | None
+    """``size`` in pixels of what an output of the last convolution sees; ``joined``: a later layer sees all of it."""
+
+
+class Rows(TypedDict, total=False):
+    """What one data set is made of; keys that do not apply are absent. Samples are named by their number."""
+
+    rows: int | None
+    """None: a stream."""
+    read: int
+    bytes: int
+    shape: list[int]
+    dtype: str
+    errors: list[tuple[int, str]]
+    other_shapes: list[tuple[int, list[int]]]
+    nonfinite: list[int]
+    constant: list[int]
+    bad: dict[str, int]
+    """How many of each of the last four."""
+    mean: list[float]
+    std: list[float]
+    """By channel or feature, one number for more than 16."""
+    histogram: dict[str, list[float]]
+    """``edges`` (first, last) and ``counts``."""
+    outliers: list[tuple[int, str, float, float]]
+    """Sample, place in it, value, distance from the median in median absolute deviations."""
+    duplicates: dict[str, Any]
+    """``rows`` that occurred before, ``pairs`` of them, how many ``contradict`` in their targets."""
+    target: dict[str, Any]
+    """``counts`` by label and ``runs`` (z of the runs test), or mean, std, min, max and histogram."""
+    boxes: dict[str, float]
+    """Share that is ``small`` (under 8 pixels), ``median`` of the shorter side."""
+    varies: float
+    """Share of samples that differ when they are read again."""
+    geometry: dict[str, int]
+    """Samples that came out ``flipped``, and those of them whose target stood ``still``."""
+    drawn: bool
+    """Its rows are a random choice of another data set's."""
+    digest: str
+    pictures: list[dict[str, Any]]
+    """Samples that stand out: sample, why, target, and size and pixels (base64) or values."""
+
+
+class Data(Trial):
+    """The data sets, read for some seconds each."""
+
+    sets: dict[str, Rows]
+    """By role: "train", "validation", "test"."""
+    leaks: dict[str, dict[str, Any]]
+    """By role: ``rows`` compared, ``seen`` in training, ``expected`` by chance, ``pairs``, ``coverage`` of training."""
+    groups: dict[str, Any]
+    """``name``, how many are ``shared`` ``of`` those in validation; absent where the data do not say."""
+    near: dict[str, float]
+    """Share of pictures near one of training ``between`` the sets, and ``within`` training; absent for others."""
+    generators: list[str]
+    """Random generators that the data set itself holds."""
+    predictions: list[tuple[str, str, float]]
+    """Label, predicted class and confidence of samples of the captured step."""
+
+
+class Baselines(Trial, total=False):
+    """What must be beaten; each has ``loss`` (mean, of the usual loss for such targets) and, for classes,
+    ``accuracy``."""
+
+    on: str
+    """The samples that it was measured on."""
+    majority: dict[str, float]
+    mean: dict[str, float]
+    linear: dict[str, float]
+    suspects: dict[str, Any]
+    """``share`` of samples whose label a linear model is sure is another, and ``samples``."""
 
 
 def impossible(trial: str, why: str, line: str | None = None) -> dict[str, Any]:

@@ -26,7 +26,7 @@ RAMP, LEAST = 120, 30
 """Steps of the range test, and the fewest that are worth it."""
 AS_IS, EXPERIMENTS = 0.25, 0.55
 """Shares of the whole time after which the script is stopped, and after which the experiments in its process are."""
-_INSIDE = ("custom", "data", "baselines", "gradient", "overfit", "input", "scheduler")
+_INSIDE = ("custom", "model", "data", "baselines", "gradient", "overfit", "input", "scheduler")
 
 
 class Conductor:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from .anatomy import anatomy
+from .baselines import baselines
 from .custom import custom
+from .data import data
 from .gradient import gradient
 from .inputs import inputs
 from .overfit import overfit
@@ -15,4 +18,7 @@ EXPERIMENTS: tuple[tuple[str, Experiment], ...] = (
     ("overfit", overfit),
     ("input", inputs),
     ("scheduler", schedule),
+    ("model", anatomy),
+    ("data", data),
+    ("baselines", baselines),
 )
