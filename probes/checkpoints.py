@@ -24,6 +24,8 @@ class Checkpoints:
     def __init__(self, tell: Callable[[str, dict[str, Any]], None]) -> None:
         self._tell = tell
         self._told = 0
+        self.files: list[str] = []
+        """That were read, in order."""
         self._loaded: dict[str, Any] | None = None
         self._weights: weakref.WeakSet[nn.Module] = weakref.WeakSet()
         self._optimizers: weakref.WeakKeyDictionary[torch.optim.Optimizer, dict[str, Any] | None]
@@ -35,7 +37,10 @@ class Checkpoints:
 
     def loaded(self, content: Any, place: Any) -> None:
         """``content`` was read from ``place``."""
-        self._loaded = self._note("checkpoint.loaded", content, place) or self._loaded
+        found = self._note("checkpoint.loaded", content, place)
+        if found is not None:
+            self._loaded = found
+            self.files.append(found["path"])
 
     def _note(self, name: str, content: Any, place: Any) -> dict[str, Any] | None:
         named = isinstance(place, str | os.PathLike)

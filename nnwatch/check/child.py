@@ -16,6 +16,7 @@ from typing import Any
 
 from ..job import environment
 from ..runs import RunError, write_json
+from .enclosure import Enclosure
 from .told import Told
 
 SILENT_LOGGERS = {
@@ -47,21 +48,21 @@ def prepare(job: Path, role: str, settings: dict[str, Any]) -> Path:
 
 
 class Child:
-    """``place`` holds its boot folder, ``log`` is where it prints to, ``contained`` what goes before its command."""
+    """``place`` holds its boot folder, and what it prints."""
 
-    def __init__(self, place: Path, log: Path, command: list[str], contained: list[str]) -> None:
-        self._log = log
+    def __init__(self, place: Path, command: list[str], enclosure: Enclosure) -> None:
+        self._log = log = place / "console"
         self._words = Told(place / "told")
         self._parent = os.getpid()
         env = environment(place, console=True)
         with log.open("ab") as file:
             try:
                 self._process = subprocess.Popen(
-                    [*contained, *command],
+                    [*enclosure.words, *command],
                     stdin=subprocess.DEVNULL,
                     stdout=file,
                     stderr=file,
-                    env=env | SILENT_LOGGERS,
+                    env=env | SILENT_LOGGERS | enclosure.environment,
                     start_new_session=True,
                     preexec_fn=self._follow,
                 )

@@ -6,6 +6,7 @@ The launcher watches it as it would the command. Standard library only.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from ..job import options
 from ..runs import RunError, write_json
 from ..trial import NAMES, done, impossible
 from .child import Child, prepare
+from .enclosure import Enclosure
 from .pen import Pen
 from .plan import Plan
 from .progress import Progress
@@ -36,7 +38,8 @@ class Conductor:
         self._job = job
         self._plan = Plan.load(job)
         self._began = time.monotonic()
-        self._pen = Pen(options(job)["rings"])
+        self._rings: list[str] = options(job)["rings"]
+        self._pen = Pen(self._rings)
         self._progress = Progress(sys.stderr)
         self._told: set[str] = set()
         self._first: dict[str, Any] = {}
@@ -45,7 +48,13 @@ class Conductor:
 
     def run(self) -> int:
         try:
+            self._enclosure = Enclosure(self._job, self._plan.folders, self._rings, self._plan.uncontained)
+        except RunError as error:
+            self._progress.say(str(error))
+            return 2
+        try:
             self._as_is()
+            self._contained()
             if self._plan.wants("twice", "range"):
                 self._again()
         except RunError as error:
@@ -53,6 +62,7 @@ class Conductor:
             return 2
         finally:
             self._progress.clear()
+            self._enclosure.close()
             self._pen.close()
         return 0
 
@@ -70,10 +80,14 @@ class Conductor:
         settings |= {"until": now + self._left(AS_IS), "end": now + self._left(EXPERIMENTS)}
         boot = self._job / "boot" / "settings.json"
         write_json(boot, json.loads(boot.read_text()) | {"check": settings})
-        child = Child(self._job, self._job / "console", plan.command, [])
+        child = Child(self._job, plan.command, self._enclosure)
         code = child.wait(self._left(), self._hear)
         if not self._first:
             raise RunError(trouble(plan.command, code, self._step, child.printed))
+
+    def _contained(self) -> None:
+        found = {key: self._first[key] for key in ("connections", "loaded")}
+        self._trial(done("containment", how=self._enclosure.how, written=self._enclosure.written(), **found))
 
     def _again(self) -> None:
         """The second run: the same steps, and the range test."""
@@ -91,11 +105,13 @@ class Conductor:
         told = self._job / "again" / "told"
         settings = {"role": "again", "told": str(told), "same": same, "ramp": ramp, "end": end}
         place = prepare(self._job, "again", settings)
-        child = Child(place, place / "console", self._plan.command, [])
+        child = Child(place, self._plan.command, self._enclosure)
         code = child.wait(self._left(), hear)
+        printed = child.printed
+        shutil.rmtree(place)
         second = last.get("losses")
         if not second:
-            why = trouble(self._plan.command, code, 0, child.printed)
+            why = trouble(self._plan.command, code, 0, printed)
             self._trial(impossible("twice", f"the second run of the script told nothing: {why}"))
         else:
             compared = min(len(first), len(second), same)
@@ -119,7 +135,7 @@ class Conductor:
             self._trial(word)
 
     def _trial(self, data: dict[str, Any]) -> None:
-        if data["trial"] in NAMES and self._plan.wants(data["trial"]):
+        if (data["trial"] in NAMES and self._plan.wants(data["trial"])) or data["trial"] == "containment":
             self._told.add(data["trial"])
             self._pen.trial(data, self._step)
 

@@ -19,12 +19,13 @@ def check(words: list[str]) -> int:
     """`nnwatch check`: 3 if a check failed, 2 if the script could not be tried."""
     from .. import job as jobs
     from .. import launch, settings
+    from ..check.enclosure import folders
     from ..check.plan import Plan
     from ..screen import summary
 
     asked = request.request(words)
     options = asked.options
-    plan = Plan(asked.command, 60 * options.minutes, options.only or [], [], options.yes)
+    plan = Plan(asked.command, 60 * options.minutes, options.only or [], folders(asked.command), options.yes)
     job = jobs.prepare(
         asked.command,
         python=asked.python,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from statistics import fmean, stdev
 from typing import Any
 
 STEPS = 120
@@ -14,6 +15,10 @@ RISE, ABOVE = 1.5, 1.1
 """Diverged: the average is so many times its minimum, and so many times the first loss."""
 WINDOW = 5
 """Points of the average whose slope is taken."""
+QUIET = 20
+"""Steps at the beginning whose rates are too low to teach anything."""
+PART = 0.2
+"""Of the whole fall, which comes before the place that is suggested."""
 
 
 class Ramp:
@@ -62,19 +67,22 @@ class Ramp:
         }
 
     def _steepest(self) -> int | None:
-        """Where the average fell fastest, before its minimum; rates are equally far apart on a logarithmic scale."""
-        averages = self.averages
-        if len(averages) < 2 * WINDOW:
+        """Where the average fell fastest, on its way from the losses of the first steps, which teach nothing, to its
+        minimum; rates are equally far apart on a logarithmic scale. What comes before a part of that fall is only the
+        difference between batches."""
+        averages, quiet = self.averages, self.losses[:QUIET]
+        if len(averages) < QUIET:
             return None
         least = averages.index(min(averages))
+        level, noise = fmean(quiet), stdev(quiet)
+        fall = level - averages[least]
+        if fall <= noise:
+            return None
         slopes = [after - before for before, after in pairwise(averages)]
         half = WINDOW // 2
         smooth = {
-            place: sum(slopes[place - half : place + half + 1]) / WINDOW
+            place: fmean(slopes[place - half : place + half + 1])
             for place in range(half, len(slopes) - half)
-            if place <= least
+            if place <= least and averages[place + 1] <= level - PART * fall
         }
-        if not smooth:
-            return None
-        steepest = min(smooth, key=lambda place: smooth[place])
-        return steepest if smooth[steepest] < 0 else None
+        return min(smooth, key=lambda place: smooth[place]) if smooth else None

@@ -6,6 +6,7 @@ optimizer: here it is no matter what a step costs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -33,12 +34,14 @@ class Recorder:
         self._after = after
         self.losses: list[float] = []
         self.rates: list[float] = []
+        self.steps = 0
         self.step: Step | None = None
         self.why = "no step of the script could be captured"
         self.weights: list[tuple[torch.Tensor, torch.Tensor]] = []
         """Parameters, buffers and what they were before the first step."""
         self._wanted = capture
         self._values: list[float] = []
+        self._passes = 0
 
     def begin(self) -> None:
         self._backward = torch.autograd.backward
@@ -63,6 +66,7 @@ class Recorder:
             self._keep()
         if self._wanted:
             self._try(root.grad_fn)
+        self._passes += 1
         if root.numel() == 1:
             self._values.append(float(root.detach()) / self._scale())
         if self._standby.watch.training.clock.by_backward:
@@ -85,8 +89,10 @@ class Recorder:
     def _stepped(self, optimizer: Any) -> None:
         if self._ours:
             return
-        if self._values:
-            self.losses.append(sum(self._values) / len(self._values))
+        if self._passes:
+            self.steps += 1
+            self._passes = 0
+            self.losses.append(sum(self._values) / len(self._values) if self._values else math.nan)
             self.rates.append(float(optimizer.param_groups[0]["lr"]) if optimizer is not None else 0.0)
             self._values.clear()
         watch = self._standby.made

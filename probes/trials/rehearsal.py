@@ -11,6 +11,7 @@ from nnwatch.trial import done, impossible
 
 from ..standby import Standby
 from .captured import Step
+from .connections import Connections
 from .custom import Applied
 from .end import End, leave, rank
 from .experiments import EXPERIMENTS
@@ -39,6 +40,7 @@ class Rehearsal:
         self._began = 0.0
         """When the first step was over (seconds since 1970)."""
         self._applied = Applied()
+        self._connections = Connections()
         self._recorder = Recorder(standby, None, self._stepped, capture=True)
         self.own: Step | None = None
         """The step that the script itself names."""
@@ -52,10 +54,9 @@ class Rehearsal:
         return not self._over and os.getpid() == self._pid
 
     def _stepped(self, optimizer: Any) -> None:
-        watch = self._standby.made
-        if watch is None or not self._mine:
+        if not self._mine:
             return
-        made = watch.step
+        made = self._recorder.steps
         self._began = self._began or time()
         if made % EVERY == 0 and self._recorder.losses and not rank():
             self._voice.tell({"say": f"as is: step {made}, loss {self._recorder.losses[-1]:.4g}", "step": made})
@@ -65,8 +66,7 @@ class Rehearsal:
 
     def _exit(self) -> None:
         """The script has come to its end by itself."""
-        watch = self._standby.made
-        if watch is not None and watch.step and self._mine:
+        if self._recorder.steps and self._mine:
             self._finish("end")
 
     def _finish(self, why: str) -> None:
@@ -83,8 +83,9 @@ class Rehearsal:
                 if not self._only or name in self._only:
                     self._voice.say(f"{name} ...")
                     self._voice.tell(made(name, experiment, subject))
-        known = {"step": watch.step, "losses": recorder.losses, "planned": watch.script.told("planned_steps")}
+        known = {"step": recorder.steps, "losses": recorder.losses, "planned": watch.script.told("planned_steps")}
         captured = recorder.step is not None or self.own is not None
+        known |= {"connections": [*self._connections.opened], "loaded": watch.checkpoints.files}
         self._voice.tell({"left": why, "captured": captured, "seconds": time() - self._began, **known})
 
 

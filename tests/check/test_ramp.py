@@ -58,3 +58,20 @@ def test_a_negative_loss_diverges_where_it_rises():
     ramp = ramped(lambda rate: -2 * rate / (rate + 1e-3) if rate < 1 else 3.0)
     assert ramp.diverged
     assert 1 < ramp.rates[-1] < 10
+
+
+def test_batches_that_differ_much_are_no_fall():
+    """Every other batch is twice as hard: the average falls most among the first rates, where nothing is learned."""
+    ramp = Ramp()
+    while not ramp.over:
+        hard = 2.0 if len(ramp.rates) % 14 < 7 else 1.0
+        ramp.took(hard / (1 + (ramp.rate / 1e-2) ** 3))
+    found = ramp.found()
+    assert 3e-3 < found["suggested"] < 3e-2
+
+
+def test_nothing_is_suggested_where_the_fall_is_within_the_noise():
+    ramp = Ramp()
+    while not ramp.over:
+        ramp.took((2.0 if len(ramp.rates) % 2 else 1.0) - 0.05 * (ramp.rate > 1e-2))
+    assert ramp.found()["suggested"] is None
