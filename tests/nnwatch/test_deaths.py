@@ -88,6 +88,7 @@ def test_what_overflows_while_the_monitor_is_dead_is_counted(home):
 def test_a_job_killed_as_a_whole_loses_what_came_since_the_last_flush_and_no_more(home):
     process = home.start("run", "trainer.py", "5000", "0", "close")
     card = home.running(50)
+    os.kill(card.monitor.pid, signal.SIGSTOP)  # all at once: it must not see the others die
     for one in (card.launcher, card.monitor, card.trainer):  # the launcher first: it would start a new monitor
         os.kill(one.pid, signal.SIGKILL)
     process.communicate()

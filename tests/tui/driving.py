@@ -50,23 +50,39 @@ async def opened(session, size=(80, 24), mode="attach", source=None, **options):
         yield app, pilot
 
 
-def undrawn(app):
-    """Whether the screen has not its size yet, or a widget in sight still has a picture of another size."""
-    if tuple(app.screen.size) != tuple(app.size) or app.screen._layout_required:
+def pending(screen):
+    """Whether a screen has still to be laid out or drawn: its own part, or a message that waits for a widget."""
+    if screen._layout_required or screen._dirty_widgets or screen._compositor._dirty_regions:
         return True
-    if not isinstance(app.screen, Room):
-        return False
-    pictures = [cells for cells in app.screen.query("*") if isinstance(cells, Cells) and cells.region.area]
-    return not app.screen.ready or any(cells._codes.shape[::-1] != tuple(cells.size) for cells in pictures)
+    nodes = [screen, *screen.query("*")]
+    return any(
+        node.message_queue_size or (node is not screen and node.display and node._repaint_required) for node in nodes
+    )
+
+
+def undrawn(app):
+    """Whether something in sight, below a dialog too, is not yet as it was told to be."""
+    screens = [*app._background_screens, app.screen] if app.screen.is_modal else [app.screen]
+    for screen in screens:
+        if tuple(screen.size) != tuple(app.size):
+            return True
+        if isinstance(screen, Room):
+            pictures = [cells for cells in screen.query("*") if isinstance(cells, Cells) and cells.region.area]
+            if not screen.ready or any(cells._codes.shape[::-1] != tuple(cells.size) for cells in pictures):
+                return True
+    return pending(app.screen)
 
 
 async def settle(app, pilot):
-    """Let what was asked for be drawn: on a busy machine no span of time is enough, so wait for the picture."""
+    """Let what was asked for be drawn: on a busy machine no span of time is enough, so wait for the picture.
+
+    What shows around a dialog passes from screen to screen by timers of a sixtieth of a second, of which nothing
+    tells from outside; but they share the loop with this pause, so those due before its end have run by its end."""
     await pilot.pause()
     before, quiet = None, 0
     while quiet < 2 and app._exception is None and not app._exit:
         app.tick()
-        await pilot.pause(0)
+        await pilot.pause(0.1 if app.screen.is_modal else 0)
         now = None if undrawn(app) else text(app)
         quiet, before = (quiet + 1 if now is not None and now == before else 0), now
 
