@@ -17,6 +17,7 @@ from .engine import Advisor
 from .finding import Abstain
 
 _STATES: Mapping[str, State] = {"info": "info", "watch": "info", "warn": "warn", "error": "error", "fatal": "error"}
+NOT_MADE = "the experiment was not made"
 RANK: tuple[State, ...] = ("pass", "not possible", "info", "warn", "error")
 """The states, the best first."""
 
@@ -41,7 +42,7 @@ class Trials(Context):
         """What one experiment found. Raises Abstain with the reason, and the line that would make it possible."""
         told = self.experiments.get(name)
         if told is None:
-            raise Abstain(f"the experiment {name!r} was not made")
+            raise Abstain(f"{NOT_MADE}: {name}")
         if told.get("state") != "done":
             line = f"; with this line it is: {told['line']}" if told.get("line") else ""
             raise Abstain(f"{told.get('why') or 'it could not be made'}{line}")

@@ -29,7 +29,7 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
         view or reshape only joins axes that lie side by side; permute first.
     """
     told = at.trial("gradient")
-    inputs = {str(name): float(share) for name, share in (told.get("inputs") or {}).items()}
+    inputs = {_named(str(name)): float(share) for name, share in (told.get("inputs") or {}).items()}
     across = float(told.get("across") or 0.0)
     if inputs and max(inputs.values()) == 0:
         return Verdict(
@@ -58,6 +58,11 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
     return Verdict(
         "pass", f"the loss depends on {seen or 'its input'}, each sample's on that sample alone", across, 0.0
     )
+
+
+def _named(argument: str) -> str:
+    """Arguments of the model that are told by their place are counted from 1."""
+    return f"argument {int(argument) + 1}" if argument.isdigit() else argument
 
 
 CHECK = Check(

@@ -49,7 +49,9 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
         raise Abstain("no activation layer was measured")
     first, last = (float(stds[i]) for i in (known[0], known[-1]))
     ratio = last / max(first, 1e-30)
-    said = f"outputs vary by {number(first)} after {view.names[known[0]]}, {number(last)} after {view.names[known[-1]]}"
+    said = f"outputs vary by {number(first)} after layer {view.names[known[0]]}"
+    if len(known) > 1:
+        said += f", by {number(last)} after layer {view.names[known[-1]]}"
     change = "weights as they are → kaiming_normal_ (ReLU) or xavier_normal_ (tanh), biases 0"
     dead, layer = at.dead_before(20), at.dead[1]
     if dead > limit["dead"]:

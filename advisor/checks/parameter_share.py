@@ -32,7 +32,7 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
         return None
     name, kind, size = max(rows, key=lambda row: row[2])
     several = sum(bool(own) for _, _, own in rows) > limit["layers"]
-    said = f"{name or kind} has {percent(size / total)} of {total:,} parameters"
+    said = f"layer {name or kind} has {percent(size / total)} of {total:,} parameters"
     if kind == "Linear" and size > limit["size"] and size > limit["share"] * total and several:
         return Verdict(
             "info",

@@ -39,7 +39,7 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
             "a split drawn anew → generator=torch.Generator().manual_seed(0)",
             "the next check finds the same samples",
         )
-    if held.get("drawn") and not (at.facts.get("seeds") or {}).get("torch"):
+    if held.get("drawn") and (at.facts.get("seeds") or {}).get("torch") is None:
         return Verdict(
             "info",
             "the validation samples are drawn at random and no seed is set",

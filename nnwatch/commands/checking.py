@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,15 +18,16 @@ def add(commands: Any) -> None:
 
 
 def check(words: list[str]) -> int:
-    """`nnwatch check`: 3 if a check failed, 2 if the script could not be tried."""
+    """`nnwatch check`: 3 if a check found an error, 2 if the script could not be tried."""
     from .. import job as jobs
     from .. import launch, settings
     from ..check.enclosure import folders
     from ..check.plan import Plan
-    from ..screen import summary
 
     asked = request.request(words)
     options = asked.options
+    if options.html is not None and Path(options.html).exists():
+        raise RunError(f"{options.html}: exists already and is not overwritten; give the name of a new file")
     plan = Plan(asked.command, 60 * options.minutes, options.only or [], folders(asked.command), options.yes)
     job = jobs.prepare(
         asked.command,
@@ -38,10 +41,23 @@ def check(words: list[str]) -> int:
     code = launch.watch(job, f"nnwatch: {asked.why}\n" if asked.why else "", driver)
     if code:
         return launch.die_like(code)
-    about, flaw = summary(Card.load(job / "job.json"))
-    for event in about.history.events:
-        if event.name == "trial":
-            print(json.dumps(event.data))
+    return _told(Card.load(job / "job.json"), options)
+
+
+def _told(card: Card, options: argparse.Namespace) -> int:
+    """Print the report, and write it as a page if that was asked for."""
+    from ..check import page, report
+    from ..screen import summary
+
+    about, flaw = summary(card)
+    told = report.json(about.history, card.session)
+    if options.json:
+        print(json.dumps(told, indent=2))
+    else:
+        width = shutil.get_terminal_size((120, 24)).columns
+        print(report.text(about.history, width, some=bool(options.only)), end="")
+    if options.html is not None:
+        print(page.write(about.history, Path(options.html)), file=sys.stderr)
     if flaw:
         raise RunError(flaw)
-    return 0
+    return 3 if told["worst"] == "error" else 0

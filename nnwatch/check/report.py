@@ -1,0 +1,124 @@
+"""What a check found, for a person and for a program: the answers in the order of the recipe, and what to change first.
+
+The examination is made anew from the session, so a recorded one says what the checks of this installation say.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from nnwatch.advisor.catalogue import origins
+from nnwatch.advisor.check import Verdict
+from nnwatch.advisor.examine import Answer, Examination, examine
+from nnwatch.advisor.finding import number
+from nnwatch.advisor.trials import NOT_MADE
+
+from ..history import History
+from ..trial import EVENT
+
+SCHEMA = 1
+_MARK = {"pass": "pass", "info": "info", "warn": "WARN", "error": "ERROR", "not possible": "-"}
+_STATE, _ID = 7, 27
+"""Columns of the state and of the name of a check."""
+
+
+def trials(history: History) -> dict[str, dict[str, Any]]:
+    """What each experiment told, by its name."""
+    return {str(event.data["trial"]): event.data for event in history.events if event.name == EVENT}
+
+
+def text(history: History, width: int, some: bool = False) -> str:
+    """The table of the terminal, at most ``width`` wide, and the one thing to change first. ``some``: the user asked
+    for some experiments only, and what needs others is left out."""
+    examined, places = examine(history), origins()
+    shown = [answer for answer in examined.answers if not (some and answer.verdict.what.startswith(NOT_MADE))]
+    lines = []
+    for stage, answers in groupby(shown, key=lambda answer: answer.check.stage):
+        lines += [stage.upper(), *(line for answer in answers for line in _row(answer, places, width)), ""]
+    examined = examined._replace(answers=tuple(shown))
+    return "\n".join([*lines, *_closing(examined, width)]) + "\n"
+
+
+def _row(answer: Answer, places: Mapping[str, str], width: int) -> Iterator[str]:
+    check, said = answer.check, answer.verdict
+    head = f"  {_MARK[said.state]:{_STATE}}{check.id:{_ID}}"
+    facts = [measured(said), f"notes {places[check.id]}" if check.id in places else ""]
+    behind = "; ".join(filter(None, facts))
+    words = said.what + (f" [{behind}]" if behind else "")
+    if answer.because is not None:
+        words += f" (follows from {answer.because})"
+    yield from _wrapped(head, words, width)
+    if said.state in ("info", "warn", "error") and said.change:
+        yield from _wrapped(" " * (len(head) - 4) + "do: ", said.change, width)
+
+
+def measured(said: Verdict) -> str:
+    """The number a verdict rests on and what it is compared with."""
+    if said.value is None:
+        return ""
+    return number(said.value) + (f" against {number(said.reference)}" if said.reference is not None else "")
+
+
+def _wrapped(head: str, words: str, width: int) -> list[str]:
+    indent = " " * len(head)
+    return textwrap.wrap(words, max(width, 60), initial_indent=head, subsequent_indent=indent) or [head]
+
+
+def _closing(examined: Examination, width: int) -> list[str]:
+    count = Counter(answer.verdict.state for answer in examined.answers)
+    told = [f"{count[state]} {state}" for state in ("pass", "info", "warn", "error", "not possible") if count[state]]
+    counted = f"{', '.join(told)}; {len(examined.beside)} checks have nothing to do with this script"
+    return [*_wrapped("", counted, width), *_wrapped("", first(examined), width)]
+
+
+def first(examined: Examination) -> str:
+    """The one thing to change first, with its value; what is to be done next where nothing is wrong."""
+    if examined.first is not None:
+        said = examined.first.verdict
+        expect = f"; then {said.expect}" if said.expect else ""
+        return f"Change first ({examined.first.check.id}): {said.change}{expect}"
+    impossible = [a for a in examined.answers if a.verdict.state == "not possible"]
+    if len(impossible) == len(examined.answers):
+        return "Nothing could be asked."
+    return "Nothing has to be changed before the training."
+
+
+def json(history: History, session: str) -> dict[str, Any]:
+    """The same for programs."""
+    examined, places = examine(history), origins()
+    return {
+        "schema": SCHEMA,
+        "session": session,
+        "command": history.run.command if history.run else [],
+        "worst": examined.worst,
+        "first": examined.first.check.id if examined.first else None,
+        "checks": [
+            {
+                "check": check.id,
+                "stage": check.stage,
+                "title": check.title,
+                "state": said.state,
+                "what": said.what,
+                "value": _plain(said.value),
+                "reference": _plain(said.reference),
+                "change": said.change,
+                "expect": said.expect,
+                "because": because,
+                "notes": places.get(check.id, ""),
+            }
+            for check, said, because in examined.answers
+        ],
+        "beside": list(examined.beside),
+        "trials": trials(history),
+    }
+
+
+def _plain(value: float | None) -> float | str | None:
+    """JSON has no NaN and no infinity: they are written as words."""
+    return value if value is None or np.isfinite(value) else str(float(value))
