@@ -386,6 +386,7 @@ def test_a_line_that_breaks_just_before_the_end_is_waited_for(home):
     known = seen(stayed, lambda known: known.last_step == 40)
     seen(left, lambda known: known.last_step == 40)
     left.close()
+    assert stayed._socket is not None
     stayed._socket.shutdown(socket.SHUT_RDWR)
     home.go_on()
     process.communicate(timeout=30)
