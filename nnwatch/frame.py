@@ -229,13 +229,16 @@ class Columns(Struct, tag="columns", omit_defaults=True):
 
 class Overview(Struct, tag="overview", omit_defaults=True):
     """Records in ``count`` buckets, squeezed as Columns are: step and time of each bucket's last record, and of every
-    column the smallest, the largest and the mean number, the last one, and how many are not NaN."""
+    column the smallest, the largest and the mean number, the last one, and how many are not NaN.
+
+    ``records``: int64 (count,), deflated: how many each bucket is made of; empty from an older writer."""
 
     schema: int
     segment: int
     rank: int
     count: int
     data: bytes
+    records: bytes = b""
 
 
 class Place(Struct, array_like=True):

@@ -212,7 +212,7 @@ class History:
         self.end: End | None = None
         self.commit: Commit | None = None
         self.tracks: dict[tuple[int, int], Track] = {}
-        self.system = Track(Segment(0, 0, 0, 0.0))
+        self.system = Track(Segment(-1, 0, 0, 0.0))
         """Samples of the machine; their step is the last one known when they were taken."""
         self.facts: dict[tuple[int, int], dict[str, Any]] = {}
         """What is known about the script, by (segment, rank); later facts replace earlier ones."""

@@ -20,9 +20,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import decimate, wire
+from .archive import Archive
 from .frame import HEAD_SIZE, MARK, FrameError, pack
 from .history import History
 from .listen import Door
+from .outline import outline
 from .session import PRELUDE
 
 _MOST_VIEWERS = 64
@@ -213,7 +215,8 @@ class Server:
         """An overview, and the number of the first frame that it does not tell of."""
         limit, when, number, data = self._overview
         if limit != most or time.monotonic() - when > _OVERVIEW_KEPT:
-            number, data = self._number, b"".join(map(pack, decimate.overview(self._history, most)))
+            frames = outline(self._history, Archive(self._file, self._end), most)
+            number, data = self._number, b"".join(map(pack, frames))
             self._overview = most, time.monotonic(), number, data
         return number, data
 

@@ -23,7 +23,7 @@ from .frame import MARK, RETOLD, Block, Commit, Frame, FrameError, Stretch, pack
 MAGIC = b"\x89NNW\r\n\x1a\n"
 VERSION = 1
 _PRELUDE = struct.Struct("<8sHHI")  # magic, major version, minor version, reserved
-PRELUDE = _PRELUDE.pack(MAGIC, VERSION, 1, 0)
+PRELUDE = _PRELUDE.pack(MAGIC, VERSION, 2, 0)
 SUFFIX = ".nnw"
 _CHUNK = 1 << 20
 
