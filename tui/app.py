@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from time import monotonic
 from typing import Any, ClassVar, Literal
@@ -13,7 +14,6 @@ from textual.binding import BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
 
-from nnwatch.advisor.page import metric_page
 from nnwatch.history import History
 from nnwatch.metric import describe
 
@@ -27,28 +27,33 @@ from .messages import About, Arrived, Changed, Judged, Notice, ShowSegment
 from .moment import Moment
 from .picture import save
 from .presenter import Presenter
-from .screens.advisor import AdvisorScreen
-from .screens.confidence import ConfidenceScreen
-from .screens.console import ConsoleScreen
 from .screens.help import Help
-from .screens.layers import LayersScreen
 from .screens.leave import Choice, Leave
 from .screens.metrics import Metrics, MetricScreen, measured
 from .screens.overview import Overview
 from .screens.page import Page
 from .screens.palette import Palette
 from .screens.room import NEEDED, Room
-from .screens.runs import RunsScreen
-from .screens.system import SystemScreen
 from .terminal import Terminal
 from .theme import Ascii, ascii_terminal
 from .widgets.cells import Cells
+from .widgets.status import SCREENS
 
 Mode = Literal["live", "attach", "replay"]
 
 _BEAT = 1.0
 """Seconds between two looks at what no message tells: a terminal that is gone, a file that nothing is added to."""
 _ASCII = Ascii()
+
+
+def _later(name: str) -> Callable[[], Screen[Any]]:
+    """A screen whose module is read when it is first shown: the first frame waits for none but its own."""
+
+    def made() -> Screen[Any]:
+        screen: Screen[Any] = getattr(import_module(f".screens.{name}", __package__), f"{name.capitalize()}Screen")()
+        return screen
+
+    return made
 
 
 class NnwatchApp(App[str]):
@@ -62,13 +67,9 @@ class NnwatchApp(App[str]):
     CSS_PATH = "app.tcss"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "overview": Overview,
-        "layers": LayersScreen,
-        "confidence": ConfidenceScreen,
-        "advisor": AdvisorScreen,
-        "system": SystemScreen,
-        "console": ConsoleScreen,
-        "runs": RunsScreen,
+        **{name: _later(name) for name in SCREENS[1:]},
     }
+    DEFAULT_MODE = "overview"
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny-x"), (NEEDED[0], "-narrow"), (80, "-normal"), (120, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-tiny-y"), (NEEDED[1], "-short"), (30, "-tall")]  # noqa: RUF012
     ENABLE_COMMAND_PALETTE = True
@@ -111,14 +112,17 @@ class NnwatchApp(App[str]):
         filters = super().get_line_filters()
         return [*filters, _ASCII] if self.presenter.symbols == "ascii" else filters
 
-    def on_mount(self) -> None:
-        self.set_class(self.presenter.symbols == "ascii", "-ascii")
+    def on_load(self) -> None:
         self.feed.news = lambda: self.post_message(Arrived())
         self.feed.start()
-        self.switch_mode("overview" if self.presenter.opened else "runs")
+
+    def on_mount(self) -> None:
+        self.set_class(self.presenter.symbols == "ascii", "-ascii")
+        if not self.presenter.opened:
+            self.switch_mode("runs")
         self.set_interval(_BEAT, partial(self.tick, only_new=True))
         self._player = self.set_interval(PERIOD, partial(self.tick, only_new=True), pause=True)
-        self.call_after_refresh(self.tick)
+        self.tick()
 
     def on_unmount(self) -> None:
         self.feed.stop()
@@ -177,6 +181,8 @@ class NnwatchApp(App[str]):
         self.call_after_refresh(self.tick)
 
     def on_about(self, message: About) -> None:
+        from nnwatch.advisor.page import metric_page  # all rules with it: the first frame does not wait for them
+
         try:
             self.push_screen(Page(metric_page(message.metric)))
         except KeyError:

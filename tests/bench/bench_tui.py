@@ -124,9 +124,9 @@ def live(rate: float, size: str) -> tuple[float, float]:
 
 
 def first_frame(path: Path) -> tuple[float, float, float]:
-    """Seconds from the start of the program to the first frame, CPU seconds that took, and seconds to one with the run
+    """Seconds from the start of the command to the first frame, CPU seconds that took, and seconds to one with the run
     in it."""
-    terminal = shown("file", str(path))
+    terminal = Terminal(sys.executable, "-m", "nnwatch", "attach", str(path))
     terminal.read(20, until=b"overview")
     first, cpu = time.monotonic() - terminal.began, terminal.cpu()
     terminal.read(20, until=b"ema")

@@ -24,11 +24,12 @@ class Terminal:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))
         colours = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONUTF8": "1"}
+        given = os.environ | colours | environment
+        given.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode
         self.began = time.monotonic()
         self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, env=os.environ | colours | environment,
-            start_new_session=True,
-        )  # fmt: skip
+            command, stdin=slave, stdout=slave, stderr=slave, env=given, start_new_session=True
+        )
         os.close(slave)
 
     def read(self, seconds: float, until: bytes | None = None) -> bytes:

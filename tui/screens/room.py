@@ -44,6 +44,11 @@ class Room(Travel):
         Binding("end", "end", "End", show=False, priority=True, tooltip="To the newest step; live again"),
     ]
 
+    def __init__(self) -> None:
+        super().__init__()
+        # what Textual compares: it would read all style sheets again, twice, to show a screen that is styled anyway
+        self._css_update_count = self.app._css_update_count
+
     def on_mount(self) -> None:
         self.cells = [widget for widget in self.query("Cells") if isinstance(widget, Cells)]
         self.scrubber = self.query_one(Scrubber)

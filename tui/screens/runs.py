@@ -134,8 +134,8 @@ class RunsScreen(Room):
         except ValueError as error:
             self.app.call_from_thread(self._say, str(error))
         else:
-            self.app.call_from_thread(self._show, OverlayScreen(runs))
+            self.app.call_from_thread(self._show, runs)
 
-    def _show(self, screen: OverlayScreen) -> None:
-        self.app.push_screen(screen)
+    def _show(self, runs: list[Run]) -> None:
+        self.app.push_screen(OverlayScreen(runs))
         self.app.call_after_refresh(self.post_message, Changed())
