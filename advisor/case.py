@@ -27,8 +27,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnwatch.frame import SEVERITIES, Block, End, Event, FieldSpec, Frame, Labels, Schema, Segment
-from nnwatch.history import Doubles, History
+from nnwatch.history import History
 from nnwatch.metric import CONFIDENCE_BINS, describe
+from nnwatch.series import Doubles
 
 from .engine import Advisor
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnwatch.history import Floats, Steps
+from nnwatch.series import Floats, Steps
 
 from .finding import Abstain
 from .measured import STEADY, Measured

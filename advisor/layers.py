@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from nnwatch.history import Doubles, Floats
+from nnwatch.series import Doubles, Floats
 
 from .clocks import Clocks
 from .finding import Abstain

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from nnwatch.history import Series
+from nnwatch.series import Series
 
 from .context import Context
 from .finding import Abstain

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from nnwatch.frame import End, Event
-from nnwatch.history import Evaluations, Floats, History, Steps, Track
+from nnwatch.history import Evaluations, History, Track
+from nnwatch.series import Floats, Steps
 
 from .finding import Abstain, number
 from .window import View, finite, median

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nnwatch.history import Doubles, Steps
+from nnwatch.series import Doubles, Steps
 
 from .context import Context
 from .finding import Abstain

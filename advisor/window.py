@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nnwatch.history import Floats, Series, Steps
+from nnwatch.series import Floats, Series, Steps
 
 Numbers = NDArray[np.floating[Any]]
 BLOCKS = 20

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .history import Doubles, Track
+from .history import Track
 from .report import Summary, _number
+from .series import Doubles
 
 SCHEMA = 1
 CURVES = ("loss.train", "loss.val", "accuracy.train", "accuracy.val")

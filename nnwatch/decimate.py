@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from .frame import FieldSpec, Stretch
-from .history import Series, Track
+from .history import Track
+from .series import Series
 
 NARROW = 64
 """Columns up to which the extremes of each are kept."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import scratch
 from .frame import (
@@ -27,123 +26,7 @@ from .frame import (
     Segment,
     Stretch,
 )
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Steps = NDArray[np.int64]
-
-
-class _Axis:
-    """Steps and times of some series whose records always come together: they are kept once."""
-
-    def __init__(self, users: int = 1) -> None:
-        self.users = users
-        self.n = 0
-        self.steps = scratch.array((64,), np.int64)
-        self.times = scratch.array((64,), np.float64)
-
-    def extend(self, steps: Steps, times: Doubles) -> None:
-        end = self.n + len(steps)
-        if end > len(self.steps):
-            size = max(end, 2 * len(self.steps))
-            self.steps, self.times = _grown(self.steps, size), _grown(self.times, size)
-        self.steps[self.n : end], self.times[self.n : end] = steps, times
-        self.n = end
-
-    def copy(self, users: int) -> _Axis:
-        """The same for ``users`` of its series, which go another way from here on."""
-        self.users -= users
-        other = _Axis(users)
-        other.extend(self.steps[: self.n], self.times[: self.n])
-        return other
-
-
-class Series:
-    """One metric of one segment and rank.
-
-    ``steps`` int64 (n,), ``times`` float64 seconds since 1970 (n,), ``values`` float32 (n, width). A record
-    of another width widens the series; what was not measured is NaN.
-    """
-
-    def __init__(self, metric: str, width: int, labels: Labels | None, axis: _Axis | None = None) -> None:
-        self.metric = metric
-        self.labels = labels
-        self.axis = axis or _Axis()
-        self._values = scratch.array((64, width), np.float32)
-
-    def __len__(self) -> int:
-        return self.axis.n
-
-    @property
-    def width(self) -> int:
-        width: int = self._values.shape[1]
-        return width
-
-    @property
-    def steps(self) -> Steps:
-        return self.axis.steps[: self.axis.n]
-
-    @property
-    def times(self) -> Doubles:
-        return self.axis.times[: self.axis.n]
-
-    @property
-    def values(self) -> Floats:
-        return self._values[: self.axis.n]
-
-    @property
-    def scalar(self) -> Floats:
-        """First column (n,): the values of a metric with one number per record."""
-        return self._values[: self.axis.n, 0]
-
-    def until(self, step: int | None) -> int:
-        """How many records belong to ``step`` or before; all of them for None."""
-        return len(self) if step is None else int(self.steps.searchsorted(step, side="right"))
-
-    def names(self) -> list[str]:
-        """One name per column."""
-        known = self.labels.names[: self.width] if self.labels else []
-        return [*known, *map(str, range(len(known), self.width))]
-
-    def append(self, steps: Steps, times: Doubles, values: Floats, labels: Labels | None) -> None:
-        """Add records; ``values`` is (count, width)."""
-        append([(self, values, labels)], steps, times)
-
-    def _put(self, begin: int, end: int, values: Floats, labels: Labels | None) -> None:
-        """The values of records whose steps are on the axis already."""
-        if values.shape[1] > self.width:
-            wide = scratch.array((len(self._values), values.shape[1]), np.float32)
-            wide[:] = np.nan
-            wide[:begin, : self.width] = self._values[:begin]
-            self._values = wide
-        if labels is not None and values.shape[1] >= self.width:
-            self.labels = labels
-        if end > len(self._values):
-            self._values = _grown(self._values, max(end, 2 * len(self._values)))
-        self._values[begin:end, : values.shape[1]] = values
-        self._values[begin:end, values.shape[1] :] = np.nan
-
-
-def append(parts: list[tuple[Series, Floats, Labels | None]], steps: Steps, times: Doubles) -> None:
-    """Add the same records to several series: values (count, width) and labels of each."""
-    axes: dict[int, list[Series]] = {}
-    for series, _, _ in parts:
-        axes.setdefault(id(series.axis), []).append(series)
-    for together in axes.values():
-        axis = together[0].axis
-        if axis.users > len(together):  # records came without the others of this axis
-            axis = axis.copy(len(together))
-            for series in together:
-                series.axis = axis
-        axis.extend(steps, times)
-    for series, values, labels in parts:
-        series._put(series.axis.n - len(steps), series.axis.n, values, labels)
-
-
-def _grown(column: NDArray[Any], size: int) -> NDArray[Any]:
-    new = scratch.array((size, *column.shape[1:]), column.dtype)
-    new[: len(column)] = column
-    return new
+from .series import Axis, Doubles, Floats, Series, Steps, append
 
 
 class Evaluations(NamedTuple):
@@ -312,7 +195,7 @@ class History:
         if track is None:
             return
         new = [field for field in schema.fields if field.metric not in track]
-        axis, at = _Axis(len(new)), 0
+        axis, at = Axis(len(new)), 0
         parts = []
         for field in schema.fields:
             labels = self.labels.get(field.labels)
@@ -331,7 +214,7 @@ class History:
         if records is None or track is None:
             return
         steps, times, columns = records
-        axes: dict[_Axis | None, _Axis] = {}  # series that came together stay together
+        axes: dict[Axis | None, Axis] = {}  # series that came together stay together
         at = 0
         for field in stretch.fields:
             new, at = columns[:, at : at + field.width], at + field.width
@@ -340,7 +223,7 @@ class History:
             begin, end = (int(row) for row in np.searchsorted(old.steps, [stretch.first, stretch.last + 1]))
             together = old.axis if len(old) else None
             if together not in axes:
-                axis = axes[together] = _Axis(0)
+                axis = axes[together] = Axis(0)
                 axis.extend(old.steps[:begin], old.times[:begin])
                 axis.extend(steps, times)
                 axis.extend(old.steps[end:], old.times[end:])
@@ -348,7 +231,7 @@ class History:
             made.axis.users += 1
             rest = begin + len(new)
             for row, part in ((0, old.values[:begin]), (begin, new), (rest, old.values[end:])):
-                made._put(row, row + len(part), part, None)
+                made.put(row, row + len(part), part, None)
             track[field.metric] = made
         if len(steps):
             track.last_step = max(track.last_step, int(steps[-1]))

@@ -15,10 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from .frame import Finding
-from .history import Doubles, Track
+from .history import Track
 from .metric import METRICS
 from .report import Summary, headline
 from .runs import RunError
+from .series import Doubles
 from .tui.transcript import printed
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 900, 220, 64, 22

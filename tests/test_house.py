@@ -45,6 +45,7 @@ LIBRARIES = {  # what else may be imported besides the standard library
     "history": {"numpy"},
     "overview": {"numpy"},
     "scratch": {"numpy"},
+    "series": {"numpy"},
     "session": set(),
     "squeeze": {"numpy"},
     "trial": set(),

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nnwatch.history import Series
 from nnwatch.metric import CONFIDENCE_BINS
+from nnwatch.series import Series
 
 Counts = NDArray[np.float64]
 RECENT = 8

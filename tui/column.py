@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from nnwatch import scratch
-from nnwatch.history import Floats, Series, Steps, Track
+from nnwatch.history import Track
+from nnwatch.series import Floats, Series, Steps
 
 from .draw.pyramid import Extremes, Pyramid
 from .draw.smooth import Ema

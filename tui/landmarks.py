@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from nnwatch.history import Series, Track
+from nnwatch.history import Track
+from nnwatch.series import Series
 
 _JUMP = 1.2
 """A rate that changes by more than this factor from one step to the next jumps; schedules glide."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nnwatch.history import Series
+from nnwatch.series import Series
 
 from .view import View
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from nnwatch.advisor.verdict import Verdict
 from nnwatch.frame import Console, Event, Finding, Judgement
-from nnwatch.history import History, Series, Track
+from nnwatch.history import History, Track
+from nnwatch.series import Series
 
 from .axis import Axis, through
 from .column import Column, Columns

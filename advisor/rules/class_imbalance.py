@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from nnwatch.frame import Evidence
-from nnwatch.history import Doubles
+from nnwatch.series import Doubles
 
 from ..context import Context
 from ..finding import Abstain, Found, number, percent

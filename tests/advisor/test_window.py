@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from nnwatch.advisor.window import View, block_medians, column_medians, noise, outliers, rise_point, slope, trend
-from nnwatch.history import Series
+from nnwatch.series import Series
 
 NUMBERS = st.lists(st.floats(-1e3, 1e3, width=32), max_size=70)
 STEPS = st.lists(st.integers(1, 100), min_size=1, max_size=40, unique=True).map(sorted)

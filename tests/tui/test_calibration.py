@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nnwatch.history import Series
+from nnwatch.series import Series
 from nnwatch.tui.calibration import advice, reading, recent, reliability
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 from nnwatch.frame import Labels
-from nnwatch.history import Series
+from nnwatch.series import Series
 from nnwatch.tui.layers import heat, index, is_far
 
 

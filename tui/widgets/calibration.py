@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnwatch.history import Series
 from nnwatch.metric import CONFIDENCE_BINS
+from nnwatch.series import Series
 
 from ..calibration import RECENT, recent, reliability
 from ..draw.grid import Grid, Ink
