@@ -27,6 +27,7 @@ CORE = {
     "chapter",
     "session",
     "scratch",
+    "series",
     "history",
 }
 TRAINER_CORE = {"metric", "ring", "trial"}
