@@ -11,8 +11,9 @@ from . import wire
 from .detail import Detail
 from .dial import Dial
 from .frame import MARK, Commit, End, Frame, FrameError, Stretch
+from .parser import Parser, SessionError
 from .runs import RunError
-from .session import Parser, Reader, SessionError
+from .session import Reader
 
 _WAIT = 0.1
 """Longest wait of a ``read`` in seconds."""

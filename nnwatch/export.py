@@ -20,8 +20,9 @@ import numpy as np
 from .frame import Block, Frame, Labels, Run, Schema, Segment
 from .history import History, unpacked
 from .metric import METRICS
+from .parser import SessionError
 from .runs import Card, RunError
-from .session import Reader, SessionError
+from .session import Reader
 
 Columns = dict[str, Any]
 """Masked arrays (n,) by name; masked where a record has no such metric."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from .archive import Archive
 from .frame import Block, Chapter, Columns, Commit, End, Event, Frame, FrameError, Run, Schema, Segment
+from .parser import PRELUDE, SessionError, check, pieces
 from .runs import RunError
-from .session import PRELUDE, SessionError, check, pieces
 
 
 class Inventory:

@@ -29,11 +29,11 @@ from .ingest import Ingest
 from .listen import Address, TcpDoor, UnixDoor
 from .memory import Kills
 from .narrate import Narrator
+from .parser import SessionError
 from .recorder import Recorder
 from .report import Summary, headline
 from .runs import Card, Process, card_path
 from .server import Server
-from .session import SessionError
 from .stall import Silence
 from .system import System
 

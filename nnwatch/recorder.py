@@ -10,8 +10,9 @@ from . import __version__, scratch
 from .frame import Block, Commit, Event, Frame, Run
 from .history import History
 from .ingest import Ids
+from .parser import SessionError
 from .runs import Card
-from .session import Reader, SessionError, Writer
+from .session import Reader, Writer
 
 _MOST_PENDING = 32 << 20
 """Bytes kept while the disk is full; beyond them the rings are left to fill and to count what they drop."""

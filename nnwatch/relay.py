@@ -16,9 +16,10 @@ from threading import Thread
 
 from .dial import Unix
 from .history import History
+from .parser import SessionError
 from .runs import Card, RunError
 from .server import Server
-from .session import Reader, SessionError
+from .session import Reader
 
 _CHUNK = 1 << 16
 _LOOK = 0.2

@@ -14,9 +14,10 @@ from .control import Control
 from .dial import Dial, Unix
 from .frame import Run
 from .history import History
+from .parser import SessionError
 from .report import Summary
 from .runs import Card, RunError
-from .session import Reader, SessionError
+from .session import Reader
 
 Mode = Literal["live", "attach", "replay"]
 _BEGINNING = 1 << 16

@@ -25,7 +25,7 @@ from .frame import HEAD_SIZE, MARK, FrameError, pack
 from .history import History
 from .listen import Door
 from .outline import outline
-from .session import PRELUDE
+from .parser import PRELUDE
 
 _MOST_VIEWERS = 64
 _MOST_WAITING = 64

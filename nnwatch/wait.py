@@ -9,8 +9,8 @@ from typing import Any
 
 from .client import FileSource
 from .frame import End
+from .parser import SessionError
 from .runs import Card, RunError, card_path, registries
-from .session import SessionError
 
 _PAUSE = 0.1
 """Seconds between two looks at a card."""

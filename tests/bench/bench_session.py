@@ -29,10 +29,11 @@ from nnwatch.frame import Block, Commit, FieldSpec, Run, Schema, Segment
 from nnwatch.history import History
 from nnwatch.ingest import Ids, Ingest
 from nnwatch.listen import UnixDoor
+from nnwatch.parser import PRELUDE, pieces
 from nnwatch.recorder import Recorder
 from nnwatch.runs import Card, start_ticks
 from nnwatch.server import Server
-from nnwatch.session import PRELUDE, Reader, Writer, pieces
+from nnwatch.session import Reader, Writer
 
 from .soak import soak
 

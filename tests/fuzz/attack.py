@@ -30,8 +30,9 @@ from nnwatch.frame import (
     unpack,
 )
 from nnwatch.history import History
+from nnwatch.parser import Parser
 from nnwatch.server import Server
-from nnwatch.session import Parser, Reader, Writer
+from nnwatch.session import Reader, Writer
 
 TOKEN = "the-token-of-the-fuzzer"
 _STEPS = struct.pack("<2q", 1, 2)

@@ -34,7 +34,8 @@ from nnwatch.frame import (
 )
 from nnwatch.history import History, Track
 from nnwatch.overview import Buckets
-from nnwatch.session import PRELUDE, Reader, Writer, pieces
+from nnwatch.parser import PRELUDE, pieces
+from nnwatch.session import Reader, Writer
 from nnwatch.squeeze import unsqueezed
 
 from . import by_the_book

@@ -8,7 +8,7 @@ import pytest
 
 from nnwatch.cli import main
 from nnwatch.frame import Block, Commit, FieldSpec, Run, Schema, Segment, pack, sealed
-from nnwatch.session import PRELUDE, pieces
+from nnwatch.parser import PRELUDE, pieces
 
 from .doors import Home
 

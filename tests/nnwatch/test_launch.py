@@ -13,7 +13,7 @@ import pytest
 
 from nnwatch.cli import main
 from nnwatch.frame import MARK
-from nnwatch.session import PRELUDE
+from nnwatch.parser import PRELUDE
 
 from .doors import NNWATCH, fill, history, until
 

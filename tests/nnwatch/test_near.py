@@ -6,7 +6,7 @@ from nnwatch import chapter
 from nnwatch.client import NearSource
 from nnwatch.dial import Unix
 from nnwatch.frame import Chapter, Event, pack
-from nnwatch.session import PRELUDE, SessionError, pieces
+from nnwatch.parser import PRELUDE, SessionError, pieces
 
 from .doors import until
 from .test_server import Job, event, numbers

@@ -10,7 +10,8 @@ from nnwatch.frame import Block, Chapter, Commit, Event, FieldSpec, Overview, Ru
 from nnwatch.history import History
 from nnwatch.outline import outline
 from nnwatch.overview import Buckets
-from nnwatch.session import PRELUDE, Writer, pieces
+from nnwatch.parser import PRELUDE, pieces
+from nnwatch.session import Writer
 
 STEPS = 60_000
 MOST = 200_000

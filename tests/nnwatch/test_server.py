@@ -22,8 +22,9 @@ from nnwatch.dial import Unix
 from nnwatch.frame import Commit, Event, FrameError, Run, pack
 from nnwatch.history import History
 from nnwatch.listen import UnixDoor
+from nnwatch.parser import Parser
 from nnwatch.server import Server
-from nnwatch.session import Parser, Reader, Writer
+from nnwatch.session import Reader, Writer
 
 from .doors import frames, steps, until
 

@@ -29,7 +29,8 @@ from nnwatch.frame import (
     unpack,
 )
 from nnwatch.history import History
-from nnwatch.session import PRELUDE, Reader, SessionError, Writer
+from nnwatch.parser import PRELUDE, SessionError
+from nnwatch.session import Reader, Writer
 
 RUN = Run("digits-1121", "id", "host", ["train.py"], "python3", "/home/me", 1e9)
 
