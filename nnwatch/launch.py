@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from . import job as jobs
-from . import step
+from . import slurm
 from .memory import Kills
 from .runs import Card, Process, RunError, write_json
 
@@ -156,7 +156,7 @@ def watch(job: Path, greeting: str = "", driver: list[str] | None = None) -> int
     monitor = _Monitor(job, voice)
     code = command.wait(monitor)
     if not code:  # a task that failed ends at once: others are waiting to be told
-        step.wait_for_members(job, partial(_interrupted, monitor, command.signals))
+        slurm.wait_for_members(job, partial(_interrupted, monitor, command.signals))
     number = -code if code < 0 else None
     end = {"exit": code if code >= 0 else None, "signal": number, "time": time.time()}
     with contextlib.suppress(OSError):
@@ -173,7 +173,7 @@ def _interrupted(monitor: _Monitor, signals: set[signal.Signals]) -> bool:
 def take_part(job: Path, words: list[str]) -> int:
     """Run a command into a job that another process of this node leads; as ``watch`` otherwise."""
     card = replace(Card.load(job / "job.json"), command=words, headless=True)
-    with step.member(job):
+    with slurm.member(job):
         return _Command(job, card).wait(None)
 
 

@@ -24,7 +24,7 @@ def install(settings: dict[str, Any]) -> Patches:
     global _standby
     _standby = Standby(settings)
     patches = Patches(_standby)
-    if "check" in settings:
+    if _standby.checked:
         from .trials import begin
 
         begin(_standby, settings["check"])
@@ -49,3 +49,11 @@ def log(values: Mapping[str, Any]) -> None:
     """Record values of the script's own, if this process is watched: see ``user.User.log``."""
     if _standby is not None:
         _standby.probes.run("user", lambda: _standby.watch.user.log(values))
+
+
+def step(model: Any, loss_fn: Any, x: Any, y: Any) -> None:
+    """What one training step is, for the experiments of a check; nothing in any other run."""
+    if _standby is not None and _standby.checked:
+        from . import trials
+
+        _standby.probes.run("step", lambda: trials.step(model, loss_fn, x, y))

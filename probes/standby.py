@@ -30,6 +30,8 @@ class Standby:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = settings
+        self.checked = "check" in settings
+        """Is this a run of a check?"""
         self._lock = RLock()
         self._loading: int | None = None
         """The thread that loads."""

@@ -29,6 +29,8 @@ SILENT_LOGGERS = {
     "WANDB_MODE": "disabled",
 }
 """Environment in which the trackers that people use record nothing."""
+UNCOMPILED = {"TORCH_COMPILE_DISABLE": "1"}
+"""A few hundred steps are made sooner than a model is compiled, and then its layers can be looked into."""
 _TICK = 0.05
 _GRACE = 3.0
 """Seconds between the last word of a run and the end of its process group."""
@@ -62,7 +64,7 @@ class Child:
                     stdin=subprocess.DEVNULL,
                     stdout=file,
                     stderr=file,
-                    env=env | SILENT_LOGGERS | enclosure.environment,
+                    env=env | SILENT_LOGGERS | UNCOMPILED | enclosure.environment,
                     start_new_session=True,
                     preexec_fn=self._follow,
                 )

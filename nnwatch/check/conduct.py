@@ -6,6 +6,7 @@ The launcher watches it as it would the command. Standard library only.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -28,6 +29,8 @@ RAMP, LEAST = 120, 30
 """Steps of the range test, and the fewest that are worth it."""
 AS_IS, EXPERIMENTS = 0.25, 0.55
 """Shares of the whole time after which the script is stopped, and after which the experiments in its process are."""
+REPEATING = 0.75
+"""The same for the run on one batch, where there has to be one."""
 _INSIDE = ("custom", "model", "data", "baselines", "gradient", "overfit", "input", "scheduler")
 
 
@@ -36,12 +39,14 @@ class Conductor:
 
     def __init__(self, job: Path) -> None:
         self._job = job
+        _leave_boot(job)
         self._plan = Plan.load(job)
         self._began = time.monotonic()
         self._rings: list[str] = options(job)["rings"]
         self._pen = Pen(self._rings)
         self._progress = Progress(sys.stderr)
         self._told: set[str] = set()
+        self._later: list[dict[str, Any]] = []
         self._first: dict[str, Any] = {}
         """The last word of the first run."""
         self._step = 0
@@ -55,6 +60,8 @@ class Conductor:
         try:
             self._as_is()
             self._contained()
+            if self._plan.wants("overfit") and not self._first["captured"]:
+                self._repeat()
             if self._plan.wants("twice", "range"):
                 self._again()
         except RunError as error:
@@ -79,11 +86,24 @@ class Conductor:
         settings = {"role": "first", "told": str(self._job / "told"), "steps": steps, "only": plan.only}
         settings |= {"until": now + self._left(AS_IS), "end": now + self._left(EXPERIMENTS)}
         boot = self._job / "boot" / "settings.json"
-        write_json(boot, json.loads(boot.read_text()) | {"check": settings})
+        write_json(boot, json.loads(boot.read_text()) | {"check": settings, "compiled_layers": True})
         child = Child(self._job, plan.command, self._enclosure)
         code = child.wait(self._left(), self._hear)
         if not self._first:
             raise RunError(trouble(plan.command, code, self._step, child.printed))
+
+    def _repeat(self) -> None:
+        """A run on one batch, where no step of the script could be captured."""
+        known = next(data for data in self._later if data["trial"] == "overfit")
+        told = self._job / "repeat" / "told"
+        end = time.time() + self._left(REPEATING)
+        settings = {"role": "repeat", "told": str(told), "line": known["line"], "end": end}
+        place = prepare(self._job, "repeat", settings)
+        child = Child(place, self._plan.command, self._enclosure)
+        child.wait(self._left(REPEATING) + 5, lambda word: self._hear(word, again=True))
+        shutil.rmtree(place)
+        if "overfit" not in self._told:
+            self._trial(known)
 
     def _contained(self) -> None:
         found = {key: self._first[key] for key in ("connections", "loaded")}
@@ -131,6 +151,8 @@ class Conductor:
                 self._first = word
         if "say" in word:
             self._progress.show(word["say"])
+        elif word.get("trial") == "overfit" and word["state"] != "done" and not again:
+            self._later.append(word)  # there is another way
         elif "trial" in word:
             self._trial(word)
 
@@ -138,6 +160,12 @@ class Conductor:
         if (data["trial"] in NAMES and self._plan.wants(data["trial"])) or data["trial"] == "containment":
             self._told.add(data["trial"])
             self._pen.trial(data, self._step)
+
+
+def _leave_boot(job: Path) -> None:
+    """This process was started as the script is; each run of the script has a boot folder of its own, and no other."""
+    parts = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join(part for part in parts if part != str(job / "boot"))
 
 
 def main() -> int:

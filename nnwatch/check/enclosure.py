@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ..job import environment
 from ..runs import RunError
 from .contain import How, Spec
 
@@ -35,7 +36,14 @@ class Enclosure:
         ]
         spec = Spec(mine, self._scratches, [str(job), *open])
         spec.save(self._path)
-        asked = subprocess.run(self._start(), capture_output=True, text=True, timeout=_PATIENCE, check=False)
+        asked = subprocess.run(
+            self._start(),
+            env=environment(job, console=False),
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
         answer = asked.stdout.strip()
         self.how: How = answer if answer in ("overlay", "landlock") else "none"  # type: ignore[assignment]
         spec.how = self.how

@@ -41,9 +41,9 @@ def run(words: list[str]) -> int:
         listen=options.listen,
         token=listen.given_token(options.token_file) if options.listen is not None else "",
     )
-    from .. import launch, step
+    from .. import launch, slurm
 
-    job, leads = step.join(asked.command, prepare) if headless else (prepare(), True)
+    job, leads = slurm.join(asked.command, prepare) if headless else (prepare(), True)
     if not leads:
         return launch.die_like(launch.take_part(job, asked.command))
     if headless:

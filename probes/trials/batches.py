@@ -7,6 +7,7 @@ from typing import Any
 
 from torch.utils.data import dataloader
 
+from ..inputs import rows
 from ..replay import cloned
 from ..standby import Standby
 
@@ -20,8 +21,13 @@ class Batches:
         self.endless = self.repeating = repeating
         self._first: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self._next: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-        self.given = False
+        self.rows = 0
+        """Samples of the last batch."""
+
+    @property
+    def given(self) -> bool:
         """Has any loader given a batch?"""
+        return self.rows > 0
 
     def begin(self) -> None:
         original = dataloader._BaseDataLoaderIter.__next__
@@ -41,7 +47,7 @@ class Batches:
                 raise
             self._next[iterator] = fresh = iter(loader)
             batch = original(fresh)
-        self.given = True
+        self.rows = rows(batch)
         if not self.repeating:
             return batch
         loader = self._loader(iterator)

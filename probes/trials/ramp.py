@@ -12,7 +12,9 @@ LOWEST, HIGHEST = 1e-6, 30.0
 SMOOTH = 0.8
 """Of the moving average of the losses."""
 RISE, ABOVE = 1.5, 1.1
-"""Diverged: the average is so many times its minimum, and so many times the first loss."""
+"""Diverged: the average is so many times its minimum, and so many times the loss of the first steps ..."""
+APART = 1.5
+"""... and above that by so many times its standard deviation, of which the average has a third."""
 WINDOW = 5
 """Points of the average whose slope is taken."""
 QUIET = 20
@@ -51,8 +53,17 @@ class Ramp:
             return
         self._sum = SMOOTH * self._sum + (1 - SMOOTH) * loss
         self.averages.append(self._sum / (1 - SMOOTH ** (len(self.averages) + 1)))
-        least, last, first = min(self.averages), self.averages[-1], self.averages[0]
-        self.diverged = last > least + (RISE - 1) * abs(least) and last > first + (ABOVE - 1) * abs(first)
+        if len(self.losses) > QUIET:
+            least, last = min(self.averages), self.averages[-1]
+            level, noise = self._quiet
+            above = level + max((ABOVE - 1) * abs(level), APART * noise)
+            self.diverged = last > least + (RISE - 1) * abs(least) and last > above
+
+    @property
+    def _quiet(self) -> tuple[float, float]:
+        """Mean and standard deviation of the losses of the first steps, which teach nothing."""
+        quiet = self.losses[:QUIET]
+        return fmean(quiet), stdev(quiet)
 
     def found(self) -> dict[str, Any]:
         """``steepest`` and ``suggested``, ``ceiling``, ``rates`` and ``losses`` of the trial."""
@@ -70,11 +81,11 @@ class Ramp:
         """Where the average fell fastest, on its way from the losses of the first steps, which teach nothing, to its
         minimum; rates are equally far apart on a logarithmic scale. What comes before a part of that fall is only the
         difference between batches."""
-        averages, quiet = self.averages, self.losses[:QUIET]
-        if len(averages) < QUIET:
+        averages = self.averages
+        if len(averages) <= QUIET:
             return None
         least = averages.index(min(averages))
-        level, noise = fmean(quiet), stdev(quiet)
+        level, noise = self._quiet
         fall = level - averages[least]
         if fall <= noise:
             return None

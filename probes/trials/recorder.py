@@ -123,9 +123,7 @@ class Recorder:
         layers, steps = watch.layers, watch.step
         call, output = layers.call, layers.output
         self._wanted = steps < TRIES
-        if watch.script.compiled:
-            self.why = "the model is compiled"
-        elif call is not None and output is not None:
+        if call is not None and output is not None:
             terms = consumed(node, watch.pending.terms)
             if len(terms) != 1:
                 what = "none of torch's loss functions" if not terms else f"{len(terms)} loss functions"

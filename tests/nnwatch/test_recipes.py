@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import nnwatch
-from nnwatch import command, dial, notify, step
+from nnwatch import command, dial, notify, slurm
 from nnwatch.cli import _parser
 
 PAGE = (Path(nnwatch.__file__).parent / "RECIPES.md").read_text()
@@ -49,4 +49,4 @@ def test_every_command_of_the_page_is_understood(tmp_path, monkeypatch):
 @pytest.mark.parametrize("tasks", ["", "1"])
 def test_outside_of_a_step_nothing_is_shared(monkeypatch, tmp_path, tasks):
     monkeypatch.setenv("SLURM_NTASKS", tasks)
-    assert step.join(["x"], lambda: tmp_path) == (tmp_path, True)
+    assert slurm.join(["x"], lambda: tmp_path) == (tmp_path, True)
