@@ -10,23 +10,10 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .frame import (
-    HEAD_SIZE,
-    LIMIT,
-    MARK,
-    Block,
-    Chapter,
-    Columns,
-    Commit,
-    Frame,
-    FrameError,
-    Level,
-    Overview,
-    Place,
-    Story,
-    unpack,
-)
+from .frame import Block, Commit, Frame, unpack
 from .overview import Buckets
+from .retold import Chapter, Columns, Level, Overview, Place, Story
+from .seal import HEAD_SIZE, LIMIT, MARK, FrameError
 from .squeeze import inflated, unsqueezed
 
 _NEAR = 1 << 12

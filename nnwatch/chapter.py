@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .archive import Archive
-from .frame import RETOLD, Block, Chapter, Columns, Commit, Frame, Level, Place, Schema, Story, pack
+from .frame import RETOLD, Block, Commit, Frame, Schema, pack
 from .overview import Buckets
+from .retold import Chapter, Columns, Level, Place, Story
 from .squeeze import squeeze
 
 _BYTES = 1 << 18

@@ -10,9 +10,10 @@ import time
 from . import wire
 from .detail import Detail
 from .dial import Dial
-from .frame import MARK, Commit, End, Frame, FrameError, Stretch
+from .frame import Commit, End, Frame, Stretch
 from .parser import Parser, SessionError
 from .runs import RunError
+from .seal import MARK, FrameError
 from .session import Reader
 
 _WAIT = 0.1

@@ -1,27 +1,18 @@
 """Frames: what a session is made of, the same bytes on disk and on the wire.
 
-A frame is ``mark 4 bytes, length u32, crc u32, payload``: a msgpack map tagged by its kind. The CRC covers
-length and payload; the mark lets a reader find the next whole frame behind a damaged one. Unknown fields
-are ignored and unknown kinds skipped, so an old reader opens what a newer writer of the same major
-version made.
+A frame's payload is a msgpack map tagged by its kind (``seal`` holds its bytes together). Unknown fields are ignored
+and unknown kinds skipped, so an old reader opens what a newer writer of the same major version made.
 """
 
 from __future__ import annotations
 
-import struct
 from typing import Any, Literal, Union
-from zlib import crc32
 
 import msgspec
 from msgspec import Struct
 
-MARK = b"\xf7nnw"
-LIMIT = 64 << 20
-"""Longest payload a reader accepts, in bytes."""
-
-_HEAD = struct.Struct("<4sII")
-HEAD_SIZE = _HEAD.size
-_U32 = struct.Struct("<I")
+from .retold import Chapter, Columns, Overview, Story
+from .seal import opened, sealed
 
 Severity = Literal["info", "watch", "warn", "error", "fatal"]
 SEVERITIES: tuple[Severity, ...] = ("info", "watch", "warn", "error", "fatal")
@@ -211,68 +202,6 @@ class End(Struct, tag="end", omit_defaults=True):
     cause: str = ""
 
 
-class Story(Struct, tag="story", omit_defaults=True):
-    """All frames of a chapter that are no numbers, as they were: one behind the other, deflated."""
-
-    data: bytes
-
-
-class Columns(Struct, tag="columns", omit_defaults=True):
-    """Many blocks of a chapter as one: steps, times and values of a Block, squeezed (see ``squeeze``)."""
-
-    schema: int
-    segment: int
-    rank: int
-    count: int
-    data: bytes
-
-
-class Overview(Struct, tag="overview", omit_defaults=True):
-    """Records in ``count`` buckets, squeezed as Columns are: step and time of each bucket's last record, and of every
-    column the smallest, the largest and the mean number, the last one, and how many are not NaN.
-
-    ``records``: int64 (count,), deflated: how many each bucket is made of; empty from an older writer."""
-
-    schema: int
-    segment: int
-    rank: int
-    count: int
-    data: bytes
-    records: bytes = b""
-
-
-class Place(Struct, array_like=True):
-    """Where Columns or an Overview begin in the file, and what they hold: for finding a step without reading them."""
-
-    at: int
-    schema: int
-    segment: int
-    rank: int
-    first_step: int
-    last_step: int
-
-
-class Level(Struct, array_like=True):
-    """Overviews of everything between the Chapter at byte ``since`` (0: the beginning) and the one that lists them."""
-
-    since: int
-    places: list[Place]
-
-
-class Chapter(Struct, tag="chapter", omit_defaults=True):
-    """Everything since the Chapter at byte ``previous`` (0: the beginning) is told again, in fewer and smaller frames.
-
-    ``number`` frames of the file are before this one; the Story begins at byte ``story``. ``overviews`` reach ever
-    further back: each level covers sixteen times what the one before it does.
-    """
-
-    number: int
-    previous: int
-    story: int
-    columns: list[Place]
-    overviews: list[Level]
-
-
 Frame = Union[  # noqa: UP007 - msgspec reads the union at run time
     Run, Segment, Labels, Schema, Block, Stretch, Event, Console, Finding, Judgement, Commit, End,
     Story, Columns, Overview, Chapter
@@ -286,37 +215,6 @@ _decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes that do not fit, keys that are no text, and a thousand maps in each other."""
-
-
-class FrameError(Exception):
-    """Bytes that are no frame."""
-
-
-def sealed(payload: bytes) -> bytes:
-    """Head and payload: the bytes of one frame."""
-    length = _U32.pack(len(payload))
-    return MARK + length + _U32.pack(crc32(payload, crc32(length))) + payload
-
-
-def opened(data: bytes | bytearray | memoryview, at: int = 0) -> tuple[bytes, int]:
-    """The payload of the frame that begins at ``at`` and the offset behind it.
-
-    Raises EOFError when the frame is not whole yet, FrameError when the bytes are damaged.
-    """
-    if len(data) - at < HEAD_SIZE:
-        if bytes(data[at : at + 4]) != MARK[: len(data) - at]:
-            raise FrameError(f"no frame begins at byte {at}")
-        raise EOFError
-    mark, length, crc = _HEAD.unpack_from(data, at)
-    if mark != MARK or length > LIMIT:
-        raise FrameError(f"no frame begins at byte {at}")
-    end = at + HEAD_SIZE + length
-    if len(data) < end:
-        raise EOFError
-    payload = bytes(data[at + HEAD_SIZE : end])
-    if crc32(payload, crc32(_U32.pack(length))) != crc:
-        raise FrameError(f"the frame at byte {at} is damaged")
-    return payload, end
 
 
 def pack(frame: Frame) -> bytes:

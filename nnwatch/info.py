@@ -7,9 +7,11 @@ from collections import Counter
 from pathlib import Path
 
 from .archive import Archive
-from .frame import Block, Chapter, Columns, Commit, End, Event, Frame, FrameError, Run, Schema, Segment
+from .frame import Block, Commit, End, Event, Frame, Run, Schema, Segment
 from .parser import PRELUDE, SessionError, check, pieces
+from .retold import Chapter, Columns
 from .runs import RunError
+from .seal import FrameError
 
 
 class Inventory:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .frame import Block, Overview
+from .frame import Block
+from .retold import Overview
 from .squeeze import inflated, squeeze, unsqueezed
 
 RECORDS = 64

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from .frame import MARK, RETOLD, Frame, FrameError, Stretch, unpack
+from .frame import RETOLD, Frame, Stretch, unpack
+from .seal import MARK, FrameError
 
 MAGIC = b"\x89NNW\r\n\x1a\n"
 VERSION = 1

@@ -21,11 +21,12 @@ from pathlib import Path
 
 from . import decimate, wire
 from .archive import Archive
-from .frame import HEAD_SIZE, MARK, FrameError, pack
+from .frame import pack
 from .history import History
 from .listen import Door
 from .outline import outline
 from .parser import PRELUDE
+from .seal import HEAD_SIZE, MARK, FrameError
 
 _MOST_VIEWERS = 64
 _MOST_WAITING = 64

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from .archive import Archive, Found
 from .chapter import Chapters
-from .frame import Block, Commit, Frame, FrameError, pack
+from .frame import Block, Commit, Frame, pack
 from .parser import PRELUDE, Parser, SessionError, check, pieces
+from .seal import FrameError
 
 _CHUNK = 1 << 20
 

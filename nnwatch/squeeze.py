@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .frame import LIMIT, Block, Columns, Overview
+from .frame import Block
+from .retold import Columns, Overview
+from .seal import LIMIT
 
 
 def _planes(column: NDArray[Any]) -> bytes:

@@ -13,7 +13,8 @@ from typing import Union
 import msgspec
 from msgspec import Struct
 
-from .frame import UNREADABLE, FrameError, opened, sealed
+from .frame import UNREADABLE
+from .seal import FrameError, opened, sealed
 
 PROTOCOLS = (1,)
 """Those spoken here. A field that an older side does not know is ignored there, so few changes need a new one."""

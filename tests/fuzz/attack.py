@@ -14,23 +14,10 @@ import struct
 from pathlib import Path
 
 from nnwatch import wire
-from nnwatch.frame import (
-    Block,
-    Commit,
-    Event,
-    FieldSpec,
-    Frame,
-    FrameError,
-    Run,
-    Schema,
-    Segment,
-    Stretch,
-    pack,
-    sealed,
-    unpack,
-)
+from nnwatch.frame import Block, Commit, Event, FieldSpec, Frame, Run, Schema, Segment, Stretch, pack, unpack
 from nnwatch.history import History
 from nnwatch.parser import Parser
+from nnwatch.seal import FrameError, sealed
 from nnwatch.server import Server
 from nnwatch.session import Reader, Writer
 

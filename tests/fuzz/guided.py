@@ -9,7 +9,7 @@ import atheris
 with atheris.instrument_imports(include=["nnwatch"]):
     from .attack import parse
 
-from nnwatch.frame import sealed
+from nnwatch.seal import sealed
 
 
 def one(data: bytes) -> None:

@@ -15,26 +15,12 @@ from nnwatch import chapter
 from nnwatch.archive import Archive
 from nnwatch.chapter import Chapters
 from nnwatch.cli import main
-from nnwatch.frame import (
-    RETOLD,
-    Block,
-    Chapter,
-    Columns,
-    Commit,
-    Console,
-    Event,
-    FieldSpec,
-    Frame,
-    FrameError,
-    Labels,
-    Run,
-    Schema,
-    Segment,
-    pack,
-)
+from nnwatch.frame import RETOLD, Block, Commit, Console, Event, FieldSpec, Frame, Labels, Run, Schema, Segment, pack
 from nnwatch.history import History, Track
 from nnwatch.overview import Buckets
 from nnwatch.parser import PRELUDE, pieces
+from nnwatch.retold import Chapter, Columns
+from nnwatch.seal import FrameError
 from nnwatch.session import Reader, Writer
 from nnwatch.squeeze import unsqueezed
 

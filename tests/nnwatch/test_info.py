@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from nnwatch.cli import main
-from nnwatch.frame import Block, Commit, FieldSpec, Run, Schema, Segment, pack, sealed
+from nnwatch.frame import Block, Commit, FieldSpec, Run, Schema, Segment, pack
 from nnwatch.parser import PRELUDE, pieces
+from nnwatch.seal import sealed
 
 from .doors import Home
 

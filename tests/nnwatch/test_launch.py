@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from nnwatch.cli import main
-from nnwatch.frame import MARK
 from nnwatch.parser import PRELUDE
+from nnwatch.seal import MARK
 
 from .doors import NNWATCH, fill, history, until
 

@@ -5,8 +5,9 @@ import pytest
 from nnwatch import chapter
 from nnwatch.client import NearSource
 from nnwatch.dial import Unix
-from nnwatch.frame import Chapter, Event, pack
+from nnwatch.frame import Event, pack
 from nnwatch.parser import PRELUDE, SessionError, pieces
+from nnwatch.retold import Chapter
 
 from .doors import until
 from .test_server import Job, event, numbers

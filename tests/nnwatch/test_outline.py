@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from nnwatch.archive import Archive
-from nnwatch.frame import Block, Chapter, Commit, Event, FieldSpec, Overview, Run, Schema, Segment, Stretch
+from nnwatch.frame import Block, Commit, Event, FieldSpec, Run, Schema, Segment, Stretch
 from nnwatch.history import History
 from nnwatch.outline import outline
 from nnwatch.overview import Buckets
 from nnwatch.parser import PRELUDE, pieces
+from nnwatch.retold import Chapter, Overview
 from nnwatch.session import Writer
 
 STEPS = 60_000

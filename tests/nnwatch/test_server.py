@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from nnwatch import wire
 from nnwatch.client import FileSource, SocketSource
 from nnwatch.dial import Unix
-from nnwatch.frame import Commit, Event, FrameError, Run, pack
+from nnwatch.frame import Commit, Event, Run, pack
 from nnwatch.history import History
 from nnwatch.listen import UnixDoor
 from nnwatch.parser import Parser
+from nnwatch.seal import FrameError
 from nnwatch.server import Server
 from nnwatch.session import Reader, Writer
 

@@ -12,24 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnwatch.frame import (
-    HEAD_SIZE,
-    MARK,
-    Block,
-    Commit,
-    Console,
-    End,
-    Event,
-    FieldSpec,
-    FrameError,
-    Run,
-    Schema,
-    Segment,
-    pack,
-    unpack,
-)
+from nnwatch.frame import Block, Commit, Console, End, Event, FieldSpec, Run, Schema, Segment, pack, unpack
 from nnwatch.history import History
 from nnwatch.parser import PRELUDE, SessionError
+from nnwatch.seal import HEAD_SIZE, MARK, FrameError
 from nnwatch.session import Reader, Writer
 
 RUN = Run("digits-1121", "id", "host", ["train.py"], "python3", "/home/me", 1e9)
