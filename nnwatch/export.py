@@ -46,13 +46,21 @@ class Recording:
     """
 
     def __init__(self, card: Card) -> None:
-        self._path = card.session
+        self._card, self._path = card, card.session
         self._growing = card.state in ("running", "elsewhere")
         self.flaw: str | None = None
         if not any(isinstance(frame, Run) for frame in self):
             raise RunError(f"{self._path}: no run can be read from it, its beginning is missing or damaged")
 
     def __iter__(self) -> Iterator[Frame]:
+        if self._card.format:
+            from .logs.source import LogSource
+
+            log = LogSource(self._card, follow=False)
+            while frames := log.read():
+                yield from frames
+            self.flaw = log.flaw
+            return
         try:
             reader = Reader(self._path)
         except SessionError as error:

@@ -56,12 +56,12 @@ class Track(dict[str, Series]):
         """Validation passes that ended at ``until`` or before."""
         loss, size, accuracy = self.get("loss.val"), self.get("val.size"), self.get("accuracy.val")
         n = loss.until(until) if loss is not None else 0
-        if loss is None or size is None or n == 0:
+        if loss is None or n == 0:
             none = np.empty(0)
             return Evaluations(np.empty(0, np.int64), none, none, none, none, np.zeros(1, np.int64))
         steps = loss.steps[:n]
         first = np.concatenate(([0], np.flatnonzero(np.diff(steps)) + 1))
-        weight = size.scalar[:n].astype(np.float64)
+        weight = size.scalar[:n].astype(np.float64) if size is not None else np.ones(n)
         total = np.add.reduceat(weight, first)
 
         def mean(series: Series | None) -> Doubles:

@@ -28,7 +28,7 @@ def follow(source: Source, card: Card) -> History:
             for frame in source.read():
                 history.apply(frame)
                 if isinstance(frame, Run):
-                    print(f"{frame.name} on {frame.host}: {' '.join(frame.command)}")
+                    print(f"{frame.name} on {frame.host}: {' '.join(frame.command)}" if frame.host else frame.name)
                 elif isinstance(frame, Console):
                     print(frame.text.lstrip("\r"), end="")
                 for line in narrator.tell(frame):

@@ -164,7 +164,7 @@ def headline(summary: Summary) -> list[str]:
     how = ending(end) if end is not None else summary.status
     seconds = history.last_time - (history.run.started if history.run else summary.card.started)
     last = numbers(summary)
-    at = f"step {history.last_step:,} after {seconds:,.1f} s"
+    at = f"step {history.last_step:,}" + (f" after {seconds:,.1f} s" if seconds > 0 else "")
     lines = [f"{summary.card.name} {how}, {at}{'; ' * bool(last)}{last}"]
     if history.tracks or summary.primary is not None:
         lines.append(verdict(history).line)
@@ -173,8 +173,8 @@ def headline(summary: Summary) -> list[str]:
     return lines
 
 
-def text(summary: Summary) -> str:
-    """The report as a person reads it in a terminal."""
+def text(summary: Summary, *, reasons: bool = True) -> str:
+    """The report as a person reads it in a terminal; ``reasons``: with those of the rules that could not judge."""
     from nnwatch.tui.state import last_words
 
     history, card = summary.history, summary.card
@@ -191,7 +191,7 @@ def text(summary: Summary) -> str:
     for autopsy in autopsies(history, Path(card.session).parent):
         lines += ["", *autopsy.text()]
     judgement = history.judgement
-    if judgement is not None and judgement.abstained:
+    if reasons and judgement is not None and judgement.abstained:
         lines += ["", f"{len(judgement.judged)} rules judged, {len(judgement.abstained)} could not:"]
         lines += [f"  {rule}: {why}" for rule, why in sorted(judgement.abstained.items())]
     lines += ["", *(f"note: {e.data.get('text')}" for e in history.events if e.name == "notice")]

@@ -22,6 +22,8 @@ from typing import Any
 
 SUFFIX = ".nnw"
 CARD_SUFFIX = ".run.json"
+_MAGIC = b"\x89NNW"
+"""What a session begins with."""
 SOCKET_PATH_LIMIT = 107
 """Longest path of a Unix socket on Linux, in bytes."""
 
@@ -79,7 +81,8 @@ class Card:
 
     ``latest``: time, step, loss, and rule and severity of the primary finding. ``end``: status, exit, signal,
     time, and the worst severity of any finding. ``checkpoints``: size in bytes and time of change in nanoseconds of
-    the newest files it saved, by path, so that a run that goes on from one finds this one.
+    the newest files it saved, by path, so that a run that goes on from one finds this one. ``format`` is that of a log
+    of another tool, which ``session`` is the path of then.
     """
 
     id: str
@@ -96,6 +99,7 @@ class Card:
     socket: str = ""
     listen: str = ""
     attach: str = ""
+    format: str = ""
     launcher: Process | None = None
     trainer: Process | None = None
     monitor: Process | None = None
@@ -247,17 +251,32 @@ def resolve(run: str | None, known: Iterable[Card] | None = None) -> Card:
         if match:
             listed = "\n".join(f"  {card.id}  {card.state:9}  {card.name}  {card.session}" for card in match)
             raise RunError(f"{run!r} means {len(match)} runs; give the id or the path of one:\n{listed}")
-    raise RunError(f"no run is called {run!r}; `nnwatch ls` lists them, a path to a session works too")
+    if run and path.is_dir():
+        return _at(path.absolute(), cards)
+    raise RunError(f"no run is called {run!r}; `nnwatch ls` lists them, a path to a session or a log works too")
+
+
+def _session(path: Path) -> bool:
+    """Whether a file is meant to be a session, by its name or first bytes; one that cannot be read says so later."""
+    if path.name.endswith(SUFFIX):
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return True
 
 
 def _at(path: Path, cards: list[Card]) -> Card:
-    if path.is_dir():
-        raise RunError(f"{path}: a directory, not a session; give a file in it, or a name from `nnwatch ls`")
     if not path.exists():
         raise RunError(f"{path}: no such session; `nnwatch ls` lists the runs")
     for card in cards:
         if Path(card.session) == path or (Path(card.session).exists() and path.samefile(card.session)):
             return card
+    if path.is_dir() or not _session(path):
+        from .logs import find
+
+        return find.run(path)
     with contextlib.suppress(ValueError):
         card = Card.load(card_path(path))
         card.session = str(path)

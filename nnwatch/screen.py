@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 from . import command, heap, launch, plain, runs
 from .client import FileSource, NearSource, SocketSource
@@ -19,6 +20,10 @@ from .report import Summary
 from .runs import Card, RunError
 from .session import Reader
 
+if TYPE_CHECKING:
+    from .logs.source import LogSource
+
+Source = Union[SocketSource, NearSource, FileSource, "LogSource"]
 Mode = Literal["live", "attach", "replay"]
 _BEGINNING = 1 << 16
 _START = 20.0
@@ -77,19 +82,19 @@ def show(card: Card, mode: Mode | None = None) -> int:
     Without ``mode``, a running one is attached to and any other replayed.
     """
     mode = mode or ("attach" if card.state == "running" else "replay")
-    running = card.state in ("running", "elsewhere")
-    source: SocketSource | NearSource | FileSource
+    running = card.state in ("running", "elsewhere") or (card.format and (mode == "attach" or command.has_screen()))
+    source: Source
     if mode == "attach" and card.state == "running" and Path(card.socket).exists():
         source = _near(card)
     else:
-        source = _file(card, follow=running)
+        source = _file(card, follow=bool(running))
     history, other = _open(source, mode, card, None)
     if command.has_screen():
         plain.leave(history, card)
     if other is not None:
         return show(other)
-    if isinstance(source, FileSource) and source.flaw:
-        raise RunError(source.flaw)
+    if flaw := getattr(source, "flaw", None):
+        raise RunError(flaw)
     return 0
 
 
@@ -112,9 +117,9 @@ def show_far(dial: Dial, token: str) -> int:
     return 0 if other is None else show(other)
 
 
-def choose() -> int:
-    """The list of runs on the screen, and then the one that is chosen."""
-    chosen = _chosen(_app(None, "replay", "runs", None).run())
+def choose(title: str = "runs", cards: Callable[[], list[Card]] = runs.runs) -> int:
+    """A list of runs on the screen, all known ones unless others are given, and then the one that is chosen."""
+    chosen = _chosen(_app(None, "replay", title, None, cards).run())
     return 0 if chosen is None else show(chosen)
 
 
@@ -134,8 +139,12 @@ def summary(card: Card) -> tuple[Summary, str | None]:
     return Summary(history, card), source.flaw
 
 
-def _file(card: Card, *, follow: bool) -> FileSource:
-    """The session as a source; a file that holds no run is told of before anything opens."""
+def _file(card: Card, *, follow: bool) -> FileSource | LogSource:
+    """The session, or the log, as a source; a file that holds no run is told of before anything opens."""
+    if card.format:
+        from .logs.source import LogSource
+
+        return LogSource(card, follow=follow)
     try:
         reader = Reader(card.session)
         begins = reader.read(_BEGINNING)
@@ -147,7 +156,7 @@ def _file(card: Card, *, follow: bool) -> FileSource:
         raise RunError(str(error)) from None
 
 
-def _rows() -> list[Any]:
+def _rows(cards: Callable[[], list[Card]]) -> list[Any]:
     """The runs as the list on the screen shows them."""
     from nnwatch.tui.library import RunRow
 
@@ -161,15 +170,17 @@ def _rows() -> list[Any]:
             verdict=" ".join(str(card.latest[key]) for key in ("severity", "finding") if card.latest.get(key)),
             path=card.session,
         )
-        for card in runs.runs()
+        for card in cards()
     ]
 
 
-def _app(source: Any, mode: Mode, title: str, control: Control | None) -> Any:
+def _app(
+    source: Any, mode: Mode, title: str, control: Control | None, cards: Callable[[], list[Card]] = runs.runs
+) -> Any:
     from nnwatch.tui.app import NnwatchApp
     from nnwatch.tui.library import Library
 
-    library = Library(_rows, lambda path: _summary(path).history, _compare)
+    library = Library(partial(_rows, cards), lambda path: _summary(path).history, _compare)
     return NnwatchApp(source, mode=mode, control=control, library=library, title=title)
 
 
@@ -186,9 +197,7 @@ def _compare(paths: Sequence[str]) -> str:
     return ledger.text(ledger.told([_summary(path) for path in paths]))
 
 
-def _open(
-    source: SocketSource | NearSource | FileSource, mode: Mode, card: Card, control: Control | None
-) -> tuple[History, Card | None]:
+def _open(source: Source, mode: Mode, card: Card, control: Control | None) -> tuple[History, Card | None]:
     """Show the source until the user leaves; as text if there is no terminal, or the screen fails.
 
     Returns what was seen, and the run that is to be shown next, if another was chosen.

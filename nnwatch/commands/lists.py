@@ -17,6 +17,7 @@ from . import command
 
 def add(commands: Any) -> None:
     ls_ = command(commands, "ls", ls, "the runs, newest first")
+    ls_.add_argument("folder", nargs="?", metavar="FOLDER", help="those in a folder of logs of other tools")
     ls_.add_argument("--json", action="store_true", help="for programs")
     explain_ = command(commands, "explain", explain, "why a rule matters, how it decides, what to do")
     explain_.add_argument("id", nargs="?", metavar="ID", help="a rule or a metric; without one, the list of both")
@@ -33,6 +34,9 @@ def list_runs(options: argparse.Namespace) -> int:
 
 
 def ls(options: argparse.Namespace) -> int:
+    folder = getattr(options, "folder", None)  # `nnwatch` alone has none
+    if folder is not None:
+        return ls_logs(folder, options.json)
     cards = runs.runs()
     if options.json:
         print(json.dumps([_row(card) for card in cards], indent=2))
@@ -51,12 +55,29 @@ def ls(options: argparse.Namespace) -> int:
     return 0
 
 
+def ls_logs(folder: str, as_json: bool) -> int:
+    """By when they were last written to, and by what; they are not read for it."""
+    from ..logs import find
+
+    cards = find.of_folder(folder)
+    if as_json:
+        print(json.dumps([_row(card) for card in cards], indent=2))
+        return 0
+    if not cards:
+        raise RunError(f"{folder}: no folder with a run in it; {find.known()}")
+    for card in cards:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(card.started))
+        print(f"{when}  {card.format:20}  {card.name}")
+    return 0
+
+
 def _row(card: Card) -> dict[str, object]:
     return {
         "id": card.id,
         "name": card.name,
         "status": card.state,
         "session": card.session,
+        "format": card.format or None,
         "host": card.host,
         "command": card.command,
         "started": card.started,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import runs
-from ..runs import RunError
+from ..runs import Card, RunError
 from . import RUN, WHICH, command
 
 
@@ -46,11 +46,14 @@ def add(commands: Any) -> None:
 
 
 def report(options: argparse.Namespace) -> int:
+    from ..logs import find
     from ..report import text
     from ..screen import summary
 
     if options.info or options.verify:
         return inventory(options)
+    if options.html is None and len(cards := find.of_folder(options.run)) > 1:
+        return report_all(cards, options.json)
     about, flaw = summary(runs.resolve(options.run))
     if options.html is not None:
         from ..page import write
@@ -61,11 +64,36 @@ def report(options: argparse.Namespace) -> int:
     return _told(flaw)
 
 
+def report_all(cards: list[Card], as_json: bool) -> int:
+    """Every run of a folder of logs; of one that cannot be read a line, and the others are told all the same."""
+    from ..report import text
+    from ..screen import summary
+
+    flaws: list[str] = []
+    told = []
+    for card in cards:
+        try:
+            about, flaw = summary(card)
+        except RunError as error:
+            flaws.append(str(error))
+            continue
+        flaws += [flaw] if flaw else []
+        if as_json:
+            told.append(about.json())
+        else:
+            print(text(about, reasons=False))
+    if as_json:
+        print(json.dumps(told, indent=2))
+    return _told("\nnnwatch: ".join(flaws))
+
+
 def inventory(options: argparse.Namespace) -> int:
     """`nnwatch report --info` and `--verify`."""
     from .. import info
 
     card = runs.resolve(options.run)
+    if card.format:
+        raise RunError(f"{card.session}: a log of {card.format}; --info and --verify are for sessions of nnwatch")
     about = info.Inventory(card.session, growing=card.state in ("running", "elsewhere"))
     if options.info:
         print(info.info(about), end="")
@@ -120,4 +148,7 @@ def compare(options: argparse.Namespace) -> int:
 def wait(options: argparse.Namespace) -> int:
     from ..wait import wait
 
-    return wait(runs.resolve(options.run))
+    card = runs.resolve(options.run)
+    if card.format:
+        raise RunError(f"{card.session}: a log of {card.format} is nobody's to wait for; `nnwatch attach` follows it")
+    return wait(card)

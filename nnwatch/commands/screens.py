@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import listen, runs
-from ..command import screen_options, take_screen_options
+from ..command import has_screen, screen_options, take_screen_options
 from ..runs import RunError
 from . import RUN, WHICH, command
 
@@ -50,8 +50,11 @@ def relay(options: argparse.Namespace) -> int:
 
 def replay(options: argparse.Namespace) -> int:
     take_screen_options(options)
-    from ..screen import show
+    from ..logs import find
+    from ..screen import choose, show
 
+    if has_screen() and len(find.of_folder(options.run)) > 1:
+        return choose(options.run, lambda: find.of_folder(options.run))
     return show(runs.resolve(options.run), "replay")
 
 

@@ -235,7 +235,7 @@ def test_fail_on_gives_way_to_the_command_s_own_status(home):
         (["run", "--", "no-such-command"], "no such command"),
         (["attach", "nothing"], "no run is called"),
         (["report", "nothing.nnw"], "no such session"),
-        (["report", "."], "no run is called"),
+        (["report", "."], "a directory without a run"),
         (["report", "./"], "a directory"),
         (["report", "trainer.py"], "not an nnwatch session"),
         (["replay", "empty.nnw"], "empty file"),
