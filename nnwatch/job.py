@@ -80,6 +80,7 @@ def prepare(
         started=time.time(),
         python=python,
         headless=headless,
+        check=check is not None,
         socket=str(sockets / f"{id}.sock") if sockets else "",
         attach=f"nnwatch attach {id if taken else name}",
         launcher=Process.of(os.getpid()),  # until the one that starts the command takes over: nobody prunes it

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import git, heap, lineage, notices, settings
+from . import earlier, git, heap, lineage, notices, settings
 from . import job as jobs
 from .alert import Alerts, outlived
 from .console import Follower
@@ -198,8 +198,8 @@ class Monitor:
         for frame in came:
             lineage.link(frame, self.card)
             take(frame)
-            if isinstance(frame, Segment) and (found := self._git()) is not None:
-                take(Event("facts", frame.time, frame.first_step, frame.segment, frame.rank, {"git": found}))
+            if isinstance(frame, Segment) and (found := self._outside()):
+                take(Event("facts", frame.time, frame.first_step, frame.segment, frame.rank, found))
         texts = self._console.read(now, self._history.last_step, last=self._history.end is not None)
         for text in texts:
             take(text)
@@ -221,10 +221,13 @@ class Monitor:
             self._tell_unseen()  # torch would have been imported by now; a first backward pass may take its time
 
     @functools.cache  # noqa: B019 - the monitor lives as long as its process
-    def _git(self) -> dict[str, Any] | None:
-        """Of the script's folder, when training began."""
+    def _outside(self) -> dict[str, Any]:
+        """What is known without the training process, when training began: the repository of the script's folder, and
+        what an earlier check of the script found."""
         script = next((word for word in self.card.command if word.endswith(".py")), "")
-        return git.state((Path(self.card.cwd) / script).parent if script else Path(self.card.cwd))
+        state = git.state((Path(self.card.cwd) / script).parent if script else Path(self.card.cwd))
+        known = self._try("earlier", lambda: earlier.facts(self.card)) or {}
+        return ({"git": state} if state is not None else {}) | known
 
     def _judge(self) -> None:
         """Let the advisor look at what is new. It is loaded with the first training: it brings scipy."""

@@ -77,7 +77,8 @@ def here() -> dict[str, Any]:
 
 @dataclass
 class Card:
-    """One run. ``latest``, ``end``, ``listen`` (where it can be had over TCP) and ``checkpoints`` are the monitor's.
+    """One run; ``check``: one of ``nnwatch check``. ``latest``, ``end``, ``listen`` (where it can be had over TCP) and
+    ``checkpoints`` are the monitor's.
 
     ``latest``: time, step, loss, and rule and severity of the primary finding. ``end``: status, exit, signal,
     time, and the worst severity of any finding. ``checkpoints``: size in bytes and time of change in nanoseconds of
@@ -93,6 +94,7 @@ class Card:
     started: float
     python: str = ""
     headless: bool = True
+    check: bool = False
     host: str = ""
     boot: str = ""
     namespace: str = ""

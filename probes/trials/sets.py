@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice, pairwise
@@ -100,12 +101,18 @@ def _loaded(subject: Subject) -> list[Set]:
 def _names() -> dict[int, str]:
     """Roles of what the user's variables hold, by id()."""
     roles: dict[int, str] = {}
-    for frame in frames():
-        for name, value in [*frame.f_locals.items(), *frame.f_globals.items()]:
-            role = role_of(name)
-            if role is not None and not isinstance(value, str | int | float):
-                roles.setdefault(id(value), role)
+    for name, value in _variables():
+        role = role_of(name)
+        if role is not None and not isinstance(value, str | int | float):
+            roles.setdefault(id(value), role)
     return roles
+
+
+def _variables() -> Iterator[tuple[str, Any]]:
+    """The user's own, innermost first; of the main module where the script has come to its end."""
+    for frame in frames():
+        yield from [*frame.f_locals.items(), *frame.f_globals.items()]
+    yield from [*vars(sys.modules["__main__"]).items()]
 
 
 def role_of(name: str) -> str | None:
@@ -180,11 +187,10 @@ def _held(subject: Subject) -> list[Set]:
 def _arrays() -> dict[str, torch.Tensor]:
     """The user's tensors and arrays of at least two rows, by the name of their variable."""
     found: dict[str, torch.Tensor] = {}
-    for frame in frames():
-        for name, value in [*frame.f_locals.items(), *frame.f_globals.items()]:
-            plain = torch.from_numpy(value) if isinstance(value, np.ndarray) and value.dtype.kind in "fiu" else value
-            if isinstance(plain, torch.Tensor) and plain.dim() and len(plain) > 1:
-                found.setdefault(name, plain)
+    for name, value in _variables():
+        plain = torch.from_numpy(value) if isinstance(value, np.ndarray) and value.dtype.kind in "fiu" else value
+        if isinstance(plain, torch.Tensor) and plain.dim() and len(plain) > 1:
+            found.setdefault(name, plain)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -69,8 +70,7 @@ def plot(
     *,
     symbols: Symbols = "braille",
     marks: list[Mark] | None = None,
-    guide: float | None = None,
-    guide_word: str = "guide",
+    guides: Sequence[tuple[float, str]] = (),
     window: Window | None = None,
     cursor: int | None = None,
     now: int | None = None,
@@ -78,8 +78,8 @@ def plot(
 ) -> None:
     """Draw on rows 1 and below of ``grid`` (row 0 is the legend's). Places along the x axis are dot columns.
 
-    ``guide`` is a reference on the y axis, ``cursor`` a place to point at; what is right of ``now`` is drawn pale. No
-    curve is drawn through ``pauses`` (bool, one for each dot column).
+    ``guides`` are references on the y axis with a word each, ``cursor`` a place to point at; what is right of ``now``
+    is drawn pale. No curve is drawn through ``pauses`` (bool, one for each dot column).
     """
     width, height = grid.width - GUTTER, grid.height - 2
     if width < 2 or height < 1:
@@ -101,7 +101,8 @@ def plot(
     if now is not None:
         later = max(now // across + 1, 0)
         inks[:, later:][used[:, later:]] = Ink.GHOST
-    _guide(codes, inks, used, y, guide, guide_word, down)
+    for value, word in guides:
+        _guide(codes, inks, used, y, value, word, down)
     _cursor(codes, inks, used, cursor, across)
     _points(codes, inks, lines, y, across, down)
     _gaps(codes, inks, lines, across)
@@ -131,8 +132,8 @@ def _rows(share: Any, height: int, down: int) -> Any:
     return np.clip(np.rint((1 - share) * (height * down - 1)), 0, height * down - 1).astype(int) // down
 
 
-def _guide(codes: Any, inks: Any, used: Any, y: Scale, guide: float | None, word: str, down: int) -> None:
-    if guide is None or not y.low <= guide <= y.high:
+def _guide(codes: Any, inks: Any, used: Any, y: Scale, guide: float, word: str, down: int) -> None:
+    if not y.low <= guide <= y.high:
         return
     row = int(_rows(y.share(guide), len(codes), down))
     free = ~used[row]

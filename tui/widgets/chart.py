@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 
 from ..axis import Axis, whole
 from ..column import Column
-from ..curves import Curve
+from ..curves import Curve, baselines
 from ..draw.clock import date
 from ..draw.grid import Grid, Ink
 from ..draw.plot import Line, Window, dots, plot, tick_count
@@ -118,13 +118,18 @@ class Chart(Browsed):
             self._scale,
             symbols=view.symbols,
             marks=marks(view, x),
-            guide=self.guide,
-            guide_word="reference" if self.window else "guide",
+            guides=self._guides(view),
             window=self._marked(x),
             cursor=now,
             now=now,
             pauses=x.pauses(),
         )
+
+    def _guides(self, view: View) -> list[tuple[float, str]]:
+        """References to draw a line at: the chart's own, else the baselines that an earlier check measured."""
+        if self.guide is not None:
+            return [(self.guide, "reference" if self.window else "guide")]
+        return baselines(view.facts, self.curves[0].column) if self.curves and self.window is None else []
 
     def _stretch(self, view: View, first: int, count: int) -> Axis:
         if self.window is None:
