@@ -3,7 +3,7 @@ steps either way."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -74,22 +74,33 @@ class StepAxis:
 @dataclass(frozen=True)
 class ClockAxis:
     """``buckets`` are of seconds since 1970. A step stands where it was made, and so does what was recorded of it
-    later: an evaluation stands at the step after which it began."""
+    later: an evaluation stands at the step after which it began. Steps are those of ``timeline``; ``others`` are those
+    of the run's other segments."""
 
     buckets: Buckets
     timeline: Timeline
+    others: tuple[Timeline, ...] = ()
 
     @property
     def columns(self) -> int:
         return self.buckets.columns
 
-    def _rows(self) -> Any:
-        """The first row of the timeline in each column."""
+    def of(self, timeline: Timeline) -> ClockAxis:
+        """The same axis for the steps of another segment."""
+        return replace(self, timeline=timeline)
+
+    def times(self, column: int) -> tuple[float, float]:
+        """When a column begins and ends."""
+        begin = (self.buckets.start + column) * self.buckets.step
+        return begin, begin + self.buckets.step
+
+    def _rows(self, timeline: Timeline) -> Any:
+        """The first row of a timeline in each column."""
         times = (self.buckets.start + np.arange(self.columns + 1)) * self.buckets.step
-        return np.searchsorted(self.timeline.times, times)
+        return np.searchsorted(timeline.times, times)
 
     def edges(self) -> Any:
-        rows, steps = self._rows(), self.timeline.steps
+        rows, steps = self._rows(self.timeline), self.timeline.steps
         if not len(steps):
             return np.zeros(len(rows), np.int64)
         first = np.where(rows < len(steps), steps[np.minimum(rows, len(steps) - 1)], steps[-1] + 1)
@@ -109,7 +120,7 @@ class ClockAxis:
 
     def pauses(self) -> Any:
         found = np.zeros(self.columns, bool)
-        some = np.flatnonzero(np.diff(self._rows()))
+        some = np.flatnonzero(sum(np.diff(self._rows(timeline)) for timeline in (self.timeline, *self.others)))
         least = max(_PAUSE, _LONG * self._usual() / self.buckets.step)
         for left, right in pairwise(some.tolist()):
             if right - left > least:
@@ -128,19 +139,24 @@ def step_name(value: float) -> str:
     return tick(value) if value < 1e4 or value % 100 == 0 else f"{value:.0f}"
 
 
-def whole(lens: Lens, timeline: Timeline, first: int, last: int, columns: int) -> Axis:
-    """All steps from ``first`` to ``last``."""
+Others = tuple[Timeline, ...]
+
+
+def whole(lens: Lens, timeline: Timeline, first: int, last: int, columns: int, others: Others = ()) -> Axis:
+    """All steps from ``first`` to ``last``, and on the clock those of the other segments."""
     if lens.clock:
-        return ClockAxis(fit(timeline.time_of(first), timeline.time_of(last), columns), timeline)
+        begin = min([timeline.time_of(first), *(float(other.times[0]) for other in others)])
+        end = max([timeline.time_of(last), *(float(other.times[-1]) for other in others)])
+        return ClockAxis(fit(begin, end, columns), timeline, others)
     return StepAxis(fit(first, last, columns))
 
 
-def through(lens: Lens, timeline: Timeline, first: int, last: int, columns: int) -> Axis:
+def through(lens: Lens, timeline: Timeline, first: int, last: int, columns: int, others: Others = ()) -> Axis:
     """What the lens shows of the steps from ``first`` to ``last``."""
     if lens.span is None:
-        return whole(lens, timeline, first, last, columns)
+        return whole(lens, timeline, first, last, columns, others)
     right = last if lens.right is None else lens.right
     if lens.clock:
         end = timeline.time_of(int(right))
-        return ClockAxis(window(end, end - timeline.time_of(int(right - lens.span)), columns), timeline)
+        return ClockAxis(window(end, end - timeline.time_of(int(right - lens.span)), columns), timeline, others)
     return StepAxis(window(right, lens.span, columns))

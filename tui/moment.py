@@ -113,6 +113,11 @@ class Moment:
         if self.seen is not None:
             self.seen = max(self.seen, step)
 
+    def enter(self, segment: int | None, step: int, timeline: Timeline) -> None:
+        """Stand at a step of another segment (None: the newest), of which all is known."""
+        self.segment, self.seen = segment, None
+        self.go(step, timeline)
+
     def to_end(self, timeline: Timeline) -> None:
         """The newest moment: live follows it from now on, replay stands on its last step."""
         self.seen = None

@@ -10,11 +10,9 @@ from .draw.raster import Symbols
 from .feed import Feed
 from .lens import Lens
 from .moment import Moment, Timeline
+from .segments import timeline_of, track_of
 from .state import FROZEN, NOTHING_OPEN, REPLAY, State, state
 from .view import View
-
-_EVERY_STEP = ("loss.train", "lr", "step.seconds")
-"""Metrics with one record a step: the first that is there says which steps there are."""
 
 
 class Presenter:
@@ -84,16 +82,11 @@ class Presenter:
         """The lowest rank of the segment that is looked at."""
         if self.moment.segment is None:
             return self.history.main
-        ranks = [key for key in self.history.tracks if key[0] == self.moment.segment]
-        return self.history.tracks[min(ranks)] if ranks else self.history.main
+        return track_of(self.history, self.moment.segment) or self.history.main
 
     def _timeline(self) -> Timeline:
         track = self._track()
-        if not track:
-            return Timeline()
-        known = [track[name] for name in _EVERY_STEP if name in track]
-        series = known[0] if known else max(track.values(), key=len)
-        return Timeline(series.steps, series.times)
+        return timeline_of(track) if track is not None else Timeline()
 
     def view(self) -> View:
         timeline, moment = self.timeline, self.moment

@@ -13,12 +13,14 @@ from nnwatch.frame import Console, Event, Finding, Judgement
 from nnwatch.history import History, Track
 from nnwatch.series import Series
 
-from .axis import Axis, through
+from .axis import Axis, ClockAxis, through
 from .column import Column, Columns
+from .draw.pyramid import Extremes, joined
 from .draw.raster import Symbols
 from .landmarks import Landmarks
 from .lens import Lens
 from .moment import Moment, Timeline
+from .segments import Stretch, stretches
 from .state import State
 from .transcript import printed
 
@@ -73,15 +75,45 @@ class View:
         return column.at(self.until) if column is not None else None
 
     def axis(self, first: int, last: int, columns: int) -> Axis:
-        """What the lens shows of the steps from ``first`` to ``last``."""
-        return through(self.lens, self.timeline, first, last, columns)
+        """What the lens shows of the steps from ``first`` to ``last``; without a lens, on the clock, all segments."""
+        others = tuple(part.timeline for part in self.stretches if part.track is not self.track)
+        return through(self.lens, self.timeline, first, last, columns, others)
+
+    @cached_property
+    def stretches(self) -> list[Stretch]:
+        """The segments that charts show, oldest first: this one, on the clock all that are known at the moment."""
+        if self.track is None:
+            return []
+        mine = Stretch(self.track, self.timeline)
+        return stretches(self.history, mine, self.moment.seen is None) if self.lens.clock else [mine]
+
+    def parts(self, name: str) -> list[tuple[Stretch, Column]]:
+        """A column in the segments that have it."""
+        found = []
+        for part in self.stretches:
+            column = self.column(name) if part.track is self.track else self.columns.get(part.track, name)
+            if column is not None:
+                found.append((part, column))
+        return found
+
+    def extremes(self, name: str, x: Axis, until: int | None, weight: float | None = None) -> Extremes:
+        """Of a column, or of its average, over the axis, in this segment nothing after the step ``until``."""
+        found = []
+        for part, column in self.parts(name):
+            mine = part.track is self.track
+            rows = column.until(until) if mine else None
+            shown = column if weight is None else column.smoothed(weight)
+            edges = x.of(part.timeline).edges() if isinstance(x, ClockAxis) and not mine else x.edges()
+            found.append(shown.extremes(edges, rows))
+        return joined(found)
 
     @cached_property
     def landmarks(self) -> Landmarks:
         """Epochs and jumps of the learning rate, as far as the run is."""
-        if self.track is None:
-            return Landmarks()
-        return self.columns.landmarks(self.track, self.facts.get("steps_per_epoch"))
+        return self.landmarks_of(self.track) if self.track is not None else Landmarks()
+
+    def landmarks_of(self, track: Track) -> Landmarks:
+        return self.columns.landmarks(track, self.history.facts_of(track).get("steps_per_epoch"))
 
     def series(self, name: str) -> Series | None:
         return self.track.get(name) if self.track is not None else None

@@ -122,15 +122,55 @@ async def test_the_axis_is_of_steps_or_of_the_clock():
         assert "500" in chart.text()[-1]
 
 
-async def test_a_pause_is_seen_and_a_resumed_segment_has_its_own_times():
+def resumed():
+    """Twelve hundred steps, three hours of nothing, and a segment that goes on, itself with a pause."""
     steps = np.arange(1_201, 1_301)
     later = START + 3 * HOUR + (steps - 1_200) * 0.5 + 600 * (steps > 1_250)
     frames = [*SESSIONS["faulty"](), Segment(1, 0, 4242, START + 3 * HOUR, "resume", 1_200)]
-    frames.append(block(1, steps, later, [[0.5, 0.01, 64, 0.02, 0.001]] * 100, segment=1))
-    async with opened("faulty", source=Frames(frames)) as (app, pilot):
+    return [*frames, block(1, steps, later, [[0.5, 0.01, 64, 0.02, 0.001]] * 100, segment=1)]
+
+
+async def test_all_segments_lie_on_the_clock_with_the_pauses_between_them():
+    async with opened("faulty", size=(120, 40), source=Frames(resumed())) as (app, pilot):
+        chart = app.screen.query_one("#loss", Chart)
+        assert "┃" in chart.text()[-1]
         await press(app, pilot, "x")
-        axis = app.screen.query_one("#loss", Chart).text()[-1]
-        assert "17:20" in axis
-        assert "····" in axis
-        await press(app, pilot, "S")
-        assert "14:13:30" in app.screen.query_one("#loss", Chart).text()[-1]
+        assert all(word in chart.text()[-1] for word in ("15:00", "17:00", "····", "┃"))
+        drawn = [{x for x, char in enumerate(row[8:]) if char != " "} for row in chart.text()[1:-1]]
+        columns = set().union(*drawn)
+        assert 0 in columns
+        assert max(columns) > 50
+        assert not columns & set(range(5, 50))
+
+
+async def test_the_cursor_walks_from_one_segment_into_the_other_on_the_clock():
+    async with opened("faulty", size=(120, 40), source=Frames(resumed())) as (app, pilot):
+        await press(app, pilot, "x")
+        while app.moment.segment is None:
+            before = app.moment.at(app.presenter.timeline)
+            await press(app, pilot, "h")
+            assert app.moment.segment == 0 or app.moment.step < before
+        assert app.moment.step == 1_200
+        assert "step 1,200" in text(app)
+        assert "segment 2" not in text(app)
+        await press(app, pilot, "l")
+        assert app.moment.segment is None
+        assert app.moment.step == 1_201
+        assert "segment 2" in text(app)
+
+
+def test_another_segment_keeps_its_own_steps_on_the_axis():
+    first, second = paused(pause=0), Timeline(np.arange(101, 151), NOON + HOUR + np.arange(50.0))
+    axis = whole(Lens(clock=True), second, 101, 150, 300, (first,))
+    assert isinstance(axis, ClockAxis)
+    assert axis.buckets.first <= NOON + 1
+    assert axis.buckets.last >= NOON + HOUR + 49
+    mine, other = axis.edges(), axis.of(first).edges()
+    assert mine[axis.column(120)] <= 120 < mine[axis.column(120) + 1]
+    assert other[axis.of(first).column(40)] <= 40 < other[axis.of(first).column(40) + 1]
+    assert axis.of(first).column(100) < axis.column(101)
+    pauses = np.asarray(axis.pauses())
+    assert pauses[axis.of(first).column(100) + 1 : axis.column(101)].all()
+    assert not pauses[axis.column(101) :].any()
+    zoomed = through(Lens(span=20, clock=True), second, 101, 150, 60, (first,))
+    assert zoomed.edges()[0] > 101

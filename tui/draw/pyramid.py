@@ -23,6 +23,14 @@ class Extremes(NamedTuple):
     bad: NDArray[np.bool_]
 
 
+def joined(parts: list[Extremes]) -> Extremes:
+    """Of several curves (one at least) in the same columns as if they were one."""
+    first, *others = parts
+    for part in others:
+        first = Extremes(np.fmin(first.low, part.low), np.fmax(first.high, part.high), first.bad | part.bad)
+    return first
+
+
 class _Level:
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.n = 0

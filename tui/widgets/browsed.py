@@ -7,10 +7,11 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.events import Click, MouseDown, MouseMove, MouseScrollDown, MouseScrollUp, MouseUp
 
-from ..axis import Axis
+from ..axis import Axis, ClockAxis
 from ..draw.plot import GUTTER
 from ..draw.raster import DOTS
 from ..messages import Changed
+from ..segments import beside
 from ..view import View
 from .cells import Cells
 
@@ -44,10 +45,27 @@ class Browsed(Cells, can_focus=True):
             return
         view = self.view
         now = view.moment.at(view.timeline)
-        step = self._last_step(self.axis.column(now) // DOTS[view.symbols][0] + cells, view)
+        cell = self.axis.column(now) // DOTS[view.symbols][0] + cells
+        if self._entered(cell, cells > 0, view):
+            return
+        step = self._last_step(cell, view)
         if step is None or step == now or (step > now) != (cells > 0):
             step = view.timeline.beside(now, cells)
         self._go(step, view)
+
+    def _entered(self, cell: int, forward: bool, view: View) -> bool:
+        """Whether another segment lies at a cell of the clock or beyond it: then its nearest step is shown."""
+        if not isinstance(self.axis, ClockAxis) or not self.axis.others:
+            return False
+        wide = DOTS[view.symbols][0]
+        found = beside(view.stretches, self.axis.times(cell * wide)[0], self.axis.times((cell + 1) * wide)[0], forward)
+        if found is None or found[0].track is view.track:
+            return False
+        part, step = found
+        newest = view.history.main is part.track
+        view.moment.enter(None if newest else part.number, step, part.timeline)
+        self.post_message(Changed())
+        return True
 
     def _last_step(self, cell: int, view: View) -> int | None:
         """The last step in a cell of the chart, None where that is out of sight."""
@@ -89,7 +107,11 @@ class Browsed(Cells, can_focus=True):
     def on_click(self, event: Click) -> None:
         if self.view is None or self.axis is None or event.x < GUTTER or self._panned:
             return
-        step = self._last_step(event.x - GUTTER, self.view)
+        cell = event.x - GUTTER
+        forward = cell > self.axis.column(self.view.moment.at(self.view.timeline)) // DOTS[self.view.symbols][0]
+        if self._entered(cell, forward, self.view):
+            return
+        step = self._last_step(cell, self.view)
         if step is not None:
             self._go(step, self.view)
 

@@ -80,6 +80,7 @@ class Chart(Browsed):
             track,
             columns,
             (view.moment.standing and view.step, view.seen) if any(columns) else view.seen < view.head,
+            len(view.stretches),
             look,
             self.title,
             self.curves,
@@ -95,17 +96,16 @@ class Chart(Browsed):
         return (id(column), column.until(view.seen), column.at(view.step)) if column is not None else None
 
     def draw(self, view: View, grid: Grid) -> None:
-        have = [(curve, column) for curve in self.curves if (column := view.column(curve.column)) is not None]
-        have = [(curve, column) for curve, column in have if column.until(view.seen)]
+        have = [curve for curve in self.curves if self._seen(curve, view)]
         if not have:
             self.axis = self._scale = None
             self._legend(view, grid, have)
             self._empty(view, grid)
             return
-        first = min(int(column.steps[0]) for _, column in have)
+        columns = [column for curve in have if (column := view.column(curve.column)) is not None]
+        first = min((int(column.steps[0]) for column in columns), default=view.seen)
         self.axis = x = self._stretch(view, min(first, view.seen), dots(grid.width, view.symbols))
-        edges = x.edges()
-        lines = [line for curve, column in have for line in self._lines(curve, column, edges, view)]
+        lines = [line for curve in have for line in self._lines(curve, x, view)]
         limits = self._limits(lines)
         self._scale = scale(self.kind or self._fitting(*limits), *limits, self._scale)
         self._legend(view, grid, have)
@@ -130,6 +130,10 @@ class Chart(Browsed):
         if self.guide is not None:
             return [(self.guide, "reference" if self.window else "guide")]
         return baselines(view.facts, self.curves[0].column) if self.curves and self.window is None else []
+
+    def _seen(self, curve: Curve, view: View) -> bool:
+        """Whether something of a curve is to be seen, in this segment or, on the clock, in another."""
+        return any(part.track is not view.track or column.until(view.seen) for part, column in view.parts(curve.column))
 
     def _stretch(self, view: View, first: int, count: int) -> Axis:
         if self.window is None:
@@ -156,16 +160,14 @@ class Chart(Browsed):
             self._plot = key, drawn, fresh
         grid.codes[1:], grid.inks[1:] = self._plot[2].codes[1:], self._plot[2].inks[1:]
 
-    def _lines(self, curve: Curve, column: Column, edges: Any, view: View) -> list[Line]:
+    def _lines(self, curve: Curve, x: Axis, view: View) -> list[Line]:
         """The raw band below and the moving average above, or the raw curve alone."""
-        until = column.until(view.seen)
-        raw = column.extremes(edges, until)
-        weight = view.lens.weight(len(column)) if curve.smooth else None
+        raw = view.extremes(curve.column, x, view.seen)
+        weight = self._weight(view, [curve])
         ink = Ink.SERIES + curve.series
         if weight is None:
             return [Line(raw, ink, curve.char, curve.dashed, curve.points)]
-        smooth = column.smoothed(weight).extremes(edges, until)
-        line = Line(smooth, ink, curve.char, curve.dashed)
+        line = Line(view.extremes(curve.column, x, view.seen, weight), ink, curve.char, curve.dashed)
         banded = view.lens.band and len(self.curves) <= _BANDED
         return [Line(raw, Ink.BAND + curve.series, "."), line] if banded else [line]
 
@@ -180,10 +182,11 @@ class Chart(Browsed):
     def _fitting(self, low: float, high: float) -> Kind:
         return "log" if low > 0 and high > _AUTO_LOG * low else "linear"
 
-    def _legend(self, view: View, grid: Grid, have: list[tuple[Curve, Column]]) -> None:
+    def _legend(self, view: View, grid: Grid, have: list[Curve]) -> None:
         x = grid.put(0, 0, self.title, Ink.SELECTED if self.has_focus else Ink.TITLE)
-        for curve, column in have:
-            value = number(column.at(view.step), 4)
+        for curve in have:
+            column = view.column(curve.column)
+            value = number(column.at(view.step) if column is not None else None, 4)
             if x + 6 + len(curve.label) + len(value) > grid.width:
                 break
             x = grid.put(x + 2, 0, "╍" if curve.dashed else "━", Ink.SERIES + curve.series)
@@ -200,8 +203,12 @@ class Chart(Browsed):
         if x + 2 + len(note) <= grid.width:
             grid.right(grid.width, 0, note, Ink.DIM)
 
-    def _weight(self, view: View, have: list[tuple[Curve, Column]]) -> float | None:
-        return next((view.lens.weight(len(column)) for curve, column in have if curve.smooth), None)
+    def _weight(self, view: View, have: list[Curve]) -> float | None:
+        """Of the moving average: by the longest segment."""
+        for curve in have:
+            if curve.smooth:
+                return view.lens.weight(max(len(column) for _, column in view.parts(curve.column)))
+        return None
 
     def _empty(self, view: View, grid: Grid) -> None:
         """Why there is nothing, in the middle of the chart."""

@@ -14,7 +14,7 @@ from ..draw.grid import Grid, Ink
 from ..draw.plot import GUTTER, Line, dots, plot, tick_count
 from ..draw.scale import fit, scale
 from ..draw.text import number
-from ..overlay import AXES, METRICS, Run, aligned, shown
+from ..overlay import ALONG, AXES, METRICS, Run, aligned, shown
 from ..view import View
 from .cells import Cells
 
@@ -58,7 +58,7 @@ class Overlay(Cells, can_focus=True):
     def draw(self, view: View, grid: Grid) -> None:
         columns = self.columns()
         have = [(i, column) for i, column in enumerate(columns) if column is not None and len(column)]
-        x = grid.put(0, 0, f"{describe(self.metric).title} by {self.axis}", Ink.TITLE)
+        x = grid.put(0, 0, f"{describe(self.metric).title} by {ALONG[self.axis]}", Ink.TITLE)
         grid.put(x + 2, 0, f"ema {_SMOOTHING}" if self.smooth and not self._sparse else "", Ink.DIM)
         if have:
             self._curves(view, grid, have)

@@ -67,7 +67,7 @@ class Rows(Cells):
     def key(self, view: View) -> Any:
         columns = (view.column(row.column) for row in self.rows)
         lengths = tuple((id(column), len(column)) if column is not None else None for column in columns)
-        return lengths, view.until, view.seen, view.lens.span, view.lens.right, view.lens.clock
+        return lengths, view.until, view.seen, view.lens.stretch, len(view.stretches)
 
     def draw(self, view: View, grid: Grid) -> None:
         for y, row in enumerate(self.rows):
@@ -92,11 +92,9 @@ class Rows(Cells):
 
     def _spark(self, view: View, row: Row, cells: int) -> str:
         column = view.column(row.column)
-        until = column.until(view.until) if column is not None else 0
-        if column is None or not until or cells < 1:
+        if column is None or not column.until(view.until) or cells < 1:
             return ""
-        first, last = int(column.steps[0]), view.step
-        extremes = column.extremes(view.axis(first, last, cells).edges(), until)
+        extremes = view.extremes(row.column, view.axis(int(column.steps[0]), view.step, cells), view.until)
         values = extremes.high if row.worst == "high" else extremes.low
         good = values[np.isfinite(values)]
         if not len(good):
