@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
 
 from . import command, heap, launch, plain, runs
-from .client import FileSource, NearSource, SocketSource
+from .client import SocketSource
 from .control import Control
 from .dial import Dial, Unix
+from .follow import FileSource, NearSource
 from .frame import Run
 from .history import History
 from .parser import SessionError

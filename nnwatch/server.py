@@ -8,10 +8,8 @@ overview, and then what is new; what it looks at closer it fetches.
 
 from __future__ import annotations
 
-import bisect
 import contextlib
 import hmac
-import os
 import selectors
 import socket
 import time
@@ -19,14 +17,11 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from . import decimate, wire
-from .archive import Archive
-from .frame import pack
+from . import wire
 from .history import History
 from .listen import Door
-from .outline import outline
-from .parser import PRELUDE
-from .seal import HEAD_SIZE, MARK, FrameError
+from .seal import FrameError
+from .shown import Shown
 
 _MOST_VIEWERS = 64
 _MOST_WAITING = 64
@@ -34,14 +29,8 @@ _MOST_WAITING = 64
 _HELLO_SECONDS = 5.0
 _STUCK_SECONDS = 30.0
 _CHUNK = 1 << 18
-_MARK_EVERY = 1 << 18
-_MOST_OVERVIEW = 4 << 20
-_DETAIL = 1 << 19
-"""Bytes of one answer to Fetch."""
 _DETAIL_EVERY = 0.2
-"""Seconds between two such answers to one viewer."""
-_OVERVIEW_KEPT = 5.0
-"""Seconds for which an overview is sent to others as well; what came since follows it."""
+"""Seconds between two answers to Fetch for one viewer."""
 
 Callback = Callable[[int], None]
 """What a registered file calls when it is ready, with the event mask."""
@@ -71,16 +60,11 @@ class Server:
     def __init__(
         self, session: Path, run: str, number: int, end: int, ready: selectors.BaseSelector, history: History
     ) -> None:
-        self._run = run
         self._ready = ready
-        self._history = history
+        self._shown = Shown(session, run, number, end, history)
         self._viewers: set[_Viewer] = set()
-        self._marks = [(0, len(PRELUDE)), (number, end)]  # frame number and offset, now and then
-        self._number, self._end = number, end
         self._doors: dict[Door, socket.socket] = {}
         self._broken: deque[float] = deque(maxlen=_MOST_VIEWERS)  # when lines of far viewers broke that are not back
-        self._overview: tuple[int, float, int, bytes] = (0, -_OVERVIEW_KEPT, 0, b"")  # its limit, when, where, what
-        self._file = os.open(session, os.O_RDONLY | os.O_CLOEXEC)
 
     @property
     def watched(self) -> bool:
@@ -122,9 +106,7 @@ class Server:
 
     def advance(self, frames: int, end: int) -> None:
         """The session has ``frames`` more frames and is ``end`` bytes long."""
-        self._number, self._end = self._number + frames, end
-        if end - self._marks[-1][1] >= _MARK_EVERY:
-            self._marks.append((self._number, end))
+        self._shown.advance(frames, end)
         for viewer in self._viewers:
             if viewer.offset >= 0:
                 self._want(viewer)
@@ -159,7 +141,7 @@ class Server:
         except (BlockingIOError, InterruptedError):
             pass
         except (OSError, EOFError, FrameError):
-            told = self._history.end is not None and not self._pending(viewer)
+            told = self._shown.ended and not self._pending(viewer)
             if viewer.token and viewer.offset >= 0 and not (viewer.left or told):
                 self._broken.append(time.monotonic())
             self._drop(viewer)
@@ -199,43 +181,21 @@ class Server:
             reason = "the token is missing or is another one; it comes from $NNWATCH_TOKEN or --token-file"
         elif protocol is None:
             reason = wire.misunderstood(hello.protocols)
-        elif hello.run not in ("", self._run):
-            reason = f"run {hello.run} is over; here is {self._run}"
+        elif hello.run not in ("", self._shown.run):
+            reason = f"run {hello.run} is over; here is {self._shown.run}"
         else:
             if hello.overview > 0 and not since:
-                since, overview = self._whole(min(hello.overview, _MOST_OVERVIEW))
+                since, overview = self._shown.overview(hello.overview)
             if hello.run and token and self._broken:
                 self._broken.popleft()  # it was here before
-            offset = self._locate(since)
+            offset = self._shown.locate(since)
             reason = f"the session has no frame {since}; attach again from the start"
         if offset is None or protocol is None:
             return -1, wire.pack(wire.Refused(reason))
-        return offset, wire.pack(wire.Welcome(protocol, self._run, since, len(overview))) + overview
-
-    def _whole(self, most: int) -> tuple[int, bytes]:
-        """An overview, and the number of the first frame that it does not tell of."""
-        limit, when, number, data = self._overview
-        if limit != most or time.monotonic() - when > _OVERVIEW_KEPT:
-            frames = outline(self._history, Archive(self._file, self._end), most)
-            number, data = self._number, b"".join(map(pack, frames))
-            self._overview = most, time.monotonic(), number, data
-        return number, data
-
-    def _locate(self, since: int) -> int | None:
-        """Offset of frame number ``since``; None if there is no such frame."""
-        if not 0 <= since <= self._number:
-            return None
-        number, offset = self._marks[bisect.bisect_right(self._marks, since, key=lambda mark: mark[0]) - 1]
-        while number < since:
-            head = os.pread(self._file, HEAD_SIZE, offset)
-            if head[:4] != MARK:
-                return None
-            offset += HEAD_SIZE + int.from_bytes(head[4:8], "little")
-            number += 1
-        return offset
+        return offset, wire.pack(wire.Welcome(protocol, self._shown.run, since, len(overview))) + overview
 
     def _pending(self, viewer: _Viewer) -> bool:
-        return bool(viewer.answer) or 0 <= viewer.offset < self._end
+        return bool(viewer.answer) or 0 <= viewer.offset < self._shown.end
 
     def _asks(self, viewer: _Viewer) -> bool:
         """Whether an answer to Fetch may be made now: it goes between two frames of the file."""
@@ -251,22 +211,16 @@ class Server:
 
     def _send(self, viewer: _Viewer) -> None:
         if not self._pending(viewer) and viewer.fetch is not None and self._asks(viewer):
-            viewer.answer, viewer.fetch = memoryview(self._detail(viewer.fetch)), None
+            viewer.answer, viewer.fetch = memoryview(self._shown.detail(viewer.fetch)), None
             viewer.fetched = time.monotonic()
         if viewer.answer:
             viewer.answer = viewer.answer[viewer.socket.send(viewer.answer[:_CHUNK]) :]
-        elif viewer.offset < self._end:
-            data = os.pread(self._file, min(_CHUNK, self._end - viewer.offset), viewer.offset)
+        elif viewer.offset < self._shown.end:
+            data = self._shown.read(viewer.offset, _CHUNK)
             viewer.offset += viewer.socket.send(data)
         viewer.progress = time.monotonic()
         if viewer.refused and not viewer.answer:
             raise EOFError
-
-    def _detail(self, fetch: wire.Fetch) -> bytes:
-        track = self._history.tracks.get((fetch.segment, fetch.rank))
-        if track is None or abs(fetch.first) >= 1 << 62 or abs(fetch.last) >= 1 << 62:
-            return b""
-        return b"".join(map(pack, decimate.stretches(track, fetch.first, fetch.last, _DETAIL)))
 
     def _drop(self, viewer: _Viewer) -> None:
         self._viewers.discard(viewer)
@@ -280,4 +234,4 @@ class Server:
         for door in list(self._doors):
             self._shut(door)
             door.remove()
-        os.close(self._file)
+        self._shown.close()

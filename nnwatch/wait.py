@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .client import FileSource
+from .follow import FileSource
 from .frame import End
 from .parser import SessionError
 from .runs import Card, RunError, card_path, registries

@@ -23,8 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from nnwatch import ring
-from nnwatch.client import NearSource, SocketSource
+from nnwatch.client import SocketSource
 from nnwatch.dial import Unix
+from nnwatch.follow import NearSource
 from nnwatch.frame import Block, Commit, FieldSpec, Run, Schema, Segment
 from nnwatch.history import History
 from nnwatch.ingest import Ids, Ingest

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from nnwatch import client
+from nnwatch import follow
 from nnwatch.cli import main
 from nnwatch.frame import Segment
 
@@ -98,7 +98,7 @@ def test_a_job_that_is_ended_as_a_whole_over_there_has_what_was_written(home, no
     assert history(session).end is None
     assert main(["ls"]) == 0
     assert "elsewhere" in capsys.readouterr().out  # it cannot be known from here
-    monkeypatch.setattr(client, "_SILENT", 0.5)
+    monkeypatch.setattr(follow, "_SILENT", 0.5)
     assert main(["wait", "far"]) == 2
     assert "far is lost, its exit status is not known: nothing was added to" in capsys.readouterr().err
     assert main(["report", "far"]) == 0

@@ -3,8 +3,8 @@
 import pytest
 
 from nnwatch import chapter
-from nnwatch.client import NearSource
 from nnwatch.dial import Unix
+from nnwatch.follow import NearSource
 from nnwatch.frame import Event, pack
 from nnwatch.parser import PRELUDE, SessionError, pieces
 from nnwatch.retold import Chapter

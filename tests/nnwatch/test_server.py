@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnwatch import wire
-from nnwatch.client import FileSource, SocketSource
+from nnwatch.client import SocketSource
 from nnwatch.dial import Unix
+from nnwatch.follow import FileSource
 from nnwatch.frame import Commit, Event, Run, pack
 from nnwatch.history import History
 from nnwatch.listen import UnixDoor

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nnwatch import client
+from nnwatch import follow
 from nnwatch.cli import main
 from nnwatch.frame import Commit, End, Run, Segment
 from nnwatch.session import Writer
@@ -74,7 +74,7 @@ def test_a_run_elsewhere_is_followed_by_its_growing_file(home: Home, far):
 
 
 def test_a_run_elsewhere_whose_file_does_not_grow_is_lost(far, monkeypatch, capsys):
-    monkeypatch.setattr(client, "_SILENT", 0.2)
+    monkeypatch.setattr(follow, "_SILENT", 0.2)
     assert main(["wait", str(far[0])]) == 2
     err = capsys.readouterr().err
     assert "far is lost, its exit status is not known: nothing was added to" in err

@@ -5,7 +5,7 @@ from threading import Event, Semaphore
 import pytest
 
 from nnwatch import chapter
-from nnwatch.client import FileSource
+from nnwatch.follow import FileSource
 from nnwatch.frame import Commit
 from nnwatch.session import Writer
 from nnwatch.tui.feed import Feed
@@ -42,7 +42,7 @@ def session(tmp_path, monkeypatch):
 
 
 def test_the_newest_is_shown_until_all_is_read(session, monkeypatch):
-    monkeypatch.setattr("nnwatch.client._RECENT", 10)
+    monkeypatch.setattr("nnwatch.follow._RECENT", 10)
     source = Held(session)
     feed = Feed(source)
     whole = feed.history
