@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from . import runs
+from .parser import SessionError
 from .runs import Card
-from .session import Reader, SessionError
+from .session import Reader
 from .trial import EVENT
 
 _BYTES = 64 << 20
