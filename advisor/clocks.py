@@ -35,9 +35,12 @@ class Clocks(Measured):
 
     @cached_property
     def planned(self) -> int | None:
-        """Optimizer steps the script will take (S), None when not known or already passed."""
+        """Optimizer steps the script will take (S), None when not known or already passed; of a training that came to
+        its end, the steps it took."""
         planned = self.facts.get("planned_steps")
-        return int(planned) if planned and planned >= self.step else None
+        if planned and planned >= self.step:
+            return int(planned)
+        return self.step if self.end is not None and self.end.status == "finished" else None
 
     @property
     def horizon(self) -> int:
@@ -88,7 +91,7 @@ class Clocks(Measured):
         steps, rates = self.lr_changes
         if len(rates) < 2:
             return None
-        before = np.maximum.accumulate(rates)[:-1]
+        before = np.maximum.accumulate(rates)[:-1].astype(np.float64)
         rises = np.flatnonzero(rates[1:] > LR_JUMP * before)
         if not len(rises):
             return None

@@ -35,7 +35,7 @@ class Context(Layers):
         if self.facts.get("frozen") or self.facts.get("pretrained") or self.adapters:
             return True
         classes = self.facts.get("classes")
-        return bool(classes and self.has("loss.train") and self.initial_loss < 0.5 * math.log(max(classes, 2)))
+        return bool(classes and self.has("loss.train") and self.first_loss < 0.5 * math.log(max(classes, 2)))
 
     @cached_property
     def several_terms(self) -> bool:

@@ -117,15 +117,37 @@ class _Judge:
         return self.nonfinite
 
     def _at(self, history: History, step: int, end: End | None) -> Iterator[Frame]:
-        opened = frozenset(o.rule.id for o in self.opinions if o.level > SEVERITIES.index("info"))
-        at = Context(history, self.track, step, end, opened, self.targets, self.memo)
+        at = self._context(history, step, end)
         if at.phase_start != self.phase:
             self.phase = at.phase_start
             for opinion in self.opinions:
                 if opinion.level == QUIET:
                     opinion.votes.clear()
+        reasons = self._ask(self.opinions, at)
+        if end is not None:  # what only the end shows is a reason for others that wait for it
+            at = self._context(history, step, end)
+            reasons |= self._ask([opinion for opinion in self.opinions if opinion.rule.slow], at)
+        frames: list[Frame] = list(self._say(at))
+        before = self.reasons
+        changed = {rule: why for rule, why in reasons.items() if rule not in before or why != before[rule]}
+        if changed:
+            self.reasons = reasons
+            judged = [rule for rule, why in changed.items() if why is None]
+            abstained = {rule: why for rule, why in changed.items() if why is not None}
+            segment = self.track.segment
+            frames.append(Judgement(step, segment.segment, segment.rank, judged, abstained))
+        if step > self.silent_until:
+            yield from frames
+
+    def _context(self, history: History, step: int, end: End | None) -> Context:
+        """The boundary, with what is open now."""
+        opened = frozenset(o.rule.id for o in self.opinions if o.level > SEVERITIES.index("info"))
+        return Context(history, self.track, step, end, opened, self.targets, self.memo)
+
+    def _ask(self, opinions: Sequence[_Opinion], at: Context) -> dict[str, str | None]:
+        """Have some rules judge the boundary: why each abstained, None of one that judged."""
         reasons: dict[str, str | None] = {}
-        for opinion in self.opinions:
+        for opinion in opinions:
             rule = opinion.rule
             at.open = opinion.level > SEVERITIES.index("info")
             try:
@@ -139,18 +161,8 @@ class _Judge:
                 reasons[rule.id] = f"the rule itself failed: {type(error).__name__}: {error}"
                 continue
             reasons[rule.id] = None
-            opinion.vote(found, capped(rule, found, at) if found else None, end is not None)
-        frames: list[Frame] = list(self._say(at))
-        before = self.reasons
-        changed = {rule: why for rule, why in reasons.items() if rule not in before or why != before[rule]}
-        if changed:
-            self.reasons = reasons
-            judged = [rule for rule, why in changed.items() if why is None]
-            abstained = {rule: why for rule, why in changed.items() if why is not None}
-            segment = self.track.segment
-            frames.append(Judgement(step, segment.segment, segment.rank, judged, abstained))
-        if step > self.silent_until:
-            yield from frames
+            opinion.vote(found, capped(rule, found, at) if found else None, at.end is not None)
+        return reasons
 
     def _say(self, at: Context) -> Iterator[Finding]:
         """New states of findings, causes before their consequences are known to be so."""

@@ -75,7 +75,7 @@ def _always(change: str) -> Callable[[Context], str | None]:
 
 
 def _more_data(at: Context) -> str:
-    rows, parameters = at.facts.get("train_rows"), (at.facts.get("model") or {}).get("parameters")
+    rows, parameters = at.train_rows, (at.facts.get("model") or {}).get("parameters")
     known = f"{rows:,} samples" if rows else "the data as they are"
     return f"{known}{f' for {parameters:,} parameters' if rows and parameters else ''} → more, or augmented"
 
@@ -86,7 +86,7 @@ def _pretrained(at: Context) -> str | None:
 
 
 def _smaller(at: Context) -> str | None:
-    rows, parameters = at.facts.get("train_rows") or 0, (at.facts.get("model") or {}).get("parameters") or 0
+    rows, parameters = at.train_rows or 0, (at.facts.get("model") or {}).get("parameters") or 0
     return f"{parameters:,} parameters → {parameters // 4:,}" if rows and parameters > 10 * rows else None
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from .context import Context
 from .finding import Abstain
 from .nonfinite import complaint
+from .script import no_activation
 from .window import median
 
 Test = Callable[[Context], bool]
@@ -129,14 +130,14 @@ def _recurrent(at: Context) -> bool:
 
 
 def _strait(at: Context) -> bool:
-    """A layer is too narrow for anything to pass: what dies behind it is no wonder."""
+    """A layer is too narrow for anything to pass, or nothing bends: what goes wrong behind it is no wonder."""
     with suppress(Abstain):
-        return at.strait
+        return at.strait or no_activation(at)
     return False
 
 
 def _wide(at: Context) -> bool:
-    """The opposite: no layer is so narrow."""
+    """The opposite: the net can hold more than that."""
     return not _strait(at)
 
 
@@ -148,7 +149,9 @@ def _slowed(at: Context) -> bool:
 
 
 _SLOW: dict[str, Test] = {"lr-too-low": _always, "plateau": _always, "not-learning": _always, "underfitting": _wide}
-_USELESS: dict[str, Test] = _SLOW | {"prediction-collapse": _always, "below-baseline": _always, "undertrained": _always}
+_USELESS: dict[str, Test] = _SLOW | dict.fromkeys(
+    ("prediction-collapse", "background-collapse", "below-baseline", "undertrained"), _always
+)
 _NAN: dict[str, Test] = {"nan-loss-fn": _always, "nan-backward": _always}
 _BROKEN: dict[str, Test] = {"crashed": _complained_of_nan, "not-learning": _always, "prediction-collapse": _always}
 _BLOWN: dict[str, Test] = (
@@ -220,14 +223,16 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "augmentation-on-validation": _VAL,
     "causal-leak": {"train-val-leak": _always},
     "unnormalised-input": {
-        "bad-init": _always, "saturated-activation": _always, "vanishing-gradient": _always,
+        "bad-init": _always, "saturated-activation": _always, "vanishing-gradient": _always, "input-ignored": _always,
+        "below-persistence": _always,
         "label-out-of-range": _target_is_input, **_USELESS, **_THROWN,
     },
     "unnormalised-target": {
-        "bad-init": _always, "lr-too-low": _always, **_USELESS, **_THROWN,
+        "bad-init": _always, "lr-too-low": _always, "input-ignored": _always, "clip-too-low": _always,
+        "below-persistence": _always, **_USELESS, **_THROWN,
     },
     "label-misaligned": {"not-learning": _always, "below-baseline": _always, "overfitting": _always,
-                         "undertrained": _always},
+                         "undertrained": _always, "prediction-collapse": _always, "background-collapse": _always},
     "input-ignored": {"frozen-params": _always, "dead-relu": _open, "not-learning": _always,
                       "below-baseline": _always, "prediction-collapse": _always, "plateau": _always,
                       "underfitting": _wide},
@@ -282,10 +287,11 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "plateau": {"underfitting": _wide},
     "underfitting": dict.fromkeys(
         ("dead-relu", "input-ignored", "prediction-collapse", "not-learning", "below-baseline", "plateau",
-         "vanishing-gradient", "frozen-params"), _strait
+         "vanishing-gradient", "frozen-params", "label-misaligned"), _strait
     ),
     "trivial-noise-prediction": {"not-learning": _always, "plateau": _always, "underfitting": _wide},
-    "dropout-too-high": {"underfitting": _wide, "plateau": _always, "bad-init": _always, "not-learning": _always},
+    "dropout-too-high": {"label-misaligned": _always, "underfitting": _wide, "plateau": _always,
+                         "bad-init": _always, "not-learning": _always},
     "not-learning": {"below-baseline": _always, "underfitting": _wide, "plateau": _always},
     # generalisation
     "overfitting": {"miscalibrated": _always},

@@ -138,6 +138,20 @@ class Measured:
         return size if math.isfinite(size) else None
 
     @cached_property
+    def train_rows(self) -> int | None:
+        """Rows of the training set; where no data set tells, the different ones that were seen, once each of them had
+        come three times on average. None where neither is known."""
+        told = self.facts.get("train_rows")
+        if told or not self.has("input.rows"):
+            return int(told) if told else None
+        return self.once("rows", ("input.rows",), self._rows_seen)
+
+    def _rows_seen(self) -> int | None:
+        seen = finite(self.view("input.rows").values)
+        distinct = len(np.unique(seen))
+        return distinct if len(seen) >= 3 * distinct > 0 else None
+
+    @cached_property
     def evaluations(self) -> Evaluations:
         return self.track.evaluations(self.step)
 
@@ -146,12 +160,20 @@ class Measured:
         return self.view("loss.train")
 
     @cached_property
-    def initial_loss(self) -> float:
+    def first_loss(self) -> float:
         """The first finite training loss: the loss of the untrained net."""
         values = finite(self.loss.scalar[:STEADY])
         if not len(values):
             raise Abstain("the training loss was never finite")
         return float(values[0])
+
+    @property
+    def initial_loss(self) -> float:
+        """The same as what later losses are divided by. Raises Abstain where it is not positive: a score or a
+        likelihood has no zero that ratios could be taken from."""
+        if self.first_loss <= 0:
+            raise Abstain("the first loss is not positive: its ratios mean nothing")
+        return self.first_loss
 
     def recent_loss(self, most: int = 60) -> float:
         """Median of the newest losses, at most half of them all, NaN when none is finite."""
@@ -169,7 +191,7 @@ class Measured:
         """The outcome "the loss has got worse": its last 20 are that much over the best 20, and no longer under
         ``floor`` of the first. None if it has not."""
         now = median(self.loss.last(20).scalar)
-        if not now > max(factor * self.best_loss, floor * self.initial_loss):
+        if not now > max(factor * self.best_loss, floor * self.first_loss):
             return None
         return f"the loss is {number(now)}, its best was {number(self.best_loss)}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -16,6 +17,12 @@ from .finding import Abstain, number, of_size
 from .window import finite, median
 
 _NONE = re.compile(r"\bnan\b|\binf\b|infinit|finite", re.IGNORECASE)
+GIVEN = frozenset({"input", "target", "sample", "entered"})
+"""Origins of a number that is none which lie in the data."""
+NEWEST = 8
+"""Sampled steps before the onset in which a large update counts as part of it."""
+TRAIL = 8
+"""Operations whose ranges a probe keeps: a shorter list begins with the first one of the pass."""
 RECOVERED = 10
 """Finite losses in a row after which the run is taken to have survived."""
 
@@ -59,8 +66,9 @@ def complaint(at: Context) -> Onset | None:
     for event in at.events("exception"):
         message = str(event.data.get("message", ""))
         if _NONE.search(message):
-            rows = _rows(message)
-            return Onset(event.step, "sample" if rows else "unknown", {"bad_samples": rows} if rows else {})
+            rows, finished = _rows(message), at.has("loss.train") and int(at.loss.steps[-1]) >= event.step
+            step = event.step + 1 if finished else event.step  # it was raised in the pass that follows
+            return Onset(step, "sample" if rows else "unknown", {"bad_samples": rows} if rows else {})
     return None
 
 
@@ -88,15 +96,28 @@ def onset(at: Context) -> Onset | None:
     seen = int(bad[0]) if len(bad) else at.step
     if reported and reported[0].step <= seen + 1:
         event = reported[0]
-        return Onset(min(event.step, seen), str(event.data.get("origin", "unknown")), event.data)
+        origin = str(event.data.get("origin", "unknown"))
+        if origin == "unknown" and _entered(at, event.step, event.data.get("ranges") or ()):
+            origin = "entered"
+        return Onset(min(event.step, seen), origin, event.data)
     return Onset(seen, "unknown", {})
+
+
+def _entered(at: Context, step: int, ranges: Sequence[Sequence[Any]]) -> bool:
+    """The very first operation of the pass gave NaN although the weights were finite: it came in with what entered."""
+    if not 0 < len(ranges) < TRAIL or not at.has("weight.norm"):
+        return False
+    norms = at.view("weight.norm").before(step)
+    given = any(math.isnan(float(edge)) for edge in ranges[0][2:4])
+    return given and len(norms.steps) > 0 and bool(np.isfinite(norms.values[-1]).all())
 
 
 def growth(at: Context, step: int) -> Growth | None:
     """Whether loss, gradient or updates had grown before ``step``; None when they had not.
 
     The loss: at least 60 % of its last five moves went up and it ended at twice the best before. The gradient
-    norm: ten times its median. The update: above 10 % of a weight matrix in the last 20 sampled steps.
+    norm: ten times its median. The update: above 10 % of a weight matrix in the last eight sampled steps; one that was
+    followed by more calm ones did not lead there.
     """
     signs: list[str] = []
     losses = finite(at.loss.before(step).scalar) if at.has("loss.train") else np.empty(0)
@@ -110,7 +131,7 @@ def growth(at: Context, step: int) -> Growth | None:
             signs.append(f"the gradient norm rose to {number(float(np.max(last)))}, {number(usual)} is usual")
     ratio = None
     with suppress(Abstain):
-        ratio = at.peak(at.view("update.ratio").before(step + 1).last(20))
+        ratio = at.peak(at.view("update.ratio").before(step).last(NEWEST))
     if ratio is not None and ratio[0] > 0.1:
         signs.append(f"step {ratio[1]} moved {ratio[2]} by {of_size(ratio[0])}")
     return Growth(tuple(signs), ratio) if signs else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from .context import Context
@@ -13,6 +14,8 @@ VIEWS = {
     "Squeeze", "T", "ToCopy", "Transpose", "Unbind", "Unsqueeze", "UnsafeView", "View",
 }  # fmt: skip
 """Operations that change how numbers lie, not what they are."""
+LAYERS = {"Addmm", "Mm", "Convolution"}
+"""Operations of linear layers."""
 
 
 def loss(at: Context) -> Mapping[str, Any]:
@@ -36,6 +39,17 @@ def operation(node: str) -> str:
 def operations(at: Context, side: str) -> list[str]:
     """Operations ``before`` the loss (nearest first) or ``after`` it, without those that only move numbers."""
     return [name for node in graph(at).get(side) or () if (name := operation(str(node))) not in VIEWS]
+
+
+def no_activation(at: Context) -> bool:
+    """Two or more linear layers make the prediction, and nothing bends what goes from one to the next: together they
+    are one. False where the operations are not known."""
+    if at.has("act.mean"):
+        return False
+    with suppress(Abstain):
+        found = operations(at, "before")
+        return len(found) > 1 and LAYERS.issuperset(found)
+    return False
 
 
 def maker(at: Context) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,12 +12,15 @@ from nnwatch.frame import Evidence, Remedy, Severity
 from ..baseline import untrained_loss
 from ..context import Context
 from ..finding import Abstain, Found, number, some
+from ..layers import shape_of
 from ..place import of_layer
 from ..rule import Rule
-from ..window import finite
+from ..window import finite, median
 
 SCALE = "Scale down the last layer"
 INITIALISE = "Initialise each layer for its activation"
+Start = tuple[str, str, str, Evidence]
+"""What is wrong with how it starts, the key, the layer, and the number."""
 LOSSES = ("cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits")
 
 
@@ -28,11 +32,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         small: nothing passes through the layers, forwards or backwards. All zero: every unit stays like every other.
 
     How it is decided
-        Too large: the very first loss of a classifier against that of a guess (ln C);
-        default initialisation has 1.0 to 1.1 times it. Over three times is *watch*; over one and a half times, and the
-        loss (or that of every evaluation) still not under a guess after 60 steps, is *warn*. Too small: the output of
-        the last ReLU layer varies a thousand times less than that of the first one at the first step, or two or more
-        weight matrices start at exactly zero, and the loss has not left its first value after 60 steps.
+        Too large: the very first loss of a classifier against that of a guess (ln C); default initialisation has 1.0 to
+        1.1 times it. Over three times is *watch*; over one and a half times, and the loss (or that of every evaluation)
+        still not under a guess after 60 steps, is *warn*. Too small: the output of the last ReLU layer varies a
+        thousand times less than that of the first one at the first step, or two or more weight matrices start at
+        exactly zero, and the loss has not left its first value after 60 steps. Either way: two or more matrices of
+        linear layers start under 0.02 or over 5 times 1 / sqrt(fan-in), and the loss has not left its first value, or
+        the first gradient is under a hundredth of the ones soon after.
 
     When it is a false alarm
         Nets that were trained before (not judged). A zero in the last layer, or in the second matrix of an adapter, is
@@ -95,7 +101,10 @@ def _small(at: Context, limit: Mapping[str, float]) -> Found | None:
     if at.step - at.track.segment.first_step < limit["patience"]:
         return None
     outcome = at.loss_key()
-    found = (_zeros(at) or _fades(at, limit)) if outcome else None
+    if outcome is None and not at.has("grad.norm"):
+        return None
+    found = _scaled(at, limit) or (_zeros(at) or _fades(at, limit) if outcome else None)
+    outcome = outcome or _starved(at, limit)
     if found is None or outcome is None:
         return None
     what, key, layer, evidence = found
@@ -114,7 +123,7 @@ def _small(at: Context, limit: Mapping[str, float]) -> Found | None:
     )  # fmt: skip
 
 
-def _zeros(at: Context) -> tuple[str, str, str, Evidence] | None:
+def _zeros(at: Context) -> Start | None:
     if not (at.has("weight.norm") and at.has("update.ratio")):
         return None
     view = at.view("weight.norm")
@@ -130,7 +139,37 @@ def _zeros(at: Context) -> tuple[str, str, str, Evidence] | None:
     )
 
 
-def _fades(at: Context, limit: Mapping[str, float]) -> tuple[str, str, str, Evidence] | None:
+def _scaled(at: Context, limit: Mapping[str, float]) -> Start | None:
+    """Two matrices or more begin far off 1 / sqrt(fan-in), where the usual ones lie (0.4 to 1.5 times)."""
+    if not (at.has("weight.norm") and at.has("update.ratio")):
+        return None
+    view = at.view("weight.norm")
+    scales = {
+        i: float(view.values[0, i]) / math.sqrt(shape_of(view.notes[i])[0]) for i in at.linear if view.values[0, i] > 0
+    }
+    for off, side in (([i for i in scales if scales[i] < limit["faint"]], "small"),
+                      ([i for i in scales if scales[i] > limit["loud"]], "large")):  # fmt: skip
+        if len(off) > 1:
+            layer = view.names[off[0]]
+            said = Evidence(
+                "weight.norm", scales[off[0]], 1.0, "rms times sqrt(fan-in)", int(view.steps[0]), at.step, layer
+            )
+            key = (
+                f"the weights of {layer} began at {number(scales[off[0]])} times 1 / sqrt(fan-in), 0.4 to 1.5 is usual"
+            )
+            return f"these weights start far too {side}: {some([view.names[i] for i in off])}", key, layer, said
+    return None
+
+
+def _starved(at: Context, limit: Mapping[str, float]) -> str | None:
+    """The first gradient is next to nothing beside those of soon after: at the start hardly anything came through."""
+    norms = finite(at.view("grad.norm").before(at.track.segment.first_step + 30).scalar)
+    if len(norms) < 10 or not norms[0] < limit["starved"] * median(norms[3:]):
+        return None
+    return f"the first gradient had a norm of {number(float(norms[0]))}, soon after it was {number(median(norms[3:]))}"
+
+
+def _fades(at: Context, limit: Mapping[str, float]) -> Start | None:
     layers = at.facts.get("layers") or {}
     if not at.has("act.std") or layers.get("sigmoid") or layers.get("tanh"):
         return None
@@ -150,10 +189,10 @@ RULE = Rule(
     "bad-init",
     "the weights start badly",
     "statistical",
-    ("loss.train", "target.count", "target.mean", "weight.norm", "update.ratio", "act.std"),
+    ("loss.train", "target.count", "target.mean", "weight.norm", "update.ratio", "act.std", "grad.norm"),
     (INITIALISE, SCALE),
     "Notes C58-60, C104, C224-230. Measured: default initialisations have 1.00 to 1.10 times ln C; ten times the "
     "weights, or raw pixels, 9 to 104 times.",
     check,
-    {"high": 1.5, "alone": 3, "patience": 60, "fade": 1e-3},
+    {"high": 1.5, "alone": 3, "patience": 60, "fade": 1e-3, "faint": 0.02, "loud": 5, "starved": 0.01},
 )

@@ -30,8 +30,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         A ratio of 100 alone is told as a fact, of up to 30 classes: more have a long tail by nature.
 
     When it is a false alarm
-        A rare class that cannot be told from the input. Weighted losses and balanced samplers are silent while their
-        classes are recognised: then nothing is wrong.
+        A rare class that cannot be told from the input. Weighted losses and balanced samplers are judged
+        at the end only: rare classes come last there too.
 
     What to do
         Judge by recall per class. Draw the classes equally often, or weigh them; start the last bias at the class
@@ -72,6 +72,9 @@ def _missed(at: Context, limit: Mapping[str, float], rare: np.ndarray) -> list[i
     """Rare classes that the newest evaluations do not recognise; none while it is too early to expect it."""
     if at.step < at.track.segment.first_step + max(at.warmup, limit["part"] * at.horizon):
         return []
+    balanced = loss(at).get("weighted") or at.facts.get("shuffle") == "WeightedRandomSampler"
+    if balanced and not at.over:
+        return []  # what can be done is done: it shows at the end whether it sufficed
     try:
         newest = classes(at, int(limit["evaluations"]))
     except Abstain:

@@ -13,7 +13,7 @@ from ..context import Context
 from ..finding import Abstain, Found, number
 from ..fixes import RESTORE, clip_change, restart
 from ..learning_rate import CLIP, LOWER, lower_remedy
-from ..nonfinite import Growth, Onset, growth, last_finite, onset
+from ..nonfinite import GIVEN, Growth, Onset, growth, last_finite, onset
 from ..rule import Rule
 from ..window import Numbers, finite, median
 
@@ -40,7 +40,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Go back to the last good checkpoint with a lower learning rate, clip the gradient, warm the rate up.
     """
     blown = onset(at)
-    if blown is not None and blown.origin not in ("input", "target", "sample"):
+    if blown is not None and blown.origin not in GIVEN:
         late = growth(at, blown.step)
         if late is not None:
             return _not_a_number(at, blown, late)

@@ -11,7 +11,7 @@ from nnwatch.frame import Evidence, Remedy
 from ..baseline import trivial_loss
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
-from ..modes import modes
+from ..modes import Modes, modes
 from ..place import of_layer
 from ..rule import Rule
 
@@ -47,7 +47,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     begin = at.track.segment.first_step
     if at.step < begin + max(at.warmup, limit["part"] * at.horizon):
         raise Abstain("too early: half of the run is allowed for it")
-    both, guess = modes(at, begin + int(0.2 * at.horizon)), trivial_loss(at)[0]
+    both, guess = _modes(at, begin + int(0.2 * at.horizon), p >= limit["nearly"]), trivial_loss(at)[0]
     if both.eval < limit["far"] * guess or (both.train < 1.2 * both.eval and p < limit["nearly"]):
         return None
     val = float(np.nanmedian(at.evaluations.loss[-3:])) if len(at.evaluations.loss) else both.eval
@@ -67,6 +67,17 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         "If it stays high without dropout, the net is too small or its rate too low.",
         layer=name,
     )  # fmt: skip
+
+
+def _modes(at: Context, since: int, nearly: bool) -> Modes:
+    """The training loss in both modes; where nearly all is dropped and too few batches were tried without dropout, the
+    evaluations stand in for these."""
+    try:
+        return modes(at, since)
+    except Abstain:
+        if not nearly or len(at.evaluations.loss) < 3:
+            raise
+        return Modes(at.recent_loss(), float(np.nanmedian(at.evaluations.loss[-3:])), 0)
 
 
 RULE = Rule(

@@ -27,7 +27,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Mechanism: in the first half of the run the entropy of the policy is under a twentieth of its first value.
         Outcome: a logged reward (`nnwatch.log(reward=...)`) is lower than it was at its best and no longer rises.
-        Without a reward it is *watch*, and only under a hundredth: a solved task needs no entropy either.
+        Without a reward it is *watch*, and only under a hundredth: a solved task needs no entropy either; *warn* where
+        that is so in the first quarter of the plan: nothing else will be tried in all that is left.
 
     When it is a false alarm
         A task whose best policy is certain, reached early: its reward then stays at its best, and nothing is said.
@@ -40,9 +41,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("the entropy of a continuous policy has no zero to fall to")
     if at.step < at.track.segment.first_step + at.warmup or at.step > limit["part"] * (at.planned or 2 * at.step):
         raise Abstain("late in a run a policy may be certain")
-    first, now = median(view.scalar[:20]), median(view.last(20).scalar)
+    newest = max(5, min(20, len(view.steps) // 4))
+    first, now = median(view.scalar[:5]), median(view.last(newest).scalar)
     share = now / first if first > 0 else 1.0
-    if len(view.steps) < 40 or not at.undercuts(share, limit["share"]):
+    if len(view.steps) < 10 or not at.undercuts(share, limit["share"]):
         return None
     reward = _reward(at)
     keys = [f"the entropy fell from {number(first)} to {number(now)} nats"]
@@ -50,6 +52,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if reward is None:
         if not at.undercuts(share, limit["alone"]):
             return None
+        if at.planned and at.step <= limit["soon"] * at.planned:
+            severity = "warn"
+            keys.append(f"{at.planned - at.step:,} of {at.planned:,} steps are left, in which nothing else is tried")
     elif (stays := _behind(reward)) is None:
         return None
     else:
@@ -98,5 +103,5 @@ RULE = Rule(
     (BONUS, LOWER),
     "Mnih et al. 2016 (entropy bonus); silent on policies that are certain because the task is solved.",
     check,
-    {"share": 0.05, "alone": 0.01, "part": 0.5},
+    {"share": 0.05, "alone": 0.01, "part": 0.5, "soon": 0.25},
 )

@@ -155,7 +155,7 @@ def _hardly_any(at: Context, limit: Mapping[str, float]) -> Found | None:
             Remedy(
                 THAW,
                 f"{frozen[-1]} → requires_grad_(True), before the optimizer is made",
-                f"its update ratio is above 0 and the loss is under {number(0.9 * at.initial_loss)}",
+                f"its update ratio is above 0 and the loss is under {number(0.9 * at.first_loss)}",
             ),
         ),
         "If only these few are meant to be trained, their rate has to be ten to a hundred times higher.",

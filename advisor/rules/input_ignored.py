@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nnwatch.frame import Evidence, Remedy
+from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
 from ..finding import Abstain, Found, number
@@ -15,6 +15,8 @@ from ..rule import Rule
 from ..window import finite, median
 
 PATH = "Follow the input to the output"
+Seen = tuple[str, str, Evidence]
+"""What was seen, why it is believed, and the number."""
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -25,10 +27,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         zero, an attention mask that hides everything or a layer that gives a constant look like a task that is hard.
 
     How it is decided
-        Exact: what the loss gets as prediction was the same for all samples of the batch, to a millionth of its size,
-        at each of the last ten sampled steps or validation batches: an error. Otherwise it is never more than *watch*:
-        after a fifth of the run the loss of the training batch does not change, by two standard errors and a
-        thousandth, when the inputs are permuted among the samples.
+        Exact: what enters the net was zero everywhere at each of the last ten sampled steps, and one of its weight
+        matrices gets no gradient; or what the loss gets as prediction was the same for all samples of the batch, to a
+        millionth of its size, at each of the last ten sampled steps or validation batches: an error. After a fifth of
+        the run: the outputs of validation samples lie a hundred times closer together than at the first evaluation, and
+        none of five or more was better than that one: *warn*, the representations collapse. And never more than
+        *watch*: the loss of the training batch does not change, by two standard errors and a thousandth, when the
+        inputs are permuted among the samples.
 
     When it is a false alarm
         A net that learns its bias first passes through this: hence the wait. A discriminator with one answer, and a
@@ -39,13 +44,18 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     if at.broken:
         raise Abstain("the net computes no numbers any more")
-    found = _constant(at, limit) or _permuted(at, limit)
+    found = _nothing(at, limit) or _constant(at, limit)
+    severity: Severity = "error"
+    if found is None and (found := _shrunk(at, limit)):
+        severity = "warn"
+    if found is None and (found := _permuted(at, limit)):
+        severity = "watch"
     if found is None:
         return None
-    exact, what, why, evidence = found
+    what, why, evidence = found
     scale = f"; the input itself has a deviation of {number(_input_std(at))}" if at.has("input.std") else ""
     return Found(
-        "error" if exact else "watch",
+        severity,
         what,
         (why + scale,),
         evidence.first_step,
@@ -58,13 +68,33 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
             ),
         ),
         "If every layer differs, look behind the model: a mean over the batch, a wrong index into the output.",
-        exact=exact,
+        exact=severity == "error",
     )
 
 
-def _constant(at: Context, limit: Mapping[str, float]) -> tuple[bool, str, str, Evidence] | None:
+def _nothing(at: Context, limit: Mapping[str, float]) -> Seen | None:
+    """What enters the net is zero everywhere, and a weight matrix gets no gradient of it: 0 times anything is 0."""
+    if not (at.has("input.std") and at.has("input.max") and at.has("input.min") and at.has("grad.norm.layer")):
+        return None
+    newest = [at.view(metric).last(int(limit["samples"])) for metric in ("input.max", "input.min", "grad.norm.layer")]
+    if min(len(view.steps) for view in newest) < limit["samples"] or any(np.any(view.scalar) for view in newest[:2]):
+        return None
+    columns = at.weights(newest[2])
+    still = [newest[2].names[i] for i in columns if not np.any(newest[2].values[:, i])]
+    if not still:
+        return None
+    begin = int(newest[0].steps[0])
+    return (
+        "what enters the net is 0 everywhere",
+        f"so it was at each of the last {len(newest[0].steps)} sampled steps, and {still[0]} has no gradient",
+        Evidence("input.std", 0.0, None, "deviation of what enters the net", begin, at.step, still[0]),
+    )
+
+
+def _constant(at: Context, limit: Mapping[str, float]) -> Seen | None:
     """In validation too: there dropout does not make equal outputs differ."""
     size = abs(median(at.view("output.mean").last(10).scalar)) if at.has("output.mean") else 1.0
+    size = min(size, limit["size"])  # a mask of -1e9 is no size
     for metric, where in (("output.spread", "sampled steps"), ("output.val.spread", "validation batches")):
         view = at.view(metric).last(int(limit["samples"])) if at.has(metric) else None
         if view is None or len(view.steps) < limit["samples"] or (at.batch_size or 0) < 2:
@@ -73,7 +103,6 @@ def _constant(at: Context, limit: Mapping[str, float]) -> tuple[bool, str, str, 
         if worst <= 1e-6 * max(1.0, size):
             begin = int(view.steps[0])
             return (
-                True,
                 f"every sample of a batch gets the same output (spread {number(worst)})",
                 f"so it was at each of the last {len(view.steps)} {where}",
                 Evidence(metric, worst, 0.01, "deviation of the output across samples", begin, at.step),
@@ -81,7 +110,30 @@ def _constant(at: Context, limit: Mapping[str, float]) -> tuple[bool, str, str, 
     return None
 
 
-def _permuted(at: Context, limit: Mapping[str, float]) -> tuple[bool, str, str, Evidence] | None:
+def _shrunk(at: Context, limit: Mapping[str, float]) -> Seen | None:
+    """In validation the outputs of different samples have come to lie a hundred times closer together than at first,
+    and the loss there is no better for it: representations that collapse."""
+    if at.step < at.track.segment.first_step + max(at.warmup, limit["part"] * at.horizon):
+        return None
+    losses = finite(at.evaluations.loss)
+    if not at.has("output.val.spread") or len(losses) < limit["evaluations"]:
+        return None
+    view = at.view("output.val.spread")
+    first, now = median(view.scalar[:1]), median(view.last(3).scalar)
+    better = float(np.min(losses[1:])) < losses[0] - limit["better"] * abs(losses[0])
+    if better or not now * limit["shrunk"] < first:
+        return None
+    begin = int(view.steps[0])
+    return (
+        f"the outputs of different samples now differ by {number(now)}, {number(first)} at first",
+        f"and no evaluation since has been better than the first, with a loss of {number(float(losses[0]))}",
+        Evidence(
+            "output.val.spread", now, first, "deviation across validation samples, against the first", begin, at.step
+        ),
+    )
+
+
+def _permuted(at: Context, limit: Mapping[str, float]) -> Seen | None:
     if at.step < at.track.segment.first_step + max(at.warmup, limit["part"] * at.horizon):
         raise Abstain("too early: a net may learn its bias first")
     permuted, plain = at.late(at.view("loss.permuted")), at.late(at.view("loss.train.eval"))
@@ -95,7 +147,6 @@ def _permuted(at: Context, limit: Mapping[str, float]) -> tuple[bool, str, str, 
     if mean > 2 * error or mean > 1e-3 * level:
         return None
     return (
-        False,
         f"permuting the inputs among the samples leaves the loss at {number(median(a))} ({number(level)} before)",
         f"over {len(rise)} batches it changed by {number(mean)}, with a standard error of {number(error)}",
         Evidence("loss.permuted", median(a), level, "loss with permuted inputs", int(shared[0]), at.step),
@@ -117,10 +168,13 @@ RULE = Rule(
         "loss.permuted",
         "loss.train.eval",
         "input.std",
+        "input.max",
+        "input.min",
+        "grad.norm.layer",
         "batch.size",
     ),
     (PATH,),
     "Notes B32, T9 (an input-independent baseline). Only an output that is exactly constant is called an error.",
     check,
-    {"samples": 10, "part": 0.2},
+    {"samples": 10, "part": 0.2, "size": 1e3, "evaluations": 5, "shrunk": 100, "better": 0.01},
 )

@@ -15,6 +15,7 @@ from ..context import Context
 from ..finding import Abstain, Found, number
 from ..passes import classes
 from ..rule import Rule
+from ..script import no_activation
 from ..window import finite, median
 
 LINEAR = "Try a linear model on the same samples"
@@ -35,14 +36,14 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Learned by heart: the training loss is under 92 % of that of a guess, while no evaluation was ever 5 % better
-        than a guess, in its loss nor (on 200 samples or more) in telling the classes apart, and the newest three are
+        than a guess, in its loss nor (on 100 samples or more) in telling the classes apart, and the newest three are
         worse by 3 %. Or not learned at all: after four fifths of the run the loss is within 3 % of a guess, the weights
         move as they should, and no other finding explains it. It is *watch* while the run lasts, for a hard task looks
         the same until it is solved, and *warn* at its end.
 
     When it is a false alarm
-        Few training samples for a hard task (under 100 rows nothing is said); a validation set of another
-        kind.
+        Few training samples for a hard task (nothing is said under 100 rows, or under ten for each number of a sample,
+        up to 500); a validation set of another kind; a net without a non-linearity, which is not judged.
 
     What to do
         Fit a linear model or nearest neighbours on some hundred samples taken where they enter the model: if these
@@ -58,8 +59,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 def _flat(at: Context, limit: Mapping[str, float]) -> Found | None:
     """Nothing is learned although everything moves: what is left is that the labels do not belong to the inputs."""
     late = at.track.segment.first_step + limit["late"] * (at.planned or math.inf)
-    if at.step < late or "not-learning" not in at.opened or at.opened - CONSEQUENCES:
+    if at.step < late or "not-learning" not in at.opened or at.opened - CONSEQUENCES or no_activation(at):
         return None
+    if at.step < limit["steps"] and len(at.evaluations.loss) < limit["evaluations"]:
+        raise Abstain("too few steps for a hard task")
     guess, meaning = trivial_loss(at)
     now = at.recent_loss()
     moved = float(np.nanmedian(at.ratios(at.late(at.view("update.ratio")).last(20)))) * at.step
@@ -80,7 +83,7 @@ def _flat(at: Context, limit: Mapping[str, float]) -> Found | None:
 def _by_heart(at: Context, limit: Mapping[str, float]) -> Found | None:
     if at.step < at.track.segment.first_step + max(at.warmup, limit["part"] * at.horizon):
         raise Abstain("too early: nothing need carry over yet")
-    if 0 < int(at.facts.get("train_rows") or 0) < limit["rows"]:
+    if at.train_rows and at.train_rows < _enough(at, limit):
         raise Abstain("of so few rows hardly anything carries over")
     losses, learned, guess = finite(at.evaluations.loss), at.recent_loss(), trivial_loss(at)[0]
     beside = trivial_validation_loss(at)
@@ -106,6 +109,13 @@ def _by_heart(at: Context, limit: Mapping[str, float]) -> Found | None:
         ),
         "If a linear model finds a signal, it is overfitting: more data, or a smaller net.",
     )
+
+
+def _enough(at: Context, limit: Mapping[str, float]) -> float:
+    """Rows from which on something has to carry over: ten for each number of a sample, between a floor and a roof."""
+    shape = (at.facts.get("shapes") or {}).get("input") or ()
+    numbers = math.prod(int(size) for size in shape[1:])
+    return min(max(10.0 * numbers, limit["rows"]), limit["plenty"])
 
 
 def _told_apart(at: Context, limit: Mapping[str, float]) -> bool:
@@ -141,7 +151,7 @@ RULE = Rule(
     (LINEAR,),
     "Note K12, K16; nets fit random labels (Zhang et al. 2017), so only held-out data tell.",
     check,
-    {"part": 0.2, "rows": 100, "evaluations": 5, "samples": 200, "prior": 0.8, "learned": 0.92, "never": 0.95,
-     "worse": 1.03, "order": 0.33, "scale": 2.5, "late": 0.8, "moved": 0.2},
+    {"part": 0.2, "rows": 100, "plenty": 500, "steps": 300, "evaluations": 5, "samples": 100, "prior": 0.8,
+     "learned": 0.92, "never": 0.95, "worse": 1.03, "order": 0.33, "scale": 2.5, "late": 0.8, "moved": 0.2},
     slow=True,
 )  # fmt: skip

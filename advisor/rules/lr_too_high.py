@@ -11,9 +11,12 @@ from nnwatch.frame import Evidence, Severity
 from ..context import Context
 from ..finding import Found, number, of_size, percent
 from ..learning_rate import LOWER, back_remedy, lower_remedy
-from ..nonfinite import growth, onset
+from ..nonfinite import GIVEN, growth, onset
 from ..rule import Rule
 from ..window import Numbers, block_medians, finite, median, trend
+
+COLLAPSED = frozenset({"background-collapse", "prediction-collapse", "input-ignored"})
+"""Findings of a net that gives the same answer to everything."""
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -25,18 +28,24 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Mechanism: the largest ||update|| / ||weight|| of any weight matrix in steps 1 to 8 and while the rate warms up
-        (or in the 20 sampled steps before a loss that grew until it was NaN). Outcome: the loss is still at its first
-        value after 60 steps; or it rose to three times that and is over it after 30; or it is ten times that after 10;
-        or it is no number any more. Both are needed: healthy runs with large first updates are common. Where over half
-        of the first sampled steps made the loss of their own batch worse, that is a mechanism as well; where nine of
-        ten made it better, an update of under a quarter of a matrix is none. A layer that was alive until an update of
-        more than a matrix's size and is dead since is an outcome where the loss is none (two optimizers). Later in the
-        run: the rate rose by half or more over all before, the loss was falling until then, and is a tenth higher and
-        not falling since: *warn*; or it is ten times as high after 10 steps: *error*.
+        (or in the eight sampled steps before a loss that grew until it was NaN). Outcome: the loss is still at its
+        first value after 60 steps, and was thrown (an update of a quarter of a matrix, updates that still are over a
+        tenth, steps that made their own batch worse, or a loss a fifth over the first; one that only stays flat may be
+        a task that is learned late); or it rose to three times that and is
+        over it after 30; or it is ten times that after 10; or it is no number any more. Both are needed: healthy runs
+        with large first updates are common. After an update of more than a whole matrix it is enough that the loss is
+        over its first value after 30 steps, or that only one answer is left. Where over half of the first sampled steps
+        made the loss of their own batch worse, that is a mechanism as well; where nine of ten made it better, an update
+        of under a quarter of a matrix is none. A layer that was alive until an update of more than a matrix's size and
+        is dead since, or a policy whose entropy is under a thousandth of its first since then, is an outcome where the
+        loss is none (two optimizers, sampled actions). Later in the run: the rate rose by half or more over all before,
+        the loss was falling until then, and is a tenth higher and not falling since: *warn*; or it is ten times as high
+        after 10 steps: *error*.
 
     When it is a false alarm
         A learning-rate range test; the peak of a one-cycle schedule (the finding is resolved when the loss comes down).
-        Nets with BatchNorm bear larger updates: their threshold is doubled and they get 60 steps to recover.
+        Nets with BatchNorm bear larger updates: their threshold is doubled (ten times for a whole matrix) and they get
+        60 steps to recover.
 
     What to do
         Lower the rate to where the first update moves a typical layer by 2/S of its size (S planned steps, 0.3 to 1 %),
@@ -49,14 +58,14 @@ def _from_the_start(at: Context, limit: Mapping[str, float]) -> Found | None:
     peak, step, layer = at.first_peak
     large = limit["peak"] * (2 if at.batchnorm else 1)
     severity: Severity = "error"
-    outcome = _stuck(at, limit, peak)
+    worse = _worse(at, limit)
+    outcome = _stuck(at, limit, peak, worse is not None)
     blown = onset(at)
-    late = growth(at, blown.step) if blown and blown.origin not in ("input", "target", "sample") else None
+    late = growth(at, blown.step) if blown and blown.origin not in GIVEN else None
     if blown is not None and late is not None:
         severity, outcome = "fatal", f"the loss grew until it was no number, at step {blown.step}"
         if peak <= large and late.ratio is not None and late.ratio[0] > limit["late"]:
             peak, step, layer = late.ratio
-    worse = _worse(at, limit)
     killed = _killed(at, limit) if outcome is None and at.no_goal else None
     if killed:
         severity, outcome = "error", killed
@@ -64,7 +73,7 @@ def _from_the_start(at: Context, limit: Mapping[str, float]) -> Found | None:
         return None
     if blown is None and peak <= limit["huge"] and _better(at, limit):
         return None
-    now, first = at.recent_loss(), at.initial_loss
+    now, first = at.recent_loss(), at.first_loss
     keys = [f"step {step} changed {layer} by {of_size(peak)}"] if peak > large else []
     keys += [f"{percent(worse)} of the first sampled steps made the loss of their own batch worse"] if worse else []
     return Found(
@@ -84,12 +93,22 @@ def _from_the_start(at: Context, limit: Mapping[str, float]) -> Found | None:
 
 
 def _killed(at: Context, limit: Mapping[str, float]) -> str | None:
-    """A layer that was alive before an update of more than its size is dead since: that needs no loss to be seen."""
+    """What was alive before an update of more than its size is fixed since: dead units, or a policy that takes the same
+    action each time. That needs no loss to be seen."""
     peak, step, _ = at.first_peak
-    share, layer = at.dead
-    if peak <= limit["beyond"] or share < limit["dead"] or at.dead_before(step) >= 0.5 * share:
+    if peak <= limit["beyond"]:
         return None
-    return f"{percent(share)} of the units of {layer} have not fired since"
+    share, layer = at.dead
+    if share >= limit["dead"] and at.dead_before(step) < 0.5 * share:
+        return f"{percent(share)} of the units of {layer} have not fired since"
+    if not at.has("distribution.entropy"):
+        return None
+    entropy = at.view("distribution.entropy")
+    since, first = entropy.since(step + 1), float(entropy.scalar[0])
+    highest = float(np.max(since.last(max(int(limit["samples"]), len(since.steps) // 2)).scalar, initial=0.0))
+    if len(since.steps) < limit["samples"] or not highest < limit["fixed"] * first:
+        return None
+    return f"the policy takes the same action each time since: its entropy is {number(highest)} at most"
 
 
 def _better(at: Context, limit: Mapping[str, float]) -> bool:
@@ -143,27 +162,37 @@ def _since_a_rise(at: Context, limit: Mapping[str, float]) -> Found | None:
     )
 
 
-def _stuck(at: Context, limit: Mapping[str, float], peak: float) -> str | None:
+def _stuck(at: Context, limit: Mapping[str, float], peak: float, worse: bool) -> str | None:
     """How the loss shows that the net has not got over it; None while it may, and when it has."""
     age = at.step - at.track.segment.first_step
     now, first = at.recent_loss(), at.initial_loss
-    if age >= limit["patience"] and at.exceeds(now, limit["stuck"] * first):
+    highest = float(np.max(finite(at.loss.scalar)))
+    thrown = worse or peak > limit["huge"] or highest > limit["thrown"] * first or _tossed(at, limit)
+    if age >= limit["patience"] and thrown and at.exceeds(now, limit["stuck"] * first):
         return f"after {age} steps the loss is {number(now)}, it began at {number(first)}"
     huge, soon = (2, 1) if at.batchnorm else (1, 0.5)
     if age >= limit["lasting"] and peak > huge * limit["huge"] and at.exceeds(now, limit["lost"] * first):
         return f"after {age} steps the loss is {number(now)}, it began at {number(first)}"
-    if age >= soon * limit["patience"] and peak > huge * limit["huge"] and at.exceeds(now, first):
-        highest = float(np.max(finite(at.loss.scalar)))
-        if highest > 3 * first:
-            return f"the loss rose to {number(highest)} and is {number(now)} now; it began at {number(first)}"
+    replaced = peak > limit["beyond"] * (10 if at.batchnorm else 1) and age >= 0.5 * limit["patience"]
+    if replaced and (same := at.opened & COLLAPSED):
+        return f"the net was written over, and all that is left of it is {min(same)}"
+    thrice = peak > huge * limit["huge"] and age >= soon * limit["patience"] and highest > 3 * first
+    if (replaced or thrice) and at.exceeds(now, first):
+        return f"the loss rose to {number(highest)} and is {number(now)} now; it began at {number(first)}"
     return None
+
+
+def _tossed(at: Context, limit: Mapping[str, float]) -> bool:
+    """The newest updates are still as large as the first ones were: no healthy run of 78 had over a tenth by then."""
+    newest = np.nan_to_num(at.ratios(at.view("update.ratio").last(int(limit["samples"]))))
+    return float(np.min(np.max(newest, axis=1, initial=0.0), initial=np.inf)) > limit["late"]
 
 
 RULE = Rule(
     "lr-too-high",
     "learning rate too high",
     "statistical",
-    ("update.ratio", "weight.norm", "loss.train", "lr", "grad.norm", "step.gain", "act.dead"),
+    ("update.ratio", "weight.norm", "loss.train", "lr", "grad.norm", "step.gain", "act.dead", "distribution.entropy"),
     (LOWER,),
     "168 small runs, 78 of them healthy: peak > 5e-2 with the loss not under 0.9 of its first value found 31 of 37 "
     "with no false alarm. Karpathy's 1e-3 is the centre of long runs, not a limit.",
@@ -173,6 +202,7 @@ RULE = Rule(
         "huge": 0.24,
         "late": 0.1,
         "stuck": 0.9,
+        "thrown": 1.2,
         "patience": 60,
         "lost": 10,
         "lasting": 10,
@@ -181,6 +211,7 @@ RULE = Rule(
         "better": 0.9,
         "beyond": 1,
         "dead": 0.9,
+        "fixed": 1e-3,
         "higher": 1.1,
     },
     goal=True,

@@ -51,7 +51,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if at.adapters:
         raise Abstain("adapters are trained: lora-lr-too-low judges them")
     age = at.step - max(at.track.segment.first_step, at.lr_warmup_end)
-    if age < max(limit["steps"], 0.05 * at.horizon):
+    if age < max(min(limit["steps"], 0.5 * at.horizon), 0.05 * at.horizon):
         raise Abstain("too early: the rate may still be warming up")
     if at.opened & BLOCKERS or at.dead[0] >= limit["dead"]:
         raise Abstain("another fault keeps the updates small")

@@ -36,10 +36,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     if at.multi_opt:
         raise Abstain("two optimizers step in turn: the gradients of the other net are left over on purpose")
-    stale = at.newest("grad.stale", int(limit["samples"]), 20)[:, 0]
-    steps = at.view("grad.stale").last(len(stale)).steps
-    left = stale > 0
-    if not left.all():
+    known = at.view("grad.stale")
+    if at.broken:
+        known = known.before(int(at.not_finite[0]))  # what numbers that are none leave behind refutes nothing
+    steps, stale = known.last(20).steps, known.last(20).scalar
+    if len(stale) < limit["samples"]:
+        raise Abstain(f"it needs {limit['samples']:.0f} records of grad.stale")
+    if not np.all(stale > 0):
         return None
     sizes = [f"{number(float(stale[0]))} at step {steps[0]}", f"{number(float(stale[-1]))} at step {steps[-1]}"]
     return Found(

@@ -8,7 +8,7 @@ from nnwatch.frame import Remedy
 
 from ..context import Context
 from ..finding import Found
-from ..nonfinite import last_finite, onset, restart
+from ..nonfinite import GIVEN, last_finite, onset, restart
 from ..rule import Rule
 
 CLEAN = "Repair or drop the samples"
@@ -25,8 +25,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         The first non-finite number of the run is looked for in the batch itself, before any layer has touched it. That
         is exact: no threshold, no second key. Where a distribution or a solver raised before there was a loss, a batch
-        of which single samples have become NaN from end to end, and no other number has, held NaN in these. It is
-        resolved when ten finite losses in a row follow.
+        of which single samples have become NaN from end to end, and no other number has, held NaN in these. Where the
+        batch was not kept, but the very first operation of the net gave NaN with finite weights, it entered as such. It
+        is resolved when ten finite losses in a row follow.
 
     When it is a false alarm
         Never about the number itself. If infinities in the input are meant (a mask), the model turns them into finite
@@ -37,13 +38,15 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         the preprocessing), repair or drop them, and start again from the last checkpoint before that step.
     """
     first = onset(at)
-    if first is None or first.origin not in ("input", "target", "sample") or "outside" in first.data:
+    if first is None or first.origin not in GIVEN or "outside" in first.data:
         return None
     part = "targets" if first.origin == "target" else "input"
     bad = first.data.get("bad_samples")
     which = f": samples {', '.join(map(str, bad[:5]))} of the batch" if isinstance(bad, list) and bad else ""
     tensor = "y" if first.origin == "target" else "x"
     why = f"the {part} was not finite before any layer had touched it"
+    if first.origin == "entered":
+        why = "the first operation of the net gave NaN while its weights were finite: what entered it was NaN"
     if first.origin == "sample":
         why = "all that the net made of these samples is NaN, and nothing of any other: it came in with them"
     return Found(

@@ -8,7 +8,7 @@ from nnwatch.frame import Remedy
 
 from ..context import Context
 from ..finding import Found
-from ..nonfinite import growth, last_finite, onset, restart
+from ..nonfinite import GIVEN, growth, last_finite, onset, restart
 from ..rule import Rule
 
 EPSILON = "Keep the operation inside its domain"
@@ -35,7 +35,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         precision run the operation in float32, or train in bfloat16.
     """
     first = onset(at)
-    if first is None or first.origin in ("input", "target", "sample", "backward", "overflow", "optimizer"):
+    if first is None or first.origin in GIVEN | {"backward", "overflow", "optimizer"}:
         return None
     if growth(at, first.step) is not None:
         return None

@@ -12,7 +12,7 @@ from ..baseline import trivial_loss
 from ..context import Context
 from ..finding import Abstain, Found, number
 from ..rule import Rule
-from ..window import finite
+from ..window import Numbers, finite
 
 BATCH = "Overfit one small batch"
 INPUTS = "Look at what enters the model"
@@ -34,9 +34,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         No block of the training loss has been under the trivial baseline (entropy of the labels, variance of the
-        targets) by three standard errors, after 300 steps or a fifth of a shorter run, and an epoch. That alone is at
-        most *watch*: some tasks (parity, grokking, long memory) stay flat for half the run and then are solved.
-        It is *warn* with a mechanism (dead layer, wrong learning rate, frozen or vanishing), or when the run is over.
+        targets) by three standard errors and 0.2 %, after 300 steps or a fifth of a shorter run, and an epoch. That
+        alone is at most *watch*: some tasks (parity, grokking, long memory) stay flat for half the run and then are
+        solved. It is *warn* with a mechanism (dead layer, wrong learning rate, frozen or vanishing), or when the run is
+        over. A loss that began higher, has come down by a fifth and still falls is slow, but no standstill.
 
     When it is a false alarm
         Late bloomers, as above; losses with weights or other reductions are not judged.
@@ -59,7 +60,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     spread = 1.4826 * np.median(np.abs(blocks - levels[:, None]), axis=1)
     errors = np.maximum(1.25 * spread / np.sqrt(size), 1e-4 * baseline)  # of a median
     best = int(np.argmin(levels))
-    if levels[best] < baseline - limit["errors"] * errors[best]:
+    if levels[best] < baseline - max(limit["errors"] * errors[best], limit["least"] * baseline) or _coming(
+        at, levels, limit
+    ):
         return None
     keys = [f"the best part of the run has a loss of {number(float(levels[best]))}, a guess has {number(baseline)}"]
     keys += [text for rule, text in MECHANISMS.items() if rule in at.opened][:1]
@@ -81,6 +84,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )  # fmt: skip
 
 
+def _coming(at: Context, levels: Numbers, limit: Mapping[str, float]) -> bool:
+    """The loss started far above a guess and still comes down to it: slow, but no standstill."""
+    return at.falling and float(levels[-1]) < limit["coming"] * at.first_loss
+
+
 def _patience(at: Context, limit: Mapping[str, float]) -> float:
     """Steps that may be flat: 300, less in a short run, an epoch and 5 % of the plan at least."""
     planned = at.planned or 0
@@ -98,7 +106,7 @@ RULE = Rule(
     "Small runs: a flat loss at the baseline was a false alarm on three of three late bloomers with any detector, "
     "hence *watch* without a mechanism.",
     check,
-    {"steps": 300, "errors": 3},
+    {"steps": 300, "errors": 3, "least": 2e-3, "coming": 0.8},
     slow=True,
     goal=True,
 )

@@ -16,7 +16,7 @@ from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..fixes import OVERFIT, remedies, restore, titles
 from ..rule import Rule
-from ..window import median, noise
+from ..window import median, noise, trend
 
 STOP = "Restore the best checkpoint and stop early"
 
@@ -88,7 +88,8 @@ def _rising(at: Context, limit: Mapping[str, float]) -> Found | None:
     samples = compared[-1].samples
     fell, error = _accuracy(at, best, last)
     severity: Severity = "error" if at.exceeds(fell, 2 * error) else "warn"
-    unsure = fell < -error and not _over_a_guess(at, float(ev.loss[last[-1]]))
+    better = fell < -error or trend(ev.accuracy[known[len(known) // 2 :]]) > 1.64
+    unsure = better and not _over_a_guess(at, float(ev.loss[last[-1]]))
     if unsure or _never_carried_over(at) or samples < limit["samples"] or not all(c.paired for c in compared):
         severity = "watch"
     same = "the same" if compared[-1].paired else "other"
@@ -114,7 +115,7 @@ def _rising(at: Context, limit: Mapping[str, float]) -> Found | None:
 
 def _by_heart(at: Context, limit: Mapping[str, float]) -> Found | None:
     """Few rows, gone over many times: next to nothing is left of their loss, and of the others many are wrong."""
-    rows = int(at.facts.get("train_rows") or 0)
+    rows = at.train_rows or 0
     ev, size = at.evaluations, at.batch_size or math.nan
     if not 0 < rows <= limit["rows"] or not at.step * size >= limit["epochs"] * rows:
         return None

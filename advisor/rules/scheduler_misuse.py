@@ -17,6 +17,7 @@ ORDER = "Step the scheduler after the optimizer"
 HORIZON = "Give the schedule the steps that are planned"
 RHYTHM = "Step the scheduler as often as its numbers mean"
 CALL = "Step the scheduler"
+DECAY = "Let the rate fall"
 DECAYS = ("CosineAnnealingLR", "OneCycleLR", "PolynomialLR")
 """Schedules that are meant to end with the training."""
 BY_EPOCH = ("StepLR", "ExponentialLR")
@@ -35,11 +36,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Exact, from the scheduler's own settings and the steps that are planned: stepped before the optimizer; never
         stepped in three epochs; a cosine, one-cycle or polynomial that ends before 80 % of the plan, or (*watch*) over
         1.2 times behind it, *warn* where the two differ by as much as an epoch has steps; a StepLR or ExponentialLR
-        stepped per batch that has brought the rate under 1 % of its highest before 30 % of the plan.
+        stepped per batch that has brought the rate under 1 % of its highest before 30 % of the plan; an ExponentialLR
+        with gamma over 1 that has raised the rate a hundredfold, while the loss no longer falls.
 
     When it is a false alarm
         A cosine that is to rise again is better written as CosineAnnealingWarmRestarts. A run that is to be stopped
-        early, or gone on with later, has a longer schedule on purpose.
+        early, or gone on with later, has a longer schedule on purpose. A learning-rate range test raises the rate
+        until the loss no longer falls: that is the test.
 
     What to do
         T_max, or total_steps, in the unit in which step() is called: steps where it is called per batch, epochs where
@@ -51,7 +54,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if at.no_goal:
         raise Abstain("several schedules, or none that is meant to end")
     known = schedulers[0]
-    return _order(at, known) or _never(at, known, limit) or _horizon(at, known, limit) or _rhythm(at, known, limit)
+    return (
+        _order(at, known)
+        or _never(at, known, limit)
+        or _horizon(at, known, limit)
+        or _rhythm(at, known, limit)
+        or _grows(at, known, limit)
+    )
 
 
 def _order(at: Context, known: Mapping[str, Any]) -> Found | None:
@@ -105,7 +114,8 @@ def _rhythm(at: Context, known: Mapping[str, Any], limit: Mapping[str, float]) -
     if known.get("every") != "step" or str(known.get("class")) not in BY_EPOCH or at.planned is None:
         return None
     steps, rates = at.learning_rates
-    low = np.flatnonzero(rates < limit["gone"] * at.lr)
+    top = int(np.argmax(rates))
+    low = top + np.flatnonzero(rates[top:] < limit["gone"] * at.lr)
     if not len(low) or int(steps[low[0]]) > limit["soon"] * at.planned:
         return None
     gone, now = int(steps[low[0]]), at.lr_at(at.step)
@@ -115,6 +125,23 @@ def _rhythm(at: Context, known: Mapping[str, Any], limit: Mapping[str, float]) -
         Remedy(RHYTHM, f"scheduler.step() after each batch → after each epoch{_place(known)}",
                f"the learning rate is above {number(0.5 * at.lr)} after an epoch"),
         now, at.lr,
+    )  # fmt: skip
+
+
+def _grows(at: Context, known: Mapping[str, Any], limit: Mapping[str, float]) -> Found | None:
+    """An exponential that goes up: no rate stays right under it, and the loss has stopped to fall."""
+    gamma = float((known.get("settings") or {}).get("gamma") or 1)
+    if str(known.get("class")) != "ExponentialLR" or gamma <= 1 or at.lr_at(at.step) < at.lr:
+        return None
+    grown = at.lr / float(at.learning_rates[1][0])
+    if grown < limit["grown"] or at.falling:
+        return None
+    return _found(
+        at, known, "warn", f"{_name(known)} has raised the rate to {number(grown)} times its first, and goes on",
+        f"gamma={number(gamma)} is over 1; the loss no longer falls",
+        Remedy(DECAY, f"gamma={number(gamma)} → {number(1 / gamma)}{_place(known)}",
+               "the learning rate is at its highest at the first step"),
+        at.lr, at.lr / grown,
     )  # fmt: skip
 
 
@@ -153,9 +180,9 @@ RULE = Rule(
     "the schedule does not fit the training",
     "invariant",
     ("lr", "epoch"),
-    (ORDER, CALL, HORIZON, RHYTHM),
+    (ORDER, CALL, HORIZON, RHYTHM, DECAY),
     "Note T18; exact: settings of the scheduler against the planned steps.",
     check,
-    {"epochs": 3, "early": 0.8, "late": 1.2, "soon": 0.3, "gone": 0.01},
+    {"epochs": 3, "early": 0.8, "late": 1.2, "soon": 0.3, "gone": 0.01, "grown": 100},
     votes=(1, 1),
 )

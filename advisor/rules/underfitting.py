@@ -7,14 +7,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nnwatch.frame import Evidence, Severity
+from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..baseline import trivial_loss
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..fixes import UNDERFIT, remedies, titles
 from ..rule import Rule
+from ..script import no_activation
 
+BEND = "Put an activation between the layers"
 NOT_CLEAN = frozenset({
     "lr-too-low", "lr-too-high", "frozen-params", "vanishing-gradient", "dead-relu", "not-learning", "divergence",
     "lr-decay-too-early", "scheduler-misuse", "missing-zero-grad", "saturated-activation",
@@ -35,7 +37,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         nnwatch.toml), or above half of what a guess costs. It is *warn* when a goal is missed, or a hidden layer has
         fewer units than there are classes; *watch* with dropout of 0.5 or more or a weight decay of 0.05 or more; else
         *info*. A hidden layer with fewer than log2(classes) units is *warn* from step 60 on
-        while the loss has not left its first value: dead units are then no wonder.
+        while the loss has not left its first value: dead units are then no wonder. So is, at the end of the run, a net
+        whose layers have no activation between them and whose loss is no better than a guess.
 
     When it is a false alarm
         Noisy labels have a floor that no net gets under: hence *info* without a reason. A net whose loss still falls,
@@ -49,6 +52,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("the loss is no goal here")
     if strait := _strait(at, limit):
         return strait
+    if straight := _straight(at):
+        return straight
     if not at.over and (at.planned is None or at.step < limit["late"] * at.planned):
         if at.strait and at.step >= limit["patience"]:
             return None  # something does pass
@@ -121,6 +126,31 @@ def _strait(at: Context, limit: Mapping[str, float]) -> Found | None:
     )
 
 
+def _straight(at: Context) -> Found | None:
+    """Layers with nothing between them that bends, and at the end a loss that is no better than a guess."""
+    if not (at.over and no_activation(at)):
+        return None
+    guess, meaning = trivial_loss(at)
+    now = at.recent_loss()
+    if not at.exceeds(now, 0.97 * guess):
+        return None
+    return Found(
+        "warn",
+        f"the net is linear, and its loss is {number(now)} at the end: no better than a guess",
+        (
+            "its layers follow each other with no activation between them: together they are a single one",
+            f"the loss is {number(now)}, a guess has {number(guess)} ({meaning})",
+        ),
+        at.track.segment.first_step + 1,
+        (Evidence("loss.train", now, guess, "against a constant guess", 1, at.step),),
+        (
+            Remedy(BEND, "Linear, Linear → Linear, ReLU, Linear", f"the training loss is under {number(0.8 * guess)}"),
+            *remedies(at, UNDERFIT, f"the training loss is under {number(0.8 * guess)}", 2),
+        ),
+        "If it does not learn with activations either, see whether the labels belong to the inputs.",
+    )
+
+
 def _error(at: Context) -> float:
     """Standard error of the recent training loss."""
     losses = at.loss.last(60).scalar
@@ -147,7 +177,7 @@ RULE = Rule(
     "underfitting",
     "statistical",
     ("loss.train", "loss.val", "val.size", "target.count", "update.ratio"),
-    titles(UNDERFIT),
+    (BEND, *titles(UNDERFIT)),
     "Notes C136, C290, C170-172; a high loss alone is no sign: noisy labels have one too.",
     check,
     {

@@ -25,10 +25,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         At the end: a quarter or more of all that the loss has lost was lost in the last fifth of the steps, where a
-        curve that has bent loses a few per cent, and over 5 % of the loss of then; more than half of the first loss is
-        left: *warn*. In the last tenth of the plan: the median confidence of the predictions is under half of the way
-        from a guess to certainty, over the newest batches of the second half of the run; the training loss still falls
-        (Mann-Kendall), and the validation loss, where measured, is not over the training loss by a tenth: *info*.
+        curve that has bent loses a few per cent, and over 5 % of the loss of then; 70 % of the first loss is left:
+        *warn*. In the last tenth of the plan: the median confidence of the predictions is under half of the way from a
+        guess to certainty, over the newest batches of the second half of the run; the training loss still falls
+        (Mann-Kendall), and the validation loss, where measured, is not over the training loss by a tenth: *info*;
+        *warn* where the whole plan has under 100 steps and 70 % of the first loss is left.
 
     When it is a false alarm
         Label smoothing (not judged), mixup, distillation and noisy labels keep the confidence low on purpose; a
@@ -93,12 +94,13 @@ def _unsure(at: Context, limit: Mapping[str, float]) -> Found | None:
     ev, now = at.evaluations, at.recent_loss()
     if len(ev.loss) and float(ev.loss[-1]) > 1.1 * now:
         return None
+    few = at.horizon < limit["few"] and now > limit["remains"] * at.first_loss
     return Found(
-        "info",
+        "warn" if few else "info",
         f"the training ends at a median confidence of {percent(middle)}, and the loss still falls",
         (
             f"half of the predictions are less than {percent(middle)} sure; {percent(reference)} is half of the way",
-            f"the loss still falls: {number(now)} now",
+            f"the loss still falls: {number(now)} now, {number(at.first_loss)} at first, after {at.step} steps",
         ),
         max(at.track.segment.first_step + 1, int(0.9 * at.horizon)),
         (Evidence("confidence.train", middle, reference, "median confidence against half of the way", 1, at.step),),
@@ -115,7 +117,7 @@ RULE = Rule(
     (LONGER,),
     "Note C77 (look at the distribution of the softmax).",
     check,
-    {"late": 0.9, "samples": 200, "losses": 20, "share": 0.25, "falls": 0.05, "remains": 0.5},
+    {"late": 0.9, "samples": 200, "losses": 20, "share": 0.25, "falls": 0.05, "remains": 0.7, "few": 100},
     slow=True,
     goal=True,
 )

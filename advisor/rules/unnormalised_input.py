@@ -51,7 +51,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if not (std > limit["std"] or far or (beyond > limit["largest"] and std > 1) or (std < 0.1 < abs(mean))):
         return None
     outcome = _outcome(at, limit)
-    if not outcome and 0 <= at.recent_loss() < 0.5 * at.initial_loss:
+    if not outcome and 0 <= at.recent_loss() < 0.5 * at.first_loss:
         return None
     mechanism = f"the input has mean {number(mean)}, standard deviation {number(std)}, values up to {number(beyond)}"
     remedy = Remedy(
@@ -67,8 +67,8 @@ def _outcome(at: Context, limit: Mapping[str, float]) -> str | None:
     with suppress(Abstain):
         guess, meaning = untrained_loss(at)
         times = limit["squared"] if loss(at).get("name") == "mse_loss" else limit["first"]
-        if at.initial_loss > times * guess:
-            return f"the first loss is {number(at.initial_loss)}, a guess has {number(guess)} ({meaning})"
+        if at.first_loss > times * guess:
+            return f"the first loss is {number(at.first_loss)}, a guess has {number(guess)} ({meaning})"
     if known := trouble(at):
         return known
     return at.loss_key() if at.step >= at.track.segment.first_step + 60 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -50,7 +51,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     ratio = _ratio(at)
     if ratio is not None and ratio >= -limit["opposite"]:
         return None
-    sure, first = _confidence(at), at.initial_loss
+    sure, first = _confidence(at), at.first_loss
     blocks = block_medians(at.loss.last(200).scalar)
     loss = median(blocks[-3:])
     keys: list[str] = []
@@ -132,7 +133,8 @@ def _ratio(at: Context) -> float | None:
         return None
     scale = at.view("amp.scale").last(50).scalar if at.has("amp.scale") else np.ones(1)
     with np.errstate(invalid="ignore"):
-        return median(root.scalar / loss.scalar) / max(median(scale), 1e-12)
+        ratio = median(root.scalar / loss.scalar) / max(median(scale), 1e-12)
+    return ratio if math.isfinite(ratio) else None
 
 
 def _confidence(at: Context) -> tuple[float, float, float] | None:
