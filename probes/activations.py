@@ -57,7 +57,7 @@ class Activations:
         self._kinds: dict[str, str] = {}
         self._calls: dict[str, int] = {}
         self.plain = True
-        """All that the last pass showed was for the kernel."""
+        """All that the last pass showed is for a routine sample."""
 
     @property
     def names(self) -> list[str]:
@@ -90,7 +90,7 @@ class Activations:
         if native is not None:
             self._now[name] = native
             return
-        self.plain = False
+        self.plain &= kernel.native is None and kernel.plain(output)
         output = output.detach()
         parts = [strided(output, SAMPLED)]
         if fired is not None:
@@ -100,7 +100,7 @@ class Activations:
         def reduce(arrays: Arrays) -> None:
             part = arrays[0]
             mean, std = mean_std(part)
-            dead = np.nan if fired is None else _dead(fired, arrays[1] > 0, now)
+            dead = np.nan if fired is None else silent(fired, arrays[1] > 0, now)
             self._now[name] = Activation(mean, std, dead, _outside(part, limits))
 
         fetch(parts, reduce)
@@ -127,7 +127,8 @@ class Activations:
         self._now.clear()
 
 
-def _dead(fired: bytearray, firing: NDArray[np.bool_], now: int) -> float:
+def silent(fired: bytearray, firing: NDArray[np.bool_], now: int) -> float:
+    """Share of the dead units; ``fired`` and ``now`` as of ``kernel.activation``."""
     last = np.frombuffer(fired, np.int64)
     last[firing] = now
     return np.count_nonzero(now - last >= WINDOW) / len(last) if now >= WINDOW else np.nan

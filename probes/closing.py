@@ -7,7 +7,7 @@ from time import perf_counter, time
 import torch
 
 from .groups import NAN, momenta
-from .lane import CLOSED
+from .lane import CLOSED, LOSS
 from .nonfinite import NonFinite
 from .pending import Pending
 from .repeats import Repeats
@@ -65,7 +65,8 @@ class Closing:
         training.micro = lane.rows = 0
         training.summed = False
         lane.wait = 0.0
-        self.due(step, seconds)
+        lane.leave()
+        self._decide(step, ordinary=False)
 
     def _finish(self, sample: Sample, step: int, when: float) -> None:
         training = self._training
@@ -90,24 +91,28 @@ class Closing:
             modules, put = list(training.modules.values()), sample.detail
             training.averaged.distance(roots[0], modules, training.fetch, lambda value: put("ema.distance", value))
 
-    def due(self, step: int, seconds: float) -> None:
-        """Decide how closely the step after ``step`` is looked at, and whether it may take the lane."""
-        training = self._training
-        training.lane.leave()
-        routine, sampler = self._routine, training.sampler
-        sampled = training.sample is not None or routine.made
+    def due(self, step: int) -> None:
+        """Step ``step`` has gone by the lane."""
+        self._decide(step, ordinary=self._training.lane.stage == LOSS)
+
+    def _decide(self, step: int, ordinary: bool) -> None:
+        """How closely the step after ``step`` is looked at, and whether it may take the lane; ``ordinary`` ones, which
+        have taken it, leave it open."""
+        training, routine = self._training, self._routine
+        lane, layers, sampler, sample = training.lane, training.layers, training.sampler, training.sample
+        kind = sample.kind if sample is not None else 0 if routine.made else None
         training.sample, training.routine, routine.made = None, None, False
-        due = step >= sampler.due and sampler.ended(step, sampled, seconds, training.disturbed)
+        measured = step >= sampler.due
+        due = measured and sampler.ended(step, kind, lane.spent, training.disturbed)
         keep = due and self._repeats.wanted(step + 1)
-        ordinary = self._ordinary()
-        if due and not keep and ordinary and routine.ready():
+        takes = ordinary or self._ordinary()
+        if due and not keep and takes and routine.ready():
             training.routine = routine
-            training.layers.thorough = False
+            layers.thorough = False
         elif due:
             training.sample = training.new_sample()
-            training.layers.thorough = training.sample.thorough
+            layers.thorough = training.sample.thorough
         training.disturbed = False
-        layers = training.layers
         layers.call = layers.other = layers.output = training.term = training.node = None
         layers.calls = 0
         layers.keep = keep
@@ -121,14 +126,22 @@ class Closing:
         if step - first in NEWS or training.news:
             training.news = False
             training.tell()
-        if training.sample is None and ordinary:
+        if training.sample is None and takes:
             until = min(n for n in (*(first + n for n in NEWS), sampler.due) if n > step)
             looks = layers if state != "none" else None
-            schema, optimizer = training.steps.schema, training.optimizers[0]
-            small = self._nonfinite.canary
-            training.lane.open(training.emit, schema, optimizer, until, small, looks, training.routine)
-        if training.routine is not None and training.lane.stage == CLOSED:
+            if ordinary:
+                lane.again(until, looks, training.routine)
+            else:
+                schema, optimizer, small = training.steps.schema, training.optimizers[0], self._nonfinite.canary
+                lane.open(training.emit, schema, optimizer, until, small, looks, training.routine)
+        else:
+            lane.leave()
+        if training.routine is not None and lane.stage == CLOSED:
             training.routine, training.sample = None, routine.leave(CLOSED)
+        lane.spent = 0.0
+        lane.timed = sampler.measures
+        if measured:
+            sampler.resume()
 
     def _ordinary(self) -> bool:
         """Is training such that the lane's way to see it is right?"""

@@ -88,7 +88,7 @@ def select(term: Term) -> tuple[list[torch.Tensor], Reduce] | None:
     apart = distance(output)
     hard = target.detach().argmax(1) if soft else target.detach()
     parts = [output.detach().movedim(1, -1).flatten(0, -2)[::apart], hard.reshape(-1)[::apart]]
-    return parts, lambda arrays: _classes(arrays[0], arrays[1].astype(np.int64), ignored)
+    return parts, lambda arrays: of_classes(arrays[0], arrays[1].astype(np.int64), ignored)
 
 
 def native(term: Term) -> Prediction | None:
@@ -121,7 +121,8 @@ def distance(output: torch.Tensor) -> int:
     return max(1, count // max(ROWS, ELEMENTS // classes))
 
 
-def _classes(logits: NDArray[Any], target: NDArray[np.int64], ignored: int) -> Prediction | None:
+def of_classes(logits: NDArray[Any], target: NDArray[np.int64], ignored: int) -> Prediction | None:
+    """Of logits (N, C) and the class of each row."""
     kept = target != ignored
     rows = len(target)
     if not np.logical_and.reduce(kept):

@@ -63,6 +63,7 @@ class Emitter:
         self._schemas: dict[tuple[str, tuple[Field, ...]], Schema] = {}
         self._early: deque[tuple[str, float, Sequence[Column] | dict[str, Any]]] = deque(maxlen=EARLY)
         self._kinds: dict[str, dict[str, Field]] = {}
+        self._latest: dict[str, Schema] = {}
         self.segment = -1
         self.rank = 0
 
@@ -74,6 +75,7 @@ class Emitter:
         assert self._ring is not None
         self.segment += 1
         self._kinds.clear()
+        self._latest.clear()
         self._ring.set_rank(rank)
         self.rank = rank
         opened = self._ring.declare(
@@ -121,6 +123,7 @@ class Emitter:
         self._labels.clear()
         self._schemas.clear()
         self._kinds.clear()
+        self._latest.clear()
         self._early.clear()
 
     def labels(self, names: Sequence[str], notes: Sequence[str] = ()) -> int:
@@ -162,8 +165,7 @@ class Emitter:
 
     def latest(self, name: str) -> Schema | None:
         """The schema of this kind's next record, unless that has more; None before there was one in this segment."""
-        known = self._kinds.get(name)
-        return self.schema(name, tuple(known.values())) if known else None
+        return self._latest.get(name)
 
     def record(self, schema: int, payload: bytes) -> None:
         """One record of the schema with this id, already packed."""
@@ -192,7 +194,7 @@ class Emitter:
                 field = known.get(metric)
                 if field is None or field.labels != labels or field.width < width:
                     known[metric] = Field(metric, max(width, field.width if field else 0), labels)
-            schema = self.schema(name, tuple(known.values()))
+            schema = self._latest[name] = self.schema(name, tuple(known.values()))
             payload = np.full(sum(field.width for field in schema.fields), np.nan, np.float32)
             at = 0
             for metric, width, _ in schema.fields:

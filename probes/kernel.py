@@ -29,6 +29,14 @@ if getattr(native, "VERSION", None) != VERSION:
     native = None
 
 
+PLAIN = (torch.Tensor, torch.nn.Parameter)
+
+
+def plain(tensor: torch.Tensor) -> bool:
+    """Is it one that the extension can read?"""
+    return type(tensor) in PLAIN and tensor.dtype is torch.float32 and tensor.is_cpu and tensor.is_contiguous()
+
+
 class Moments(NamedTuple):
     """``std`` of the population."""
 

@@ -22,9 +22,9 @@ typedef struct {
     /* public, as in lane.py */
     PyObject *iterator, *loader, *batch, *target, *trained_on;
     long long step, epoch, backwards, batches, rows;
-    double wait, ended;
+    double wait, ended, spent;
     int stage;
-    char inside_backward, fresh;
+    char inside_backward, fresh, timed;
     /* of the step */
     PyObject *name, *function, *args, *kwargs, *value, *node;
     double number;
@@ -59,6 +59,8 @@ static PyObject *begin(Lane *self, PyObject *unused)
     self->step = self->epoch = self->backwards = self->batches = self->rows = 0;
     self->wait = 0;
     self->ended = NAN;
+    self->spent = 0;
+    self->timed = 0;
     self->number = NAN;
     put(&self->target, NULL);
     put(&self->trained_on, NULL);
@@ -121,6 +123,17 @@ static PyObject *open_lane(Lane *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* again(until, looks, routine) */
+static PyObject *again(Lane *self, PyObject *args)
+{
+    PyObject *looks, *routine;
+    if (!PyArg_ParseTuple(args, "LOO", &self->until, &looks, &routine))
+        return NULL;
+    put(&self->looks, looks == Py_None ? NULL : looks);
+    put(&self->routine, routine == Py_None ? NULL : routine);
+    Py_RETURN_NONE;
+}
+
 static PyObject *leave(Lane *self, PyObject *unused)
 {
     int stage = self->stage;
@@ -144,7 +157,7 @@ static PyObject *leave(Lane *self, PyObject *unused)
     return done;
 }
 
-static PyObject *loss(Lane *self, PyObject *const *args, Py_ssize_t count)
+static PyObject *loss_(Lane *self, PyObject *const *args, Py_ssize_t count)
 {
     if (self->stage != LOSS || count != 5)
         Py_RETURN_FALSE;
@@ -178,7 +191,7 @@ static int in_lane(Lane *self, PyObject *done)
     return done && self->stage != CLOSED;
 }
 
-static PyObject *backward(Lane *self, PyObject *tensors)
+static PyObject *backward_(Lane *self, PyObject *tensors)
 {
     PyObject *version, *target;
     if (self->stage != BACKWARD || tensors != self->value || !(version = PyObject_GetAttr(tensors, names.version)))
@@ -217,7 +230,7 @@ static PyObject *backward(Lane *self, PyObject *tensors)
     Py_RETURN_TRUE;
 }
 
-static PyObject *steps(Lane *self, PyObject *optimizer)
+static PyObject *steps_(Lane *self, PyObject *optimizer)
 {
     if (self->stage != STEP || PyWeakref_GetObject(self->optimizer) != optimizer)
         Py_RETURN_FALSE;
@@ -233,7 +246,7 @@ static PyObject *steps(Lane *self, PyObject *optimizer)
     Py_RETURN_TRUE;
 }
 
-static PyObject *stepped(Lane *self, PyObject *optimizer)
+static PyObject *stepped_(Lane *self, PyObject *optimizer)
 {
     unsigned char record[HEAD + STEP_HEAD + 4 * FIELDS + 4];
     float values[FIELDS], *at = values + 2;
@@ -280,12 +293,36 @@ static PyObject *stepped(Lane *self, PyObject *optimizer)
         Py_DECREF(done);
     }
     if (self->step >= self->until) {
-        PyObject *done = PyObject_CallFunction(self->due, "Ld", self->step, seconds);
+        PyObject *done = PyObject_CallFunction(self->due, "L", self->step);
         if (!done)
             return NULL;
         Py_DECREF(done);
     }
     Py_RETURN_TRUE;
+}
+
+/* The same by the clock, in a step whose hooks are measured. */
+#define BY_THE_CLOCK(name, declared, given)                                                                          \
+    static PyObject *name(Lane *self, declared)                                                                      \
+    {                                                                                                                \
+        if (!self->timed)                                                                                            \
+            return name##_(self, given);                                                                             \
+        double began = now(CLOCK_MONOTONIC);                                                                         \
+        PyObject *found = name##_(self, given);                                                                      \
+        self->spent += now(CLOCK_MONOTONIC) - began;                                                                 \
+        return found;                                                                                                \
+    }
+BY_THE_CLOCK(backward, PyObject *object, object)
+BY_THE_CLOCK(steps, PyObject *object, object)
+BY_THE_CLOCK(stepped, PyObject *object, object)
+
+static PyObject *loss(Lane *self, PyObject *const *args, Py_ssize_t count)
+{
+    double began = self->timed ? now(CLOCK_MONOTONIC) : 0;
+    PyObject *found = loss_(self, args, count);
+    if (self->timed)
+        self->spent += now(CLOCK_MONOTONIC) - began;
+    return found;
 }
 
 static PyObject *publish(Lane *self, PyObject *args)
@@ -342,6 +379,7 @@ static PyMethodDef methods[] = {
     {"forget_batch", (PyCFunction)forget_batch, METH_NOARGS, NULL},
     {"reset", (PyCFunction)reset, METH_NOARGS, NULL},
     {"open", (PyCFunction)open_lane, METH_VARARGS, NULL},
+    {"again", (PyCFunction)again, METH_VARARGS, NULL},
     {"leave", (PyCFunction)leave, METH_NOARGS, NULL},
     {"loss", (PyCFunction)(void (*)(void))loss, METH_FASTCALL, NULL},
     {"backward", (PyCFunction)backward, METH_O, NULL},
@@ -364,6 +402,8 @@ static PyMemberDef members[] = {
     {"rows", T_LONGLONG, offsetof(Lane, rows), 0, NULL},
     {"wait", T_DOUBLE, offsetof(Lane, wait), 0, NULL},
     {"ended", T_DOUBLE, offsetof(Lane, ended), 0, NULL},
+    {"spent", T_DOUBLE, offsetof(Lane, spent), 0, NULL},
+    {"timed", T_BOOL, offsetof(Lane, timed), 0, NULL},
     {"stage", T_INT, offsetof(Lane, stage), 0, NULL},
     {"inside_backward", T_BOOL, offsetof(Lane, inside_backward), 0, NULL},
     {"fresh", T_BOOL, offsetof(Lane, fresh), 0, NULL},

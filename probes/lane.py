@@ -12,6 +12,7 @@ has seen so far, and the step goes on the long way. That way alone knows what an
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,6 +36,21 @@ CLOSED, LOSS, BACKWARD, INSIDE, STEP, STEPPING = range(6)
 
 Call = tuple[str, Callable[..., torch.Tensor], tuple[Any, ...], dict[str, Any]]
 """A loss call: name, function, args, kwargs."""
+
+
+def _by_the_clock(hook: Callable[..., bool]) -> Callable[..., bool]:
+    """In a step whose hooks are measured the time is taken."""
+
+    @functools.wraps(hook)
+    def clocked(self: Lane, *args: Any) -> bool:
+        if not self.timed:
+            return hook(self, *args)
+        began = perf_counter()
+        found = hook(self, *args)
+        self.spent += perf_counter() - began
+        return found
+
+    return clocked
 
 
 class Left(NamedTuple):
@@ -77,9 +93,11 @@ class Lane:
         "iterator",
         "loader",
         "rows",
+        "spent",
         "stage",
         "step",
         "target",
+        "timed",
         "trained_on",
         "wait",
     )
@@ -87,10 +105,8 @@ class Lane:
     def __init__(self) -> None:
         self.reset()
 
-    def serve(
-        self, left: Callable[[Left], None], due: Callable[[int, float], None], canary: Callable[[], None]
-    ) -> None:
-        """``left`` takes what a step leaves with, ``due(step, seconds)`` decides after a step that another may follow,
+    def serve(self, left: Callable[[Left], None], due: Callable[[int], None], canary: Callable[[], None]) -> None:
+        """``left`` takes what a step leaves with, ``due(step)`` decides after a step that another may follow,
         ``canary()`` looks at a gradient."""
         self._left = left
         self._due = due
@@ -124,6 +140,10 @@ class Lane:
         """Seconds that this step has waited for its batches."""
         self.ended = NAN
         """perf_counter at the end of the last step."""
+        self.timed = False
+        """The time that the hooks of this step take is measured."""
+        self.spent = 0.0
+        """Seconds of it so far."""
         self.target: torch.Tensor | None = None
         """Of the loss call that was last trained on."""
         self.trained_on: Pass | None = None
@@ -157,6 +177,12 @@ class Lane:
         self._routine = routine
         self.stage = LOSS
 
+    def again(self, until: int, looks: Layers | None, routine: Routine | None) -> None:
+        """The coming step may take it too, after one that did."""
+        self._until = until
+        self._looks = looks
+        self._routine = routine
+
     def leave(self) -> None:
         """The step goes on the long way."""
         stage, self.stage = self.stage, CLOSED
@@ -172,6 +198,7 @@ class Lane:
 
     # what the hooks call in their stage; False: it is not what was expected
 
+    @_by_the_clock
     def loss(self, name: str, function: Any, args: Any, kwargs: Any, value: Any) -> bool:
         if self.stage != LOSS or type(value) is not torch.Tensor or not value.is_cpu or value.numel() != 1:
             return False
@@ -185,6 +212,7 @@ class Lane:
         self.stage = BACKWARD
         return True
 
+    @_by_the_clock
     def backward(self, tensors: Any) -> bool:
         call = self._call
         if (
@@ -213,6 +241,7 @@ class Lane:
         self.stage = INSIDE
         return True
 
+    @_by_the_clock
     def steps(self, optimizer: torch.optim.Optimizer) -> bool:
         if self.stage != STEP or self._optimizer() is not optimizer:
             return False
@@ -225,6 +254,7 @@ class Lane:
             self._canary()
         return True
 
+    @_by_the_clock
     def stepped(self, optimizer: torch.optim.Optimizer) -> bool:
         """The step is over: publish it."""
         if self.stage != STEPPING:
@@ -256,7 +286,7 @@ class Lane:
             self._routine = None
             routine.write(step, when)
         if step >= self._until:
-            self._due(step, seconds)
+            self._due(step)
         return True
 
 

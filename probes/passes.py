@@ -29,7 +29,7 @@ def loss(standby: Standby, original: Function) -> Function:
         if not _compiling():
             try:
                 if not lane.loss(name, original, args, kwargs, value):
-                    standby.watch.loss(name, original, args, kwargs, value)
+                    standby.told(standby.watch.loss, name, original, args, kwargs, value)
             except Exception as error:
                 if isinstance(value, torch.Tensor) and not _wrapped(value):  # vmap's tensors have no value to read
                     standby.probes.failed("loss", error)
@@ -59,7 +59,7 @@ def backward(standby: Standby, original: Function) -> Function:
         try:
             try:
                 if not lane.backward(tensors):
-                    standby.watch.backward.begins(tensors)
+                    standby.told(standby.watch.backward.begins, tensors)
             except Exception as error:
                 probes.failed("backward", error)
             found = original(tensors, *args, **kwargs)
@@ -69,7 +69,7 @@ def backward(standby: Standby, original: Function) -> Function:
             if lane.stage == INSIDE:
                 lane.stage = STEP
             else:
-                standby.watch.backward.ended(found)
+                standby.told(standby.watch.backward.ended, found)
         except Exception as error:
             probes.failed("backward", error)
         return found
@@ -125,7 +125,7 @@ def before_step(standby: Standby) -> Callable[..., None]:
         if not _compiling():
             try:
                 if not expected(optimizer):
-                    standby.watch.stepping.before(optimizer, _closure(args, kwargs))
+                    standby.told(standby.watch.stepping.before, optimizer, _closure(args, kwargs))
             except Exception as error:
                 standby.probes.failed("step", error)
 
@@ -139,7 +139,7 @@ def after_step(standby: Standby) -> Callable[..., None]:
         if not _compiling():
             try:
                 if not expected(optimizer):
-                    standby.watch.stepping.after(optimizer, _closure(args, kwargs))
+                    standby.told(standby.watch.stepping.after, optimizer, _closure(args, kwargs))
             except Exception as error:
                 standby.probes.failed("step", error)
 

@@ -21,7 +21,7 @@ from torch import nn
 
 from nnwatch.metric import CONFIDENCE_BINS
 
-from . import confidence, inputs, kernel
+from . import arithmetic, confidence, inputs, kernel
 from .activations import EVERYWHERE, FLAT, METRICS, RELU, REUSED, SAMPLED, WINDOW
 from .emit import HEAD, Schema
 from .groups import momenta
@@ -53,6 +53,7 @@ class Routine:
         self._training = training
         self._nonfinite = nonfinite
         self._repeats = repeats
+        self._hand: Any = kernel.native or arithmetic
         self._schema: Schema | None = None
         self._model: weakref.ref[Model] | None = None
         self._fits = False
@@ -70,8 +71,7 @@ class Routine:
         schema = training.emit.latest("sample")
         optimizer = training.optimizers[0]()
         if (
-            kernel.native is None
-            or training.samples % THOROUGH == 0
+            training.samples % THOROUGH == 0
             or training.elementwise
             or optimizer is None
             or model is None
@@ -137,7 +137,7 @@ class Routine:
                 tuple(self._at(metric) for metric in METRICS), low, high,
                 seen.fired if issubclass(kind, RELU) else None, seen.samples, layers.widths, SAMPLED, WINDOW,
             )  # fmt: skip
-            found.append((ref, functools.partial(kernel.native.layer, plan), calls))  # type: ignore[union-attr]
+            found.append((ref, functools.partial(self._hand.layer, plan), calls))
         return found
 
     # what the lane calls
@@ -151,17 +151,16 @@ class Routine:
             self._failed(error)
 
     def _look(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-        native, layers, right = kernel.native, self._training.layers, True
-        assert native is not None
-        gradients = [p.grad for p in self._parameters if p.grad is not None]
-        if gradients:
-            norms = kernel.norms(gradients)
-            right = norms is not None
-            self._stale = float(np.linalg.norm(np.nan_to_num(norms, nan=0.0))) if norms is not None else np.nan
+        hand, layers, right = self._hand, self._training.layers, True
+        if any(parameter.grad is not None for parameter in self._parameters):
+            place = self._at("grad.norm.layer")
+            right = hand.gradients_into(self._record, place, self._parameters) is not None
+            norms = self._numbers[place : place + len(self._parameters)]
+            self._stale = float(np.linalg.norm(np.nan_to_num(norms, nan=0.0))) if right else np.nan
         self._put("mode.train", layers.modes.share(evaluating=False))
         if self._input[0] >= 0:
             first = _first(layers.call)
-            right &= first is not None and native.moments_into(self._record, self._input, first, inputs.SAMPLED)
+            right &= first is not None and hand.moments_into(self._record, self._input, first, inputs.SAMPLED)
         if self._prediction[0] >= 0:
             output = args[0] if args else kwargs.get("input")
             target = args[1] if len(args) > 1 else kwargs.get("target")
@@ -171,7 +170,7 @@ class Routine:
             if classes != self._classes and (self._classes or classes <= confidence.CLASSES):
                 return False
             ignored = kwargs["ignore_index"] if "ignore_index" in kwargs else args[4] if len(args) > 4 else -100
-            right &= native.classes_into(
+            right &= hand.classes_into(
                 self._record, self._prediction, output, target, ignored,
                 confidence.distance(output), CONFIDENCE_BINS, bool(self._classes),
             )  # fmt: skip
@@ -180,10 +179,9 @@ class Routine:
     def before(self) -> None:
         """The optimizer is about to step."""
         try:
-            native, parameters = kernel.native, self._parameters
-            assert native is not None
-            whole = native.gradients_into(self._record, self._at("grad.norm.layer"), parameters)
-            self._taken = native.snapshot(parameters, WEIGHTS, self._held) is not None
+            hand, parameters = self._hand, self._parameters
+            whole = hand.gradients_into(self._record, self._at("grad.norm.layer"), parameters)
+            self._taken = hand.snapshot(parameters, WEIGHTS, self._held) is not None
             if whole is None or not self._taken:
                 self._unfit()
             elif whole - whole != 0.0:
@@ -197,11 +195,9 @@ class Routine:
     def after(self) -> None:
         """It has stepped."""
         try:
-            native = kernel.native
-            assert native is not None
             self._taken = False
             norm, ratio = self._at("weight.norm"), self._at("update.ratio")
-            finite = native.compare_into(self._record, norm, ratio, self._parameters, self._held)
+            finite = self._hand.compare_into(self._record, norm, ratio, self._parameters, self._held)
             if finite is None:
                 self._unfit()
             elif not finite:

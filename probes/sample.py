@@ -60,6 +60,11 @@ class Sample:
         self._first: tuple[float, int] | None = None
 
     @property
+    def kind(self) -> int:
+        """What it costs depends on: 0 for one like a routine sample."""
+        return self.thorough + 2 * self._elementwise
+
+    @property
     def has_gradients(self) -> bool:
         return self._asked
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from threading import RLock, get_ident
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from . import apart, lane
@@ -47,6 +49,12 @@ class Standby:
     def watch(self) -> Watch:
         """Made when it is first asked for. Raises what went wrong with that, each time it is asked for."""
         return self.made or self._make()
+
+    def told(self, hook: Callable[..., object], *args: Any) -> None:
+        """What a step of another kind than the lane knows is told, by the clock."""
+        began = perf_counter()
+        hook(*args)
+        self.lane.spent += perf_counter() - began
 
     def _make(self) -> Watch:
         if not self._lock.acquire(timeout=PATIENCE):

@@ -16,10 +16,7 @@ LONG_AXIS = 8
 
 
 def strided(tensor: torch.Tensor, most: int) -> torch.Tensor:
-    """About ``most`` elements of ``tensor`` at a fixed distance, all when there are no more; 1-d, no copy if dense.
-
-    The distance is odd and shares no factor with the row length: an even one would read a few columns only.
-    """
+    """About ``most`` elements of ``tensor`` at a fixed distance, all when there are no more; 1-d, no copy if dense."""
     flat = tensor.detach()
     size = flat.numel()
     if flat.is_contiguous():
@@ -30,11 +27,18 @@ def strided(tensor: torch.Tensor, most: int) -> torch.Tensor:
         flat = flat.reshape(-1)
     if size <= most:
         return flat
-    row = tensor.shape[-1] if tensor.dim() else 1
-    distance = -(-size // most) | 1
-    while gcd(distance, row) > 1:
-        distance += 2
-    return flat[::distance]
+    return flat[:: distance(size, tensor.shape[-1] if tensor.dim() else 1, most)]
+
+
+def distance(size: int, row: int, most: int) -> int:
+    """Of about ``most`` elements among ``size``, in rows of ``row``: odd and without a factor of the row length, as an
+    even one would read a few columns only; 1 for all."""
+    if size <= most:
+        return 1
+    apart = -(-size // most) | 1
+    while gcd(apart, row) > 1:
+        apart += 2
+    return apart
 
 
 def mean_std(part: NDArray[np.floating]) -> tuple[float, float]:

@@ -25,14 +25,14 @@ class Snapshot:
     """Parameters before a step; its views of the user's weights do not outlive ``compare``."""
 
     def __init__(self, parameters: list[torch.Tensor], copy: bytearray | None = None) -> None:
-        """``copy``: what ``kernel.snapshot`` has given for them already."""
+        """``copy``: what a routine sample has taken of them already."""
         self._parameters = parameters
-        self._copy = copy if copy is not None else kernel.snapshot(parameters, SAMPLED)
+        self._copy = copy if kernel.native is not None and copy is not None else kernel.snapshot(parameters, SAMPLED)
         if self._copy is None:
             self._parts = _parts(parameters)
             self._sizes = np.array([_local(parameter).numel() for parameter in parameters])
             self._places = [parameter.data_ptr() for parameter in parameters]
-            self._before = torch.cat(self._parts)
+            self._before = torch.cat(self._parts) if copy is None else torch.frombuffer(copy, dtype=torch.float32)
 
     def compare(self, fetch: Fetch, done: Done) -> None:
         """After the step: ``done(norm, ratio)``, float64 (len(parameters),); the ratio of a zero parameter is NaN."""

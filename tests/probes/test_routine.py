@@ -8,19 +8,21 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nnwatch.probes import closing, kernel, lane, sampler
+from nnwatch.probes import arithmetic, closing, kernel, lane, sampler
 from nnwatch.probes.hooks import Patches
 from nnwatch.probes.routine import Routine
 from nnwatch.probes.standby import Standby
 
 from .test_lane import KINDS, LOOPS, LongWay, Training, over_a_loader, trained
 
-pytestmark = pytest.mark.skipif(kernel.native is None, reason="there is no C kernel")
+HANDS = ["numpy"] if kernel.native is None else ["numpy", "c"]
 
 
-@pytest.fixture(autouse=True)
-def often(monkeypatch):
+@pytest.fixture(autouse=True, params=HANDS)
+def often(request, monkeypatch):
     """Three steps, then every ninth: steps 9 and 18, where loops do something odd, may go the short way."""
+    if request.param == "numpy":
+        monkeypatch.setattr(kernel, "native", None)
     monkeypatch.setattr(sampler, "DENSE", 3)
     monkeypatch.setattr(sampler.Sampler, "_choose", lambda self: setattr(self, "every", 9))
 
@@ -103,7 +105,7 @@ def test_an_error_goes_no_further(broken, tmp_path, monkeypatch):
     def planted(*_):
         raise ValueError("planted")
 
-    monkeypatch.setattr(kernel.native, broken, planted)
+    monkeypatch.setattr(kernel.native or arithmetic, broken, planted)
     bare = Training()
     for _ in range(30):
         bare.step()

@@ -5,19 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nnwatch.probes import sampler
+from nnwatch.probes import bill
 from nnwatch.probes.sampler import DENSE, LONGEST, REPEATS, Sampler
 
 from .harness import run
 
 HOOKS = 2.5e-5
-"""Seconds that the hooks take on every step, for these tests; the real ones depend on the kernel."""
-
-
-@pytest.fixture(autouse=True)
-def _hooks(monkeypatch):
-    monkeypatch.setattr(sampler, "IDLE", HOOKS)
-    monkeypatch.setattr(sampler, "LOOK", 0.0)
+"""Seconds that the hooks take on every step."""
 
 
 def sampled_steps(
@@ -25,7 +19,9 @@ def sampled_steps(
 ) -> tuple[list[int], Sampler]:
     """Which steps are sampled, by a clock of our own: ``plain`` seconds a step, ``close`` for a sampled one."""
     now = [0.0]
-    monkeypatch.setattr(sampler, "thread_time", lambda: now[0])
+    for clock in ("thread_time", "perf_counter"):
+        monkeypatch.setattr(bill, clock, lambda: now[0])
+    monkeypatch.setattr(bill, "FRAMES", 0.0)
     made = Sampler(budget, first)
     found, closely = [], True
     for step in range(first + 1, first + steps + 1):
@@ -33,7 +29,8 @@ def sampled_steps(
         if closely:
             found.append(step)
         if step >= made.due:
-            closely = made.ended(step, closely, plain, disturbed=False)
+            closely = made.ended(step, 0 if closely else None, HOOKS, disturbed=False)
+            made.resume()
     return found, made
 
 
