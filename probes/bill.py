@@ -45,7 +45,7 @@ def queued() -> float:
 
 
 class Bill:
-    """Between ``resume`` and ``ended`` lies a step, between ``ended`` and ``resume`` our own work."""
+    """Between ``resume`` and ``ended`` lies a step, between ``ended`` or ``pause`` and ``resume`` our own work."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -73,6 +73,10 @@ class Bill:
             self._hooks.append(hooks)
             self._steps.append(max(perf_counter() - self._resumed - (queued() - self._waited), took))
             self.seconds = median(self._steps)
+
+    def pause(self) -> None:
+        """The step before has not been measured."""
+        self._began = thread_time()
 
     def resume(self, sampled: bool | None) -> None:
         """The next step begins, which is to be measured, as a sampled one or not; None: not at all."""

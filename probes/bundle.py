@@ -190,7 +190,8 @@ def _array(tensor: torch.Tensor) -> NDArray[Any]:
 
 def _random(folder: str, begun: Begun | None) -> dict[str, Any]:
     """Save the random states; numpy's and Python's are those of now: no pass notes them when it begins."""
-    now = begun if begun is not None else Begun.now()
+    now = begun if begun is not None and begun.cpu is not None else Begun.now()
+    assert now.cpu is not None
     states = {"torch": now.cpu} | {f"cuda.{place}": state for place, state in enumerate(now.cuda)}
     for name, state in states.items():
         np.save(os.path.join(folder, f"random.{name}.npy"), state.numpy(), allow_pickle=False)

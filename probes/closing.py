@@ -7,7 +7,7 @@ from time import perf_counter, time
 import torch
 
 from .groups import NAN, momenta
-from .lane import CLOSED, LOSS
+from .lane import LOSS
 from .nonfinite import NonFinite
 from .pending import Pending
 from .repeats import Repeats
@@ -104,18 +104,16 @@ class Closing:
         training.sample, training.routine, routine.made = None, None, False
         measured = step >= sampler.due
         due = measured and sampler.ended(step, kind, lane.spent, training.disturbed)
-        keep = due and self._repeats.wanted(step + 1)
-        takes = ordinary or self._ordinary()
-        if due and not keep and takes and routine.ready():
-            training.routine = routine
-            layers.thorough = False
-        elif due:
+        takes, coming = ordinary or self._ordinary(), sampler.next
+        keep = (due or sampler.ahead) and self._repeats.wanted(coming)
+        planned = takes and not keep and (due or sampler.ahead) and routine.ready(coming)
+        if due and not planned:
             training.sample = training.new_sample()
             layers.thorough = training.sample.thorough
         training.disturbed = False
         layers.call = layers.other = layers.output = training.term = training.node = None
         layers.calls = 0
-        layers.keep = keep
+        layers.keep = due and keep
         state = "all" if due else "call" if sampler.seconds >= LONG else "none"
         if not training.script.compiled:
             layers.place(state)
@@ -127,17 +125,19 @@ class Closing:
             training.news = False
             training.tell()
         if training.sample is None and takes:
-            until = min(n for n in (*(first + n for n in NEWS), sampler.due) if n > step)
-            looks = layers if state != "none" else None
+            until = min(n for n in (*(first + n for n in NEWS), coming if planned else sampler.due) if n > step)
+            plan = until, layers if state != "none" else None, routine if planned else None, coming
             if ordinary:
-                lane.again(until, looks, training.routine)
+                lane.again(*plan)
             else:
                 schema, optimizer, small = training.steps.schema, training.optimizers[0], self._nonfinite.canary
-                lane.open(training.emit, schema, optimizer, until, small, looks, training.routine)
+                lane.open(training.emit, schema, optimizer, small, *plan)
+            if due:
+                lane.arm()
         else:
             lane.leave()
-        if training.routine is not None and lane.stage == CLOSED:
-            training.routine, training.sample = None, routine.leave(CLOSED)
+        if due and training.sample is None and training.routine is None:
+            training.sample = training.new_sample()
         lane.spent = 0.0
         lane.timed = sampler.measures
         if measured:

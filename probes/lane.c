@@ -29,9 +29,9 @@ typedef struct {
     PyObject *name, *function, *args, *kwargs, *value, *node;
     double number;
     /* of the training */
-    PyObject *left, *due, *canary, *small, *looks, *optimizer, *routine;
+    PyObject *left, *due, *canary, *small, *looks, *optimizer, *routine, *coming;
     Py_ssize_t groups, fields;
-    long long until, segment;
+    long long until, at, segment;
     uint32_t schema;
     Pen pen;
 } Lane;
@@ -66,6 +66,7 @@ static PyObject *begin(Lane *self, PyObject *unused)
     put(&self->trained_on, NULL);
     put(&self->looks, NULL);
     put(&self->routine, NULL);
+    put(&self->coming, NULL);
     put(&self->optimizer, NULL);
     forget_call(self);
     Py_RETURN_NONE;
@@ -104,33 +105,33 @@ static PyObject *serve(Lane *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* open(place of the ring, id of the schema, its numbers, learning rates among them, optimizer, until, small, looks, routine) */
+/* open(place of the ring, id of the schema, its numbers, learning rates among them, optimizer, small, and as of again) */
 static PyObject *open_lane(Lane *self, PyObject *args)
 {
-    PyObject *optimizer, *small, *looks, *routine;
+    PyObject *optimizer, *small, *looks, *coming;
     unsigned long long map, ring, length, thread;
     unsigned int schema;
-    if (!PyArg_ParseTuple(args, "(KKKKL)InnOLOOO", &map, &ring, &length, &thread, &self->segment, &schema, &self->fields,
-                          &self->groups, &optimizer, &self->until, &small, &looks, &routine))
+    if (!PyArg_ParseTuple(args, "(KKKKL)InnOOLOOL", &map, &ring, &length, &thread, &self->segment, &schema,
+                          &self->fields, &self->groups, &optimizer, &small, &self->until, &looks, &coming, &self->at))
         return NULL;
     self->pen = (Pen){(unsigned char *)(uintptr_t)map, ring, length, (pthread_t)thread};
     self->schema = schema;
     put(&self->optimizer, optimizer);
     put(&self->small, small == Py_None ? NULL : small);
     put(&self->looks, looks == Py_None ? NULL : looks);
-    put(&self->routine, routine == Py_None ? NULL : routine);
+    put(&self->coming, coming == Py_None ? NULL : coming);
     self->stage = self->fields <= FIELDS ? LOSS : CLOSED;
     Py_RETURN_NONE;
 }
 
-/* again(until, looks, routine) */
+/* again(until, looks, routine, at) */
 static PyObject *again(Lane *self, PyObject *args)
 {
-    PyObject *looks, *routine;
-    if (!PyArg_ParseTuple(args, "LOO", &self->until, &looks, &routine))
+    PyObject *looks, *coming;
+    if (!PyArg_ParseTuple(args, "LOOL", &self->until, &looks, &coming, &self->at))
         return NULL;
     put(&self->looks, looks == Py_None ? NULL : looks);
-    put(&self->routine, routine == Py_None ? NULL : routine);
+    put(&self->coming, coming == Py_None ? NULL : coming);
     Py_RETURN_NONE;
 }
 
@@ -139,6 +140,7 @@ static PyObject *leave(Lane *self, PyObject *unused)
     int stage = self->stage;
     PyObject *node = NULL, *call = NULL, *left = NULL, *done = NULL;
     self->stage = CLOSED;
+    put(&self->coming, NULL);
     if (stage <= LOSS && !self->routine)
         Py_RETURN_NONE;
     put(&self->routine, NULL);
@@ -155,6 +157,20 @@ static PyObject *leave(Lane *self, PyObject *unused)
     Py_XDECREF(call);
     Py_XDECREF(left);
     return done;
+}
+
+static PyObject *arm(Lane *self, PyObject *unused)
+{
+    if (!self->coming)
+        Py_RETURN_NONE;
+    put(&self->routine, self->coming);
+    put(&self->coming, NULL);
+    PyObject *looks = PyObject_CallMethodObjArgs(self->routine, names.arm, NULL);
+    if (!looks)
+        return NULL;
+    put(&self->looks, looks == Py_None ? NULL : looks);
+    Py_DECREF(looks);
+    return self->looks && self->stage != CLOSED ? none() : leave(self, NULL);
 }
 
 static PyObject *loss_(Lane *self, PyObject *const *args, Py_ssize_t count)
@@ -292,9 +308,12 @@ static PyObject *stepped_(Lane *self, PyObject *optimizer)
             return NULL;
         Py_DECREF(done);
     }
-    if (self->step >= self->until) {
-        PyObject *done = PyObject_CallFunction(self->due, "L", self->step);
-        if (!done)
+    PyObject *done = NULL;
+    if (self->step >= self->until && !(done = PyObject_CallFunction(self->due, "L", self->step)))
+        return NULL;
+    Py_XDECREF(done);
+    if (self->coming && self->step + 1 == self->at) {
+        if (!(done = arm(self, NULL)))
             return NULL;
         Py_DECREF(done);
     }
@@ -347,7 +366,7 @@ static PyObject *publish(Lane *self, PyObject *args)
 #define REFERENCES(each)                                                                                             \
     each(iterator) each(loader) each(batch) each(target) each(trained_on) each(name) each(function) each(args)       \
         each(kwargs) each(value) each(node) each(left) each(due) each(canary) each(small) each(looks) each(optimizer)            \
-            each(routine)
+            each(routine) each(coming)
 
 static int traverse(Lane *self, visitproc visit, void *arg)
 {
@@ -379,6 +398,7 @@ static PyMethodDef methods[] = {
     {"forget_batch", (PyCFunction)forget_batch, METH_NOARGS, NULL},
     {"reset", (PyCFunction)reset, METH_NOARGS, NULL},
     {"open", (PyCFunction)open_lane, METH_VARARGS, NULL},
+    {"arm", (PyCFunction)arm, METH_NOARGS, NULL},
     {"again", (PyCFunction)again, METH_VARARGS, NULL},
     {"leave", (PyCFunction)leave, METH_NOARGS, NULL},
     {"loss", (PyCFunction)(void (*)(void))loss, METH_FASTCALL, NULL},
@@ -437,6 +457,7 @@ PyObject *lane_type(PyObject *module, PyObject *args)
     names.lr = PyUnicode_InternFromString("lr");
     names.target = PyUnicode_InternFromString("target");
     names.call = PyUnicode_InternFromString("call");
+    names.arm = PyUnicode_InternFromString("arm");
     names.begins = PyUnicode_InternFromString("begins");
     names.before = PyUnicode_InternFromString("before");
     names.after = PyUnicode_InternFromString("after");

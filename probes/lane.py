@@ -69,8 +69,10 @@ class Lane:
     """
 
     __slots__ = (
+        "_at",
         "_call",
         "_canary",
+        "_coming",
         "_due",
         "_emit",
         "_fields",
@@ -154,38 +156,49 @@ class Lane:
         self._number = NAN
         self._looks: Layers | None = None
         self._routine: Routine | None = None
+        self._coming: Routine | None = None
 
     def open(
         self,
         emit: Emitter,
         schema: Schema,
         optimizer: weakref.ref[torch.optim.Optimizer],
-        until: int,
         small: weakref.ref[torch.Tensor] | None,
+        until: int,
         looks: Layers | None,
-        routine: Routine | None,
+        coming: Routine | None,
+        at: int,
     ) -> None:
-        """The coming step may take it, with records like the last one's. After step ``until`` there is something
-        else to do. With ``looks`` each step's calls are kept, and the gradient of ``small`` is looked at, for an
-        autopsy; ``routine`` samples the coming step."""
+        """The coming step may take it, with records like the last one's. For an autopsy the gradient of ``small`` is
+        looked at in each step with ``looks``. The rest is as of ``again``."""
         self._emit = emit
         self._schema = schema
         self._fields, self._groups = _widths(schema)
         self._optimizer = optimizer
-        self._until = until
-        self._looks = looks
-        self._routine = routine
+        self.again(until, looks, coming, at)
         self.stage = LOSS
 
-    def again(self, until: int, looks: Layers | None, routine: Routine | None) -> None:
-        """The coming step may take it too, after one that did."""
+    def again(self, until: int, looks: Layers | None, coming: Routine | None, at: int) -> None:
+        """The coming step may take it too, after one that did. After step ``until`` there is something else to do. With
+        ``looks`` each step's calls are kept, for an autopsy; ``coming`` samples step ``at``."""
         self._until = until
         self._looks = looks
-        self._routine = routine
+        self._coming = coming
+        self._at = at
+
+    def arm(self) -> None:
+        """The coming step is sampled by the routine."""
+        self._routine, self._coming = self._coming, None
+        if self._routine is None:
+            return
+        self._looks = self._routine.arm()
+        if self._looks is None:
+            self.leave()
 
     def leave(self) -> None:
         """The step goes on the long way."""
         stage, self.stage = self.stage, CLOSED
+        self._coming = None
         if stage > LOSS or self._routine is not None:
             self._routine = None
             left = Left(stage, self._call, self._node, self._number)
@@ -287,6 +300,8 @@ class Lane:
             routine.write(step, when)
         if step >= self._until:
             self._due(step)
+        if self._coming is not None and step + 1 == self._at:
+            self.arm()
         return True
 
 
@@ -309,14 +324,11 @@ def _native() -> type[Lane]:
             emit: Emitter,
             schema: Schema,
             optimizer: Any,
-            until: int,
-            small: weakref.ref[torch.Tensor] | None,
-            looks: Layers | None,
-            routine: Routine | None,
+            *more: Any,
         ) -> None:
             place = emit.place()
             if place is not None:
-                super().open(place, schema.id, *_widths(schema), optimizer, until, small, looks, routine)
+                super().open(place, schema.id, *_widths(schema), optimizer, *more)
 
     found: type[Lane] = Native
     return found

@@ -75,6 +75,8 @@ class Layers:
         self._functional: bool | None = None
         """Has a pass called an activation that is no module? None until one was watched."""
         self._resting = False
+        self._draws = True
+        """Did the last pass that was measured the long way draw random numbers? Only then their state is noted."""
         self.thorough = False
         """Are attention and BatchNorm looked at in the coming step?"""
         self.evaluating = False
@@ -183,7 +185,8 @@ class Layers:
         try:
             if self._inside is None and not self._resting:
                 training = module.training and torch.is_grad_enabled()
-                call = Call(module, args, kwargs, Begun.now() if training else None)
+                random = self._draws or self.keep or (self.state == "all" and self.plans is None)
+                call = Call(module, args, kwargs, Begun.now(random) if training else None)
                 if training:
                     self.call = self._outer(self.call, call)
                     self.calls += 1
@@ -246,6 +249,8 @@ class Layers:
             if self.keep:
                 self.output = output
             self._end()
+            if self.call is not None and self.call.begun is not None and self.call.begun.cpu is not None:
+                self._draws = self.call.begun.drawn()
 
     def _end(self) -> None:
         self._inside = None

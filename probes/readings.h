@@ -5,7 +5,7 @@
 /* Attributes and methods, and inputs.rows and lane.Left, looked up once. */
 typedef struct {
     PyObject *item, *grad_fn, *requires_grad, *version, *next_functions, *param_groups, *lr, *target, *call;
-    PyObject *is_cpu, *rows, *Left, *begins, *before, *after, *write;
+    PyObject *is_cpu, *rows, *Left, *arm, *begins, *before, *after, *write;
 } Names;
 
 extern Names names;

@@ -31,7 +31,7 @@ from .sample import THOROUGH, Sample
 from .weights import SAMPLED as WEIGHTS
 
 if TYPE_CHECKING:
-    from .layers import Call
+    from .layers import Call, Layers
     from .model import Model
     from .nonfinite import NonFinite
     from .repeats import Repeats
@@ -46,8 +46,8 @@ KNOWN = frozenset((*LOOK, *METRICS, *WIDE, "watch.every", "watch.cost", "momentu
 
 
 class Routine:
-    """One per process. While ``Training.routine`` is this, the step that is being made is sampled by it: the lane calls
-    ``begins``, ``before``, ``after`` and ``write``."""
+    """One per process. While ``Training.routine`` is this, the step that is being made is sampled by it. The lane calls
+    ``arm``, ``begins``, ``before``, ``after`` and ``write``."""
 
     def __init__(self, training: Training, nonfinite: NonFinite, repeats: Repeats) -> None:
         self._training = training
@@ -64,16 +64,14 @@ class Routine:
         self.made = False
         """It made the sample of the step that has just ended."""
 
-    def ready(self) -> bool:
-        """May the coming step, which is to be sampled, go this way? Then all is made ready for it."""
+    def ready(self, step: int) -> bool:
+        """May ``step``, the next one that is sampled, go this way?"""
         training = self._training
         model = training.model
         schema = training.emit.latest("sample")
-        optimizer = training.optimizers[0]()
         if (
             training.samples % THOROUGH == 0
-            or training.elementwise
-            or optimizer is None
+            or training.elementwise(step)
             or model is None
             or schema is None
             or training.accumulates
@@ -84,20 +82,7 @@ class Routine:
         if schema is not self._schema or self._model is None or self._model() is not model:
             self._schema, self._model = schema, weakref.ref(model)
             self._fits = self._plan(schema, len(model.names))
-        self._parameters = parameters = model.parameters()
-        groups = optimizer.param_groups
-        if (
-            not self._fits
-            or len(groups) != self._places["momentum"][1]
-            or not len(parameters) == len(model.names) == sum(len(group["params"]) for group in groups)
-        ):
-            return False
-        self._number = training.samples
-        training.samples += 1
-        training.layers.plans = self._layers
-        self._numbers[:] = np.nan
-        self._gradient = self._stale = 0.0
-        return True
+        return self._fits
 
     def _plan(self, schema: Schema, parameters: int) -> bool:
         """Where each number lies in the record; False if there are others than are known here."""
@@ -141,6 +126,32 @@ class Routine:
         return found
 
     # what the lane calls
+
+    def arm(self) -> Layers | None:
+        """The coming step is sampled: all is made ready for it. None where it cannot go this way."""
+        training = self._training
+        layers, sampler = training.layers, training.sampler
+        training.routine = self
+        self._number = training.samples
+        training.samples += 1
+        self._numbers[:] = np.nan
+        self._gradient = self._stale = 0.0
+        sampler.arm()
+        try:
+            layers.plans = self._layers
+            layers.thorough = False
+            layers.place("all")
+            model, optimizer = training.model, training.optimizers[0]()
+            assert model is not None
+            self._parameters = parameters = model.parameters()
+            groups = optimizer.param_groups if optimizer is not None else []
+            self._fits = len(groups) == self._places["momentum"][1] and (
+                len(parameters) == len(model.names) == sum(len(group["params"]) for group in groups)
+            )
+        except Exception as error:
+            self._failed(error)
+        sampler.resume()
+        return layers if self._fits else None
 
     def begins(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """The backward pass is about to begin, for the loss call ``name(*args, **kwargs)``."""

@@ -75,6 +75,17 @@ class Sampler:
         self.due = step + 1 if self._coming is not None else self.next - (1 if self._compare else 2)
         return sampled
 
+    @property
+    def ahead(self) -> bool:
+        """Is nothing to be done before the next step that is sampled?"""
+        return self._coming is None and self.due == self.next - 1
+
+    def arm(self) -> None:
+        """The coming step is the next one that is sampled; ``resume`` is to be called when all is ready for it."""
+        self._coming = True
+        self.due = self.next
+        self.bill.pause()
+
     def resume(self) -> None:
         """The coming step begins."""
         self.bill.resume(self._coming)

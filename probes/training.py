@@ -131,14 +131,13 @@ class Training:
         finally:
             self.busy = False
 
-    @property
-    def elementwise(self) -> bool:
-        """Is the coming step, if it is sampled, also looked at by single elements?"""
-        return not self.samples or (self.lane.step + 1) % (ELEMENTWISE * self.sampler.every) == 0
+    def elementwise(self, step: int) -> bool:
+        """Is ``step``, if it is the next one that is sampled, also looked at by single elements?"""
+        return not self.samples or step % (ELEMENTWISE * self.sampler.every) == 0
 
     def new_sample(self) -> Sample:
         """The coming step is looked at closely."""
-        sample = Sample(self.fetch, self.emit, self.samples, self.elementwise)
+        sample = Sample(self.fetch, self.emit, self.samples, self.elementwise(self.lane.step + 1))
         sample.model = self.model
         self.samples += 1
         return sample
