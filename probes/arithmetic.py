@@ -7,6 +7,7 @@ cold.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+
+FEW = 1 << 17
+"""Elements of gradients up to which numpy is faster than torch."""
 
 
 def moments_into(record: bytearray, places: Sequence[int], tensor: torch.Tensor, most: int) -> bool:
@@ -68,41 +73,57 @@ def gradients_into(record: bytearray, place: int, parameters: list[torch.Tensor]
     there = [gradient for gradient in found if gradient is not None]
     if not all(map(plain, there)):
         return None
-    each = torch.stack(torch._foreach_norm(there)).numpy() if there else np.zeros(0, np.float32)
+    if sum([gradient.numel() for gradient in there]) <= FEW:
+        arrays = [gradient.detach().numpy() for gradient in there]
+        each = np.sqrt([np.add.reduce(np.square(array), None) for array in arrays])
+    else:
+        each = torch.stack(torch._foreach_norm(there)).numpy()
     whole = each.astype(np.float64)
     if len(there) < len(found):
         norms = iter(each)
-        each = np.array([np.nan if gradient is None else next(norms) for gradient in found], np.float32)
+        each = np.array([np.nan if gradient is None else next(norms) for gradient in found])
     _numbers(record)[place : place + len(each)] = each
-    return float(np.sqrt(whole @ whole))
+    return math.sqrt(whole @ whole)
 
 
-def snapshot(parameters: list[torch.Tensor], most: int, held: bytearray) -> bytearray | None:
+class Held(bytearray):
+    """Elements of the parameters at a snapshot, and ``parts``, which show what these are now; see ``snapshot``."""
+
+    parts: Sequence[NDArray[np.float32]] = ()
+    places: Sequence[int] = ()
+
+
+def snapshot(parameters: list[torch.Tensor], most: int, held: Held) -> Held | None:
     """About ``most`` elements of each parameter into ``held``, which it gives back."""
     if not all(plain(parameter) and parameter.numel() for parameter in parameters):
         return None
-    held[:] = _elements(parameters, most).tobytes()
+    held.places = [parameter.data_ptr() for parameter in parameters]
+    held.parts = [_sampled(parameter, most) for parameter in parameters]
+    held[:] = np.concatenate(held.parts).data.cast("B")
     return held
 
 
-def compare_into(
-    record: bytearray, norms: int, ratios: int, parameters: list[torch.Tensor], held: bytearray
-) -> bool | None:
+def compare_into(record: bytearray, norms: int, ratios: int, parameters: list[torch.Tensor], held: Held) -> bool | None:
     """Norms as they were at the snapshot and shares by which they changed; have all stayed finite?"""
-    grown, starts, whole = _layout(tuple([parameter.shape for parameter in parameters]), SAMPLED)
-    before = np.frombuffer(held, np.float32).astype(np.float64)
-    if len(before) != whole or not all(map(plain, parameters)):
+    parts, held.parts = held.parts, ()
+    if [parameter.data_ptr() for parameter in parameters] != held.places:  # it has got other storage
         return None
-    change = _elements(parameters, SAMPLED) - before
+    grown, starts = _layout(tuple([parameter.shape for parameter in parameters]))
+    values = np.empty((2, len(held) // 4))
+    before, change = values
+    before[:] = np.frombuffer(held, np.float32)
+    np.concatenate(parts, out=change)
+    change -= before
     with np.errstate(all="ignore"):
-        weight = np.sqrt(np.add.reduceat(np.square(before, before), starts))
-        ratio = np.sqrt(np.add.reduceat(np.square(change, change), starts)) / weight
-    moved = weight > 0
-    ratio[~moved] = np.nan
+        values *= values
+        weight, moved = np.sqrt(np.add.reduceat(values, starts, 1))
+        ratio = moved / weight
+    there = weight > 0
+    ratio[~there] = np.nan
     numbers, count = _numbers(record), len(parameters)
     numbers[norms : norms + count] = weight * grown
     numbers[ratios : ratios + count] = ratio
-    return bool(np.isfinite(ratio[moved]).all())
+    return bool(np.logical_and.reduce(np.isfinite(ratio) | ~there))
 
 
 def layer(plan: tuple[Any, ...], module: torch.nn.Module, args: Any, output: Any) -> None:
@@ -122,14 +143,15 @@ def _layer(plan: tuple[Any, ...], output: torch.Tensor) -> bool:
     if name is None or dims < 2 or not plain(output) or not output.numel():
         return False
     channels = dims > 3 or (dims == 3 and shape[1] in widths)
-    part = _sampled(output, most)
+    whole = output.detach().numpy()
+    part = whole.reshape(-1)[:: _distance(shape, most)]
     dead = outside = np.nan
     if fired is not None:
         now = samples[name] + (shape[0] if channels else output.numel() // shape[-1])
         if channels:
             highest = output.detach().amax((0, *range(2, dims))).numpy()
         else:
-            highest = np.maximum.reduce(output.detach().numpy().reshape(-1, shape[-1]))
+            highest = np.maximum.reduce(whole.reshape(-1, shape[-1]))
         dead = silent(fired[name], ~(highest <= 0), now)
         samples[name] = now
     if low > -np.inf:
@@ -147,33 +169,21 @@ def _numbers(record: bytearray) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=512)
-def _spread(shape: torch.Size, most: int) -> tuple[int, int]:
-    """How many elements are looked at, and their distance."""
-    size = shape.numel()
-    apart = distance(size, shape[-1] if shape else 1, most)
-    return -(-size // apart), apart
+def _distance(shape: torch.Size, most: int) -> int:
+    """Of the elements that are looked at."""
+    return distance(shape.numel(), shape[-1] if shape else 1, most)
 
 
 def _sampled(tensor: torch.Tensor, most: int) -> NDArray[np.float32]:
     """As of ``strided``, of a plain tensor."""
-    count, apart = _spread(tensor.shape, most)
-    return tensor.detach().as_strided((count,), (apart,)).numpy()
-
-
-def _elements(parameters: list[torch.Tensor], most: int) -> NDArray[np.float32]:
-    with torch.no_grad():
-        parts = []
-        for parameter in parameters:
-            count, apart = _spread(parameter.shape, most)
-            parts.append(parameter.as_strided((count,), (apart,)))
-        return torch.cat(parts).numpy()
+    found: NDArray[np.float32] = tensor.detach().numpy().reshape(-1)[:: _distance(tensor.shape, most)]
+    return found
 
 
 @lru_cache(maxsize=4)
-def _layout(shapes: tuple[torch.Size, ...], most: int) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
-    """Of elements that lie one parameter after the other: by how much the norm of each has to grow to stand for all of
-    it, where each begins, and how many there are."""
-    counts = np.array([_spread(shape, most)[0] for shape in shapes])
+def _layout(shapes: tuple[torch.Size, ...]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Of sampled parameters that lie one after the other: by how much the norm of each has to grow to stand for all of
+    it, and where each begins."""
     sizes = np.array([shape.numel() for shape in shapes])
-    ends = np.add.accumulate(counts)
-    return np.sqrt(sizes / counts), ends - counts, int(ends[-1])
+    counts = np.array([-(-shape.numel() // _distance(shape, SAMPLED)) for shape in shapes])
+    return np.sqrt(sizes / counts), np.add.accumulate(counts) - counts

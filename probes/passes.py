@@ -12,6 +12,8 @@ from .lane import INSIDE, STEP
 from .standby import Standby
 
 Function = Callable[..., Any]
+_traced = torch.compiler.is_dynamo_compiling
+"""By torch.compile. Cheaper to ask than what follows; what else traces gives no tensors that the lane takes."""
 _compiling = torch.compiler.is_compiling
 _wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 
@@ -26,9 +28,9 @@ def loss(standby: Standby, original: Function) -> Function:
         except Exception:
             _refused(standby, name, original, args, kwargs)
             raise
-        if not _compiling():
+        if not _traced():
             try:
-                if not lane.loss(name, original, args, kwargs, value):
+                if not lane.loss(name, original, args, kwargs, value) and not _compiling():
                     standby.told(standby.watch.loss, name, original, args, kwargs, value)
             except Exception as error:
                 if isinstance(value, torch.Tensor) and not _wrapped(value):  # vmap's tensors have no value to read
@@ -53,12 +55,12 @@ def backward(standby: Standby, original: Function) -> Function:
 
     @functools.wraps(original)
     def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
-        if _compiling() or lane.inside_backward:  # a reentrant checkpoint calls backward inside backward
+        if _traced() or lane.inside_backward:  # a reentrant checkpoint calls backward inside backward
             return original(tensors, *args, **kwargs)
         lane.inside_backward = True
         try:
             try:
-                if not lane.backward(tensors):
+                if not lane.backward(tensors) and not _compiling():
                     standby.told(standby.watch.backward.begins, tensors)
             except Exception as error:
                 probes.failed("backward", error)
@@ -68,7 +70,7 @@ def backward(standby: Standby, original: Function) -> Function:
         try:
             if lane.stage == INSIDE:
                 lane.stage = STEP
-            else:
+            elif not _compiling():
                 standby.told(standby.watch.backward.ended, found)
         except Exception as error:
             probes.failed("backward", error)
@@ -122,9 +124,9 @@ def before_step(standby: Standby) -> Callable[..., None]:
     expected = standby.lane.steps
 
     def hook(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        if not _compiling():
+        if not _traced():
             try:
-                if not expected(optimizer):
+                if not expected(optimizer) and not _compiling():
                     standby.told(standby.watch.stepping.before, optimizer, _closure(args, kwargs))
             except Exception as error:
                 standby.probes.failed("step", error)
@@ -136,9 +138,9 @@ def after_step(standby: Standby) -> Callable[..., None]:
     expected = standby.lane.stepped
 
     def hook(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        if not _compiling():
+        if not _traced():
             try:
-                if not expected(optimizer):
+                if not expected(optimizer) and not _compiling():
                     standby.told(standby.watch.stepping.after, optimizer, _closure(args, kwargs))
             except Exception as error:
                 standby.probes.failed("step", error)

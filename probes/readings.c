@@ -7,8 +7,8 @@ Names names;
 /* inputs.rows; -1 with an error set */
 long long rows_of(PyObject *batch)
 {
-    PyObject *found, *sizes;
-    long long rows = 0;
+    PyObject *found;
+    long long rows;
     while (batch && (PyList_CheckExact(batch) || PyTuple_CheckExact(batch))) {
         int list = PyList_CheckExact(batch);
         if (!(list ? PyList_Size(batch) : PyTuple_Size(batch)))
@@ -18,11 +18,10 @@ long long rows_of(PyObject *batch)
     if (!batch)
         return 0;
     if ((PyObject *)Py_TYPE(batch) == torch_.tensor) {
-        if (!(sizes = PyObject_GetAttr(batch, torch_.shape)))
-            return -1;
-        rows = PyTuple_Size(sizes) > 0 ? PyLong_AsLongLong(PyTuple_GetItem(sizes, 0)) : 0;
-        Py_DECREF(sizes);
-        return rows;
+        rows = PyObject_Size(batch);
+        if (rows < 0)
+            PyErr_Clear(); /* it has no axis */
+        return rows < 0 ? 0 : rows;
     }
     if (!(found = PyObject_CallFunctionObjArgs(names.rows, batch, NULL)))
         return -1;

@@ -57,7 +57,7 @@ class Routine:
         self._schema: Schema | None = None
         self._model: weakref.ref[Model] | None = None
         self._fits = False
-        self._held = bytearray()
+        self._held = arithmetic.Held()
         """Elements of the weights before the step, and where these lie; see `parameters.c`."""
         self._taken = False
         """They are those of this step, still to be compared."""
@@ -244,7 +244,7 @@ class Routine:
 
     def _forget(self) -> None:
         """Nothing of the user's is kept alive."""
-        self._parameters, self._taken = [], False
+        self._parameters, self._taken, self._held.parts = [], False, ()
         self._training.layers.plans = None
 
     def _unfit(self) -> None:

@@ -17,10 +17,12 @@ from .peers import PEERS
 from .workloads import WORKLOADS
 
 SECONDS = 8.0
+FAR = {"nnwatch": "far", "nnwatch-numpy": "far-numpy"}
+"""Steps of each that are far from any sample."""
 NAMES = {"control": "control", "nnwatch": "nnwatch", "nnwatch-numpy": "nnwatch, no C"}
 TRAINER = "lightning"
 """Is compared with its own Trainer."""
-NAMES |= {"warm": "warm", "far": "nnwatch, far off", TRAINER: "Lightning monitors"}
+NAMES |= {"warm": "warm", "far": "far from samples", "far-numpy": "the same, no C", TRAINER: "Lightning monitors"}
 NAMES |= {tool: name for tool, (name, _) in PEERS.items()}
 
 
@@ -40,32 +42,37 @@ def per_step(found: dict[str, float], every: float) -> float:
     return unsampled + (found["sampled"] - unsampled) / every
 
 
-def table(workload: str, tools: list[str], seconds: float) -> None:
+def by_default(found: dict[str, float], far: dict[str, float]) -> float:
+    """Share of the step that a tool of ours takes at the interval that it has chosen by itself: what the hooks take far
+    from a sample, and what a sample takes in its own step, one in five thoroughly, and in those around it."""
+    sampled = (4 * found["sampled"] + found["thorough"]) / 5 - far["unsampled"] + found["around"]
+    return (max(far["unsampled"], 0.0) + max(sampled, 0.0) / found["every"]) / found["step"]
+
+
+def table(workload: str, peers: list[str], seconds: float) -> None:
+    tools = ["control", *FAR.values(), *OURS, *peers]
     results = {tool: found for tool in tools if (found := measured(workload, tool, seconds)) is not None}
     step = results["control"]["step"]
     print(f"\n{WORKLOADS[workload][0]}: {step:.0f} us a step")
     print(f"{'':20}{'unsampled':>11}{'sampled':>10}{'of both':>9}{'x ours':>8}{'no C':>8}  default settings")
     for tool, found in results.items():
-        line = f"{NAMES[tool]:20}{found['unsampled']:+11.1f}{found['sampled']:+10.0f}"
-        line += f"{100 * per_step(found, INTERVAL) / found['step']:8.2f}%"
+        line = f"{NAMES[tool]:20}{found['unsampled']:+11.1f}"
+        if tool not in FAR.values():
+            line += f"{found['sampled']:+10.0f}{100 * per_step(found, INTERVAL) / found['step']:8.2f}%"
         for ours in OURS:
-            line += f"{found['sampled'] / results[ours]['sampled']:8.1f}" if tool not in ("control", *OURS) else " " * 8
+            line += f"{found['sampled'] / results[ours]['sampled']:8.1f}" if tool in peers else " " * 8
         if tool in OURS:
-            cost = per_step(found, found["every"]) / found["step"]
+            cost = by_default(found, results[FAR[tool]])
             line += f"  every {found['every']:.0f}: {100 * cost:.2f}% (says {100 * found['reported']:.2f}%)"
         print(line, flush=True)
-    far = measured(workload, "far", seconds)
-    if far is not None:
-        print(f"far from a sampled step the hooks add {far['unsampled']:+.1f} us", flush=True)
 
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
     peers = [tool for tool in (*PEERS, TRAINER) if importlib.util.find_spec(tool) is not None]
-    tools = ["control", *OURS, *peers]
     print(f"microseconds of the training thread, medians; one step in {INTERVAL} is sampled; x ours: sampled steps")
     for workload in WORKLOADS:
-        table(workload, tools, seconds)
+        table(workload, peers, seconds)
     warm: Any = measured("mlp", "warm", 1.0)
     print(f"\nhooks of an unsampled step with warm caches: {warm['c']:.2f} us in C, {warm['python']:.1f} us in Python")
 

@@ -3,7 +3,8 @@
 CPU time of the training thread. Blocks of ``INTERVAL`` steps are made in turn with the tool and without it; with it
 one step of a block is sampled. Blocks, because in a real run a watched step follows a watched step and meets the
 caches that this one left. What is printed are medians in microseconds of a bare ``step``, and of what the tool adds to
-it in an ``unsampled`` and a ``sampled`` step.
+it in an ``unsampled`` and a ``sampled`` step. Of nnwatch also what a ``thorough`` sample adds, one in five, and what
+all that belongs to one sample adds to the steps around it (``around``).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch.utils.data import DataLoader
 
 from nnwatch.probes import kernel, lane
 from nnwatch.probes.hooks import Patches
+from nnwatch.probes.sample import THOROUGH
 from nnwatch.probes.sampler import DENSE, Sampler
 from nnwatch.probes.standby import Standby
 from nnwatch.probes.watch import Watch
@@ -36,6 +38,8 @@ SHARED = "/dev/shm"
 INTERVAL = 10
 SETTLE = 3
 """Steps at the beginning of a block that warm the caches."""
+SHORT = 5000
+"""Microseconds of a step below which its caches have to be warmed by a block that is not measured."""
 SETTLED = 120
 """Steps after which the interval that the budget allows is the measured one."""
 OURS = {"nnwatch": True, "nnwatch-numpy": False}
@@ -57,21 +61,32 @@ def compared(
     watched: Callable[[], Any],
     seconds: float,
     aside: Callable[[], AbstractContextManager[None]] = nullcontext,
+    place: int | None = None,
+    thorough: Callable[[], bool] = bool,
 ) -> dict[str, float]:
-    """``watched`` makes a sampled step once in INTERVAL calls; it is found by its place in the block. ``aside`` takes
-    off what the tool has put on the model, while bare steps are made."""
-    timed(bare, 20)
+    """``watched`` makes a sampled step once in INTERVAL calls, as the ``place``-th of a block; where that is not known,
+    it is the dearest. ``aside`` takes off what the tool has put on the model, while bare steps are made; ``thorough``
+    says whether the sample of the coming block is."""
+    short = median(timed(bare, 20)) < SHORT
     timed(watched, 3 * INTERVAL)
     steps: list[float] = []
-    blocks: list[list[float]] = []
+    blocks: dict[bool, list[list[float]]] = {False: [], True: []}
     until = monotonic() + seconds
     while monotonic() < until or len(steps) < 5:
         with aside():
-            steps.append(median(timed(bare, SETTLE + INTERVAL)[SETTLE:]))
-        timed(watched, INTERVAL)
-        blocks.append([time - steps[-1] for time in timed(watched, INTERVAL)])
-    *unsampled, sampled = sorted(median(place) for place in zip(*blocks, strict=True))
-    return {"step": median(steps), "unsampled": median(unsampled), "sampled": sampled, "blocks": len(steps)}
+            steps.append(median(timed(bare, SETTLE + (INTERVAL if short else 3))[SETTLE:]))
+        if short:
+            timed(watched, INTERVAL)
+        kind = thorough()
+        blocks[kind].append([time - steps[-1] for time in timed(watched, INTERVAL)])
+    places = [median(place) for place in zip(*blocks[False], strict=True)]
+    at = place if place is not None else places.index(max(places))
+    others = places[:at] + places[at + 1 :]
+    found = {"step": median(steps), "unsampled": median(others), "sampled": places[at], "blocks": len(steps)}
+    if blocks[True]:
+        found |= {"thorough": median(block[at] for block in blocks[True])}
+        found |= {"around": sum(others) - len(others) * median(others)}
+    return found
 
 
 @contextmanager
@@ -112,7 +127,15 @@ def nnwatch(workload: str, native: bool, seconds: float) -> dict[str, float]:
         loop = Loop(workload)
         for _ in range(DENSE):
             loop.step()
-        found = compared(loop.bare, loop.step, seconds, lambda: unwatched(watch))
+        training = watch._training
+        found = compared(
+            loop.bare,
+            loop.step,
+            seconds,
+            lambda: unwatched(watch),
+            INTERVAL - 1,
+            lambda: training.samples % THOROUGH == 0,
+        )
     with watching(native, 0.01, None) as watch:
         loop = Loop(workload)
         until = monotonic() + seconds / 2
@@ -122,13 +145,13 @@ def nnwatch(workload: str, native: bool, seconds: float) -> dict[str, float]:
     return found
 
 
-def far(workload: str, seconds: float) -> dict[str, float]:
+def far(workload: str, native: bool, seconds: float) -> dict[str, float]:
     """Steps far from any sampled one: the hooks alone, between the operations of the model."""
-    with watching(True, 0.01, 1 << 20) as watch:
+    with watching(native, 0.01, 1 << 20) as watch:
         loop = Loop(workload)
         for _ in range(2 * DENSE):
             loop.step()
-        return compared(loop.bare, loop.step, seconds, lambda: unwatched(watch))
+        return compared(loop.bare, loop.step, seconds, lambda: unwatched(watch), INTERVAL - 1)
 
 
 def warm(native: bool) -> float:
@@ -208,9 +231,9 @@ def main() -> None:
     workload, tool, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
     torch.set_num_threads(1)
     if tool == "control":  # two equal copies differ too: their tensors lie differently in the caches
-        found = compared(Loop(workload).bare, Loop(workload).bare, seconds)
-    elif tool == "far":
-        found = far(workload, seconds)
+        found = compared(Loop(workload).bare, Loop(workload).bare, seconds, place=INTERVAL - 1)
+    elif tool in ("far", "far-numpy"):
+        found = far(workload, tool == "far", seconds)
     elif tool == "warm":
         found = {"c": warm(True), "python": warm(False)}
     elif tool == "lightning":
