@@ -28,7 +28,13 @@ class Foreign(Framework):
             self.known[optimizer] = stands = self.stand_in.of(optimizer)
             self.watch.optimizer_made(stands)  # type: ignore[arg-type]
 
+    def found(self, optimizer: Any) -> None:
+        """One that was made before the probes came; one that is not built yet will say so."""
+        if optimizer is not None and getattr(optimizer, "built", True):
+            self.made(optimizer)
+
     def before_step(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
+        self.found(optimizer)
         if optimizer in self.known:
             self.watch.stepping.before(self.known[optimizer], False)  # type: ignore[arg-type]
 
@@ -54,6 +60,7 @@ class Keras(Foreign):
         self.after(module.CallbackList, "on_epoch_end", lambda _, epoch, logs=None: self.logs((logs or {}).items()))
 
     def _begins(self, callbacks: Any, logs: Any = None) -> None:
+        self.found(getattr(callbacks.model, "optimizer", None))
         epochs, steps = callbacks.params.get("epochs") or 0, callbacks.params.get("steps") or 0
         self.drives(f"fit(epochs={epochs})", epochs * steps)
 

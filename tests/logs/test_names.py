@@ -1,11 +1,14 @@
 """The table of names: every example of it, what is none, and two names of one thing."""
 
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import nnwatch
+from nnwatch.logs.judged import JUDGED
 from nnwatch.logs.names import LENGTH, MOST, TABLE, Names, metric_of
 from nnwatch.metric import METRICS
 
@@ -60,3 +63,12 @@ def test_any_text_is_a_name(name):
     assert metric is not None
     assert metric.isprintable()
     assert metric in METRICS or metric.startswith("user.")
+
+
+def test_the_page_has_the_table_and_the_rules():
+    page = (Path(nnwatch.__file__).parent / "LOGS.md").read_text()
+    rows = [f"| `{row.metric}` | {', '.join(f'`{name}`' for name in row.examples)} |" for row in TABLE]
+    assert [line for line in page.splitlines() if line.startswith("| `")] == rows
+    told = page.partition("## What can be said")[2].splitlines()
+    cells = [line.split(" | ")[0].removeprefix("| ") for line in told if line.startswith("| ")][1:]
+    assert {rule for cell in cells for rule in cell.split(", ")} == JUDGED
