@@ -65,8 +65,8 @@ def state(history: History, lost: str | None, caught_up: bool) -> State:
             "!",
             "DISCONNECTED",
             Ink.ERROR,
-            f"{lost}; what came before is all here",
-            "the training does not depend on this screen: q leaves, `nnwatch attach` connects again",
+            f"what came before is here; {lost}",
+            "the training needs no screen: q leaves, `nnwatch attach` connects again",
         )
     if history.main is None or (history.last_step == 0 and not any(history.main.values())):
         if not caught_up and history.run is None:
@@ -99,7 +99,7 @@ def _stalled(history: History) -> State | None:
         "STALLED",
         Ink.WARN,
         f"no step for {duration(silent)}, one takes {duration(float(event.data['usual']))} otherwise{where}",
-        "5 shows whether it still computes, 6 what it printed last, 4 what it may wait for",
+        "5 shows whether it computes, 6 what it printed, 4 what it may wait for",
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 from nnwatch.tui.widgets.chart import Chart
 
-from .driving import lines, opened, text
+from .driving import lines, opened, settle, text
 from .recording import Frames
 from .sessions import SESSIONS
 
@@ -64,7 +64,9 @@ async def test_a_lost_connection_says_why_and_how_to_come_back():
     source = Frames(SESSIONS["faulty"](), lost="the socket was closed")
     async with opened("faulty", source=source) as (app, _):
         assert "DISCONNECTED" in text(app)
-        assert "the socket was closed" in text(app)
+        assert "what came before is here; the socket was closed" in text(app)
+        assert "q leaves, `nnwatch attach` connects again" in text(app)
+        assert "ERROR learning rate too high" in text(app)
 
 
 async def test_an_update_that_changes_nothing_repaints_nothing():
@@ -90,3 +92,14 @@ async def test_the_source_is_closed_and_the_history_stays():
         pass
     assert source.closed
     assert app.history.last_step == 1200
+
+
+async def test_a_phone_shows_the_remedy_in_whole_words_on_lines_of_its_own():
+    async with opened("overfitting", size=(45, 20)) as (app, pilot):
+        shown = lines(app)
+        assert shown[1].startswith("! WARN overfitting")
+        assert "→ stop here and load the checkpoint of step" in shown[3]
+        assert shown[4].strip().startswith("3,100")
+        await pilot.resize_terminal(45, 12)
+        await settle(app, pilot)
+        assert "→ stop here" in lines(app)[2], "cut where rows are few"

@@ -41,6 +41,7 @@ def test_every_state_says_what_happens_and_what_to_do(history, lost, caught_up, 
     if kind not in ("running", "opening"):
         assert now.what
         assert now.next
+        assert len(now.next) <= 76, "whole at 80 columns"
 
 
 def silent(*later):
@@ -52,7 +53,7 @@ def test_a_training_that_fell_silent_is_told_of_until_something_comes():
     now = state(silent(), None, True)
     assert now.kind == "stalled"
     assert now.what == "no step for 2:24, one takes 20 ms otherwise; it is sleeping"
-    assert now.next
+    assert len(now.next) <= 76
     step = block(1, [1_201], [START + 171], [[2.3, 0.1, 64, 0.02, 0.001]])
     assert state(silent(step), None, True).kind == "running"
     assert state(silent(Console(START + 171, "still here\n")), None, True).kind == "running"

@@ -15,7 +15,7 @@ from ..widgets.cells import Cells
 from ..widgets.keys import Keys
 from ..widgets.scrubber import Scrubber
 from ..widgets.status import Status
-from ..widgets.verdict import VerdictBar
+from ..widgets.verdict import VerdictBar, lines
 from .travel import Travel
 
 NEEDED = (40, 12)
@@ -35,6 +35,8 @@ class Room(Travel):
 
     BLANK = True  # widgets cover it: lines that nobody sees are not made
     name_of: ClassVar[str] = ""
+    _told = 2
+    """Lines of the verdict."""
     ready = False
     """Whether its widgets are there."""
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -73,6 +75,9 @@ class Room(Travel):
         wanted = view.moment.replay or view.moment.step is not None
         if scrubber.display != wanted:
             scrubber.display = wanted
+        if (told := len(lines(view))) != self._told:
+            self._told = told
+            self.set_class(self._told > 2, "-happened")
         for cells in self.cells:
             if cells.display:
                 cells.show(view)

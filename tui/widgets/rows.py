@@ -109,7 +109,8 @@ class Progress(Cells):
     DEFAULT_CSS = "Progress { height: 2; }"
 
     def key(self, view: View) -> Any:
-        return view.step, view.planned, view.value("step.seconds"), view.value("watch.cost"), view.value("watch.every")
+        cost = view.value("watch.cost"), view.value("watch.every")
+        return view.step, view.planned, view.state.kind, view.value("step.seconds"), cost
 
     def draw(self, view: View, grid: Grid) -> None:
         planned = view.planned

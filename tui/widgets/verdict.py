@@ -11,45 +11,63 @@ from .cells import Cells
 _PLAIN = ("running", "past", "finished")
 """States that need no words of their own."""
 
+Said = list[tuple[str, int]]
+"""One line: its parts with their inks."""
+
+
+def lines(view: View) -> list[Said]:
+    """What is wrong and what to do; of a run that something happened to that first, and the verdict as a last line."""
+    finding, state = view.verdict.finding, view.state
+    if state.kind in _PLAIN:
+        return _verdict(view)
+    told: list[Said] = [
+        [(f"{state.glyph} {state.what}", state.ink)],
+        [(f"→ {state.next}" if state.next else "", Ink.TEXT)],
+    ]
+    if finding is not None:
+        remedy = f"  → {finding.remedies[0].change}" if finding.remedies else ""
+        glyph, ink = SEVERITY_GLYPH[finding.severity], SEVERITY_INK[finding.severity]
+        told.append([(f"{glyph} {finding.severity.upper()} {finding.title}{remedy}", ink)])
+    return told
+
+
+def _verdict(view: View) -> list[Said]:
+    finding, state = view.verdict.finding, view.state
+    if finding is None:
+        return [[(f"· {view.verdict.line}", Ink.TEXT)], [(f"→ {state.next}" if state.next else "", Ink.DIM)]]
+    glyph, ink = SEVERITY_GLYPH[finding.severity], SEVERITY_INK[finding.severity]
+    what: Said = [(f"{glyph} {finding.severity.upper()} {finding.title}", ink), (f"· {finding.what}", Ink.TEXT)]
+    if not finding.remedies:
+        return [what, [(finding.why, Ink.TEXT)]]
+    remedy = finding.remedies[0]
+    return [what, [(f"→ {remedy.change}", Ink.TITLE), (f"· expect {remedy.expect}", Ink.DIM)]]
+
 
 class VerdictBar(Cells):
-    """Line one: what is wrong, or what happened to the run. Line two: what to do."""
+    """Each line is broken between words where there are rows for that, on a phone, and cut where there are none."""
 
     DEFAULT_CSS = "VerdictBar { height: 2; }"
 
     def key(self, view: View) -> Any:
-        finding = view.verdict.finding
-        remedy = (
-            (finding.id, finding.severity, finding.title, tuple(r.change for r in finding.remedies))
-            if finding
-            else None
-        )
-        return view.verdict.line, remedy, view.state
+        return lines(view)
 
     def draw(self, view: View, grid: Grid) -> None:
-        finding, state = view.verdict.finding, view.state
-        if state.kind not in _PLAIN:
-            grid.put(0, 0, f"{state.glyph} {state.what}", state.ink)
-            if finding is None:
-                grid.put(2, 1, f"→ {state.next}" if state.next else "", Ink.TEXT)
-            else:
-                remedy = f"  → {finding.remedies[0].change}" if finding.remedies else ""
-                grid.put(
-                    0,
-                    1,
-                    f"{SEVERITY_GLYPH[finding.severity]} {finding.severity.upper()} {finding.title}{remedy}",
-                    SEVERITY_INK[finding.severity],
-                )
-            return
-        if finding is None:
-            grid.put(0, 0, f"· {view.verdict.line}", Ink.TEXT)
-            grid.put(2, 1, f"→ {state.next}" if state.next else "", Ink.DIM)
-            return
-        glyph, ink = SEVERITY_GLYPH[finding.severity], SEVERITY_INK[finding.severity]
-        x = grid.put(0, 0, f"{glyph} {finding.severity.upper()} {finding.title}", ink)
-        grid.put(x + 1, 0, f"· {finding.what}", Ink.TEXT)
-        if finding.remedies:
-            x = grid.put(2, 1, f"→ {finding.remedies[0].change}", Ink.TITLE)
-            grid.put(x + 1, 1, f"· expect {finding.remedies[0].expect}", Ink.DIM)
-        else:
-            grid.put(2, 1, finding.why, Ink.TEXT)
+        said = lines(view)
+        y = 0
+        for i, line in enumerate(said):
+            rows = max((grid.height - y) // (len(said) - i), 1)
+            _flow(grid, 2 if i else 0, y, rows, line)
+            y += rows
+
+
+def _flow(grid: Grid, left: int, y: int, rows: int, line: Said) -> None:
+    """Write a line into some rows, the last of them cut at the edge."""
+    x, last = left, y + rows - 1
+    for text, ink in line:
+        while y < last and x + len(text) > grid.width:
+            cut = text.rfind(" ", 0, max(grid.width - x, 0) + 1)
+            if cut > 0:
+                grid.put(x, y, text[:cut], ink)
+                text = text[cut + 1 :]
+            x, y = 2, y + 1
+        x = grid.put(x, y, text, ink) + 1
