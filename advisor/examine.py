@@ -97,20 +97,19 @@ class Examiner:
 
 
 def frames(history: History) -> list[Frame]:
-    """The examination as a session keeps it."""
+    """The examination as a session keeps it: about the script and not about a step, so it stands from the first."""
     examined = examine(history)
     lowest = min(history.tracks, default=(0, 0))
-    step = history.tracks[lowest].last_step if history.tracks else 0
     made: list[Frame] = []
     abstained = {a.check.id: a.verdict.what for a in examined.answers if a.verdict.state == "not possible"}
     for answer in examined.answers:
         if answer.verdict.state in ("info", "warn", "error"):
-            made.append(_finding(answer, examined, history, lowest, step))
+            made.append(_finding(answer, examined, history, lowest))
     judged = [answer.check.id for answer in examined.answers if answer.check.id not in abstained]
-    return [*made, Judgement(step, *lowest, judged, abstained)]
+    return [*made, Judgement(0, *lowest, judged, abstained)]
 
 
-def _finding(answer: Answer, examined: Examination, history: History, track: tuple[int, int], step: int) -> Finding:
+def _finding(answer: Answer, examined: Examination, history: History, track: tuple[int, int]) -> Finding:
     check, said = answer.check, answer.verdict
     severity: Severity = SEVERITIES[SEVERITIES.index(said.state)]
     places = _places()
@@ -121,8 +120,8 @@ def _finding(answer: Answer, examined: Examination, history: History, track: tup
         kind="fact",
         severity=severity,
         status="open",
-        first_step=min(1, step),
-        last_step=step,
+        first_step=0,
+        last_step=0,
         first_time=history.run.started if history.run else history.last_time,
         last_time=history.last_time,
         what=said.what,

@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.widgets import Static
 
+from nnwatch.advisor.examine import FIRST_ID
 from nnwatch.advisor.page import page
 from nnwatch.frame import Finding, Judgement
 from nnwatch.history import History
@@ -159,6 +160,9 @@ class AdvisorScreen(Room):
         """Ask for another threshold of the chosen finding's rule."""
         finding = self._finding()
         view = self.query_one(FindingTree).view
+        if finding is not None and finding.id >= FIRST_ID:
+            self.post_message(Notice("a check is judged once: its experiments are over"))
+            return
         rule = rules_of(view.history).get(finding.rule) if finding is not None and view is not None else None
         if view is None or finding is None or rule is None or not rule.thresholds:
             self.post_message(Notice("choose a finding whose rule has thresholds"))
