@@ -6,7 +6,7 @@ PEERS  := .venv-peers
 READY  := $(VENV)/.ready
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help demo test lint bench bench-probes bench-start bench-tui bench-advisor bench-session bench-far peers zoo zoo-harm score styles score-aside fuzz pages picture clean
+.PHONY: help demo test lint bench bench-probes bench-start bench-tui bench-advisor bench-session bench-far peers zoo zoo-harm score styles score-aside score-check fuzz pages picture clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -60,6 +60,9 @@ score: $(READY)  ## judge the recordings of the zoo again: what the advisor dete
 
 score-aside: $(READY)  ## the same for the half that no threshold was tuned on; each opening is counted
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.zoo --aside
+
+score-check: $(READY)  ## try scripts with one fault each, their twins and sound ones: what `nnwatch check` says (40 minutes; goes on where it was)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.check.score
 
 styles: $(READY)  ## run every way to train and write what is had of each
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.styles.table

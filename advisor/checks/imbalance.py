@@ -62,6 +62,9 @@ def _counts(at: Trials) -> dict[str, int]:
     target = (at.found.get("train") or {}).get("target") or {}
     if target.get("counts"):
         return {str(label): int(n) for label, n in target["counts"].items() if float(label) >= 0 and n}
+    if target.get("min") == 0 and target.get("max") == 1:
+        ones = round(float(target["mean"]) * int(at.found["train"]["read"]))
+        return {"0": int(at.found["train"]["read"]) - ones, "1": max(ones, 1)}
     if at.has("target.count"):
         seen = np.nansum(at.view("target.count").values, axis=0)
         return {str(label): int(n) for label, n in enumerate(seen) if n}

@@ -19,7 +19,7 @@ from nnwatch.advisor.finding import number
 from ..history import History
 from ..runs import RunError
 from .plots import Mark, bars, curve, picture
-from .report import first, measured, trials
+from .report import first, measured, touched, trials
 
 
 def write(history: History, path: Path) -> Path:
@@ -46,6 +46,7 @@ def page(history: History) -> str:
         body.append(f"<h2>{escape(stage.capitalize())}</h2>")
         rows = "".join(_row(answer, places) for answer in answers)
         body.append(f"<table><tr><th><th>check<th>what<th>number<th>notes</tr>{rows}</table>")
+    body += [f"<p>{escape(line)}</p>" for line in touched(history)]
     body += _experiments(told)
     for role, rows_ in ((told.get("data") or {}).get("sets") or {}).items():
         body += _data(role, rows_)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -42,6 +42,7 @@ def text(history: History, width: int, some: bool = False) -> str:
     for stage, answers in groupby(shown, key=lambda answer: answer.check.stage):
         lines += [stage.upper(), *(line for answer in answers for line in _row(answer, places, width)), ""]
     examined = examined._replace(answers=tuple(shown))
+    lines += [line for said in touched(history) for line in _wrapped("", said, width)]
     return "\n".join([*lines, *_closing(examined, width)]) + "\n"
 
 
@@ -68,6 +69,22 @@ def measured(said: Verdict) -> str:
 def _wrapped(head: str, words: str, width: int) -> list[str]:
     indent = " " * len(head)
     return textwrap.wrap(words, max(width, 60), initial_indent=head, subsequent_indent=indent) or [head]
+
+
+def touched(history: History) -> Iterator[str]:
+    """What the script did besides training: what it would have written, what it connected to, what it went on from."""
+    told = trials(history).get("containment") or {}
+    kept = {"overlay": "It was kept from your files", "landlock": "It could write to a scratch folder only"}
+    if written := told.get("written"):
+        yield f"{kept.get(told['how'], 'It')}, and wrote {_several(written)}."
+    if connections := told.get("connections"):
+        yield f"It connected to {_several(connections)}."
+    if loaded := told.get("loaded"):
+        yield f"It loaded {_several(loaded)} before its first step: what was tried goes on from there."
+
+
+def _several(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _closing(examined: Examination, width: int) -> list[str]:

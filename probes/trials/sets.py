@@ -171,8 +171,8 @@ def _held(subject: Subject) -> list[Set]:
         raise NotPossibleError("no DataLoader gave what the model was called with", LINE)
     wanted = batch.term.target
     held = {name: value for name, value in _arrays().items() if value.shape[1:] == entered.shape[1:]}
-    first = entered[:1].detach().cpu()
-    sources = [name for name, value in held.items() if len(value) >= len(entered) and _holds(value, first)]
+    first = entered[:1].detach().cpu()  # a variable no larger than a batch may be a batch
+    sources = [name for name, value in held.items() if len(value) > len(entered) and _holds(value, first)]
     if not sources:
         raise NotPossibleError("neither a DataLoader nor a tensor holds what the model was called with", LINE)
     name = max(sources, key=lambda each: len(held[each]))

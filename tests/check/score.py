@@ -182,7 +182,10 @@ def main() -> None:
         if not session(script).exists():
             print(f"{i + 1} of {len(every)}: {script.name}", file=sys.stderr, flush=True)
             why = try_out(script)
-        rows.append(Row(script, None if why else judged(script), why))
+        examined = None if why else judged(script)
+        if examined is not None and all(answer.verdict.state == "not possible" for answer in examined.answers):
+            why = "no step was recorded"
+        rows.append(Row(script, None if why else examined, why))
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(table(rows), "utf-8")
     print(table(rows), end="")

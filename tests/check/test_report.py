@@ -109,6 +109,14 @@ def test_json_has_every_answer_and_is_json():
     assert told["trials"]["data"]["sets"]["train"]["rows"] == 10
 
 
+def test_what_the_script_touched_is_told():
+    touched = {"how": "overlay", "written": ["a.pt", "b.pt"], "connections": ["example.org:443"], "loaded": ["last.pt"]}
+    text = report.text(history({**TOLD, "trials": {"containment": touched}}), 120)
+    assert "kept from your files, and wrote a.pt, b.pt." in text
+    assert "It connected to example.org:443." in text
+    assert "It loaded last.pt before its first step" in text
+
+
 class TestPage:
     def test_it_needs_nothing_else(self):
         tags = Tags(page.page(history(TOLD)))
