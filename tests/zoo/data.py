@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import keyword
 import re
+import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+LENGTH = 32
+"""Letters of a line of source, padding included."""
+
 
 def write(folder: Path) -> None:
-    """digits, cancer, wine and diabetes as ``.npz`` with ``x`` (rows, columns) and ``y`` (rows,), and ``text.txt``."""
+    """digits, cancer, wine and diabetes as ``.npz`` with ``x`` (rows, columns) and ``y`` (rows,), ``text.txt``, and
+    ``source.npz``: lines of Python as letters ``x`` and kinds of token ``y`` (rows, LENGTH), both padded with 0."""
     import sklearn.datasets as datasets
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -29,3 +38,29 @@ def write(folder: Path) -> None:
         pages = sorted((Path(datasets.__file__).parent / "descr").glob("*.rst"))
         whole = "\n".join(page.read_text(encoding="utf-8") for page in pages)
         text.write_text(re.sub(r"[^a-z \n.,]+", "", re.sub(r"[ \t]+", " ", whole.lower())))
+    source = folder / "source.npz"
+    if not source.exists():
+        files = sorted(Path(datasets.__file__).parent.glob("_*.py"))
+        lines = [line for file in files for line in _tagged(file.read_text(encoding="utf-8"))]
+        x, y = (np.array(codes, dtype=np.int64) for codes in zip(*lines, strict=True))
+        np.savez(source, x=x, y=y)
+
+
+def _tagged(text: str) -> Iterator[tuple[list[int], list[int]]]:
+    """The short lines of a file that are more than one long string: codes of their letters, and the kind of each."""
+    kinds = {tokenize.NAME: 2, tokenize.NUMBER: 3, tokenize.STRING: 4, tokenize.COMMENT: 5, tokenize.OP: 6}
+    rows = text.splitlines()
+    tags = [[1] * len(row) for row in rows]
+    within: set[int] = set()
+    with contextlib.suppress(tokenize.TokenError):
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            (row, left), (last, right) = token.start, token.end
+            if row != last:
+                within |= set(range(row - 1, last))
+            elif token.type in kinds:
+                kind = 7 if keyword.iskeyword(token.string) else kinds[token.type]
+                tags[row - 1][left:right] = [kind] * (right - left)
+    for number, row in enumerate(rows):
+        if number not in within and len(row.strip()) >= 8 and len(row) <= LENGTH:
+            padding = [0] * (LENGTH - len(row))
+            yield [*(min(ord(letter), 127) for letter in row), *padding], [*tags[number], *padding]

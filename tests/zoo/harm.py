@@ -29,7 +29,7 @@ from .trial import Trial, scores
 
 SEEDS = range(5)
 FEW = range(1)
-"""Of a healthy configuration that is nobody's twin: the seed that is recorded."""
+"""Of what is compared with nothing: the seed that is recorded."""
 ERRORS = 3.0
 TABLE = Path(__file__).parent / "results" / "labels.csv"
 Label = Literal["healthy", "weak", "faulty", "harmless"]
@@ -47,11 +47,12 @@ class Labelled(NamedTuple):
 def label(chosen: Iterable[Configuration], workers: int = 2) -> list[Labelled]:
     """Train what is needed and say what each configuration is."""
     known, chosen = configurations(), list(chosen)
-    twins = {one.twin for one in chosen if one.twin}
-    wanted = {one.id: one for one in [*chosen, *(known[twin] for twin in twins)]}
+    hurt = {one.id: one.twin for one in chosen if one.faulty and one.criterion == "harm"}
+    wanted = {one.id: one for one in [*chosen, *(known[one.twin] for one in chosen if one.twin)]}
     folder = HOME / "work"
     data.write(folder)
-    seeds = {id: SEEDS if one.faulty or id in twins else FEW for id, one in wanted.items()}
+    several = {*hurt, *hurt.values()}
+    seeds = {id: SEEDS if id in several else FEW for id in wanted}
     score = scores(folder, [Trial(one, (), seed) for id, one in wanted.items() for seed in seeds[id]], workers)
     values = {id: [score[Trial(one, (), seed)] for seed in seeds[id]] for id, one in wanted.items()}
     return [_label(one, values) for one in chosen]
@@ -64,11 +65,11 @@ def _label(one: Configuration, values: dict[str, list[float]]) -> Labelled:
         return Labelled(one, "healthy" if mean >= one.good else "weak", mean, None, None)
     twin = values[one.twin]
     twin_mean = sum(twin) / len(twin)
-    _, errors = paired(twin, own)
+    errors = paired(twin, own)[1] if one.criterion == "harm" else None
     if twin_mean < configurations()[one.twin].good:
         found: Label = "weak"
     else:
-        found = "faulty" if one.criterion != "harm" or errors > ERRORS else "harmless"
+        found = "faulty" if errors is None or errors > ERRORS else "harmless"
     return Labelled(one, found, mean, twin_mean, errors)
 
 
