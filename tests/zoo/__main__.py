@@ -8,21 +8,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from . import baselines, repair, report, score
-from .catalogue import Half
+from .catalogue import Half, families
 
 RESULTS = Path(__file__).parent / "results"
 OPENINGS = RESULTS / "openings.txt"
 
 
-def opened(file: Path = OPENINGS) -> int:
-    """Write down that the half set aside was opened; how often that was, this time included."""
+def opened(names: Collection[str], file: Path = OPENINGS) -> int:
+    """Write down that these families were judged as a half set aside; how often that was, this time included."""
     before = file.read_text().splitlines() if file.exists() else []
-    file.write_text("".join(f"{line}\n" for line in [*before, f"opening {len(before) + 1}"]))
-    return len(before) + 1
+    count = 1 + sum(not set(names).isdisjoint(line.split()) for line in before)
+    file.write_text("".join(f"{line}\n" for line in [*before, f"opening {count}: {' '.join(sorted(names))}"]))
+    return count
 
 
 def main() -> None:
@@ -36,7 +37,8 @@ def main() -> None:
         parser.error("nothing of this half is recorded: make zoo records it")
     title = f"python -m tests.zoo{' --aside' if args.aside else ''}"
     if args.aside:
-        title += f"   (opening {opened()} of the half set aside)"
+        aside = [name for name, table in families().items() if table["half"] == "aside"]
+        title += f"   (opening {opened(aside)} of {', '.join(aside)})"
 
     def write(name: str, lines: Iterable[str]) -> None:
         text = "\n".join([title, *lines]) + "\n"

@@ -55,8 +55,9 @@ def test_the_report_tells_misses_and_what_was_not_recorded():
 
 def test_each_opening_of_the_half_set_aside_is_counted(tmp_path):
     file = tmp_path / "openings.txt"
-    assert [opened(file) for _ in range(3)] == [1, 2, 3]
-    assert file.read_text().splitlines()[-1] == "opening 3"
+    halves = (["vit", "forecast"], ["flow", "graph"], ["forecast", "vit"])
+    assert [opened(half, file) for half in halves] == [1, 1, 2]
+    assert file.read_text().splitlines()[-1] == "opening 2: forecast vit"
 
 
 def recorded_columns(**columns):
