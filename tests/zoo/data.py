@@ -54,12 +54,12 @@ def _tagged(text: str) -> Iterator[tuple[list[int], list[int]]]:
     within: set[int] = set()
     with contextlib.suppress(tokenize.TokenError):
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            (row, left), (last, right) = token.start, token.end
-            if row != last:
-                within |= set(range(row - 1, last))
+            (top, left), (bottom, right) = token.start, token.end
+            if top != bottom:
+                within |= set(range(top - 1, bottom))
             elif token.type in kinds:
                 kind = 7 if keyword.iskeyword(token.string) else kinds[token.type]
-                tags[row - 1][left:right] = [kind] * (right - left)
+                tags[top - 1][left:right] = [kind] * (right - left)
     for number, row in enumerate(rows):
         if number not in within and len(row.strip()) >= 8 and len(row) <= LENGTH:
             padding = [0] * (LENGTH - len(row))
