@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 from typing import Any
 
 import torch
@@ -11,13 +9,15 @@ import torch
 
 class Rates:
     """Sets rates before a step and puts the script's own back after it, so that no scheduler notices. Groups keep
-    their ratios; a rate that is a tensor is filled in place."""
+    their ratios; a rate that is a tensor is filled in place (also that of an optimizer of Keras)."""
 
     def __init__(self) -> None:
         self.present = 0.0
         """The script's own, the highest of all groups."""
         self.groups: list[float] = []
         """Each one's, as a multiple of it."""
+        self.refused = False
+        """Has an optimizer kept its own?"""
         self._own: dict[int, list[float]] = {}
         self._before: list[tuple[dict[str, Any], float]] = []
 
@@ -31,6 +31,8 @@ class Rates:
         for group, own in zip(groups, self._own[id(optimizer)], strict=True):
             self._before.append((group, float(group["lr"])))
             _put(group, rate * (own / self.present if self.present else 1.0))
+        wanted = [float(group["lr"]) for group in groups]
+        self.refused |= [float(group["lr"]) for group in optimizer.param_groups] != wanted
 
     def back(self) -> None:
         """As they were before the step."""
@@ -43,22 +45,3 @@ def _put(group: dict[str, Any], rate: float) -> None:
         group["lr"].fill_(rate)
     else:
         group["lr"] = rate
-
-
-class KerasRates:
-    """The same for optimizers of Keras, which are none of torch's; their rate is a variable."""
-
-    def __init__(self) -> None:
-        base = sys.modules["keras"].optimizers.Optimizer
-        self._optimizers = [each for each in gc.get_objects() if isinstance(each, base) and each.built]
-        self._own = [float(each.learning_rate) for each in self._optimizers]
-        self.present = max(self._own, default=0.0)
-        self.groups = [own / self.present for own in self._own] if self.present else []
-
-    def set(self, optimizer: None, rate: float) -> None:
-        for each, ratio in zip(self._optimizers, self.groups, strict=True):
-            each.learning_rate = rate * ratio
-
-    def back(self) -> None:
-        for each, own in zip(self._optimizers, self._own, strict=True):
-            each.learning_rate = own

@@ -1,7 +1,7 @@
 """Loss and learning rate of each step, as the script makes it, and the step that is captured.
 
 Around the patches of the probes there is one more on ``torch.autograd.backward``, and a hook behind theirs on every
-optimizer: here it is no matter what a step costs.
+optimizer, also of frameworks that have their own: here it is no matter what a step costs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from ..loss import consumed
+from ..stand_ins import StandIn
 from ..standby import Standby
 from .captured import Step
 from .subject import NotPossibleError
@@ -49,6 +50,20 @@ class Recorder:
         if self._before is not None:
             register_optimizer_step_pre_hook(lambda optimizer, args, kwargs: self._stepping(optimizer))
         register_optimizer_step_post_hook(lambda optimizer, args, kwargs: self._stepped(optimizer))
+        stepping = self._standby.watch.stepping
+        before, after = stepping.before, stepping.after
+
+        def stands_before(optimizer: Any, closure: bool) -> None:
+            before(optimizer, closure)
+            if isinstance(optimizer, StandIn):
+                self._stepping(optimizer)
+
+        def stands_after(optimizer: Any, closure: bool) -> None:
+            after(optimizer, closure)
+            if isinstance(optimizer, StandIn):
+                self._stepped(optimizer)
+
+        stepping.before, stepping.after = stands_before, stands_after  # type: ignore[method-assign]
         if self._wanted:
             self._standby.watch.layers.keep = True
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 from collections import defaultdict
 from time import time
 from typing import Any
+
+import torch
 
 from nnwatch.trial import done, impossible
 
@@ -19,7 +20,7 @@ from ..standby import Standby
 from .batches import Batches
 from .end import End, leave, rank
 from .ramp import Ramp
-from .rates import KerasRates, Rates
+from .rates import Rates
 from .recorder import Recorder
 from .voice import Voice
 
@@ -41,7 +42,7 @@ class Rerun:
         self._ramp = Ramp(settings["ramp"]) if settings["ramp"] else None
         self._recorder = Recorder(standby, self._stepping, self._stepped, capture=False)
         self._batches = Batches(standby)
-        self._rates: Rates | KerasRates = Rates()
+        self._rates = Rates()
         self._ramping = self._over = False
         self._pid = os.getpid()
 
@@ -65,20 +66,19 @@ class Rerun:
             if len(self._ramp.losses) % EVERY == 0 and rank() == 0:
                 self._voice.say(f"learning rate {self._ramp.rates[-1]:.2g}: loss {losses[-1]:.4g}")
         elif not self._ramping and taken >= 0:
-            self._turn(optimizer)
+            self._turn()
         over = self._ramp.over if self._ramp is not None else taken >= 0
         if self._end.after(step, over or time() > self._until):
             self._finish()
             leave(self._standby)
 
-    def _turn(self, optimizer: Any) -> None:
+    def _turn(self) -> None:
         """The steps as they are have been made: back to the start, and the range test."""
         self._ramping = self._batches.endless = True
         self._recorder.restore()
         for each in self._standby.watch.training.script.optimizers():
-            each.state = defaultdict(dict)
-        if optimizer is None and "keras" in sys.modules:
-            self._rates = KerasRates()
+            if isinstance(each, torch.optim.Optimizer):
+                each.state = defaultdict(dict)
 
     def _finish(self) -> None:
         if self._over or os.getpid() != self._pid or rank():
@@ -89,8 +89,8 @@ class Rerun:
         self._voice.tell({"left": "steps", "losses": self._recorder.losses[: self._same]})
 
     def _range(self, ramp: Ramp) -> dict[str, Any]:
-        if not self._rates.present:
-            return impossible("range", "the script's learning rate cannot be set: it steps by no optimizer of torch's")
+        if not self._rates.present or self._rates.refused:
+            return impossible("range", "no optimizer whose learning rate could be set steps in the script")
         if not ramp.diverged and len(ramp.losses) < LEAST:
             return impossible("range", f"the script made only {len(ramp.losses)} steps in the time that there was")
         return done("range", **ramp.found(), present=self._rates.present, groups=self._rates.groups)
