@@ -10,33 +10,20 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from .frame import Block, Frame, Labels, Run, Schema, Segment
-from .history import History, unpacked
-from .metric import METRICS
+from .curves import curves
+from .frame import Frame, Run
 from .parser import SessionError
 from .runs import Card, RunError
 from .session import Reader
+from .tables import ROWS, Table, Tables
 
-Columns = dict[str, Any]
-"""Masked arrays (n,) by name; masked where a record has no such metric."""
-_ROWS = 1 << 14
-"""Rows that are made at a time: what is held does not grow with the run, and text takes ten times its numbers."""
 _CHUNK = 1 << 20
-_EVALUATED = ("loss.val", "accuracy.val", "val.size", "val.order")
-
-
-class Table(NamedTuple):
-    """Some rows of the table of this name."""
-
-    name: str
-    columns: Columns
 
 
 class Recording:
@@ -86,91 +73,6 @@ def export(frames: Iterable[Frame], form: str, folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-class Tables:
-    """Every record of every block, piece by piece, in the order of the file.
-
-    ``frames`` is gone through once for the columns of each table, and once for its rows.
-    """
-
-    def __init__(self, frames: Iterable[Frame]) -> None:
-        self._frames = frames
-        self._schemas: dict[int, Schema] = {}
-        self._labels: dict[int, Labels] = {}
-        used: dict[int, None] = {}
-        for frame in frames:
-            match frame:
-                case Schema():
-                    self._schemas[frame.id] = frame
-                case Labels():
-                    self._labels[frame.id] = frame
-                case Block() if frame.schema in self._schemas:
-                    used[frame.schema] = None
-        fields = [field for schema in self._schemas.values() for field in schema.fields]
-        self._many = {field.metric for field in fields if field.width > 1 or field.labels}
-        self.columns: dict[str, dict[str, None]] = defaultdict(dict)
-        for schema in used:
-            for name, columns in self._parts(Block(schema, 0, 0, 0, b"", b"", b"")):
-                self.columns[name] |= dict.fromkeys(columns)
-
-    def __iter__(self) -> Iterator[Table]:
-        waiting: dict[str, list[Columns]] = defaultdict(list)
-        rows: dict[str, int] = defaultdict(int)
-        for frame in self._frames:
-            if not isinstance(frame, Block):
-                continue
-            for name, columns in self._parts(frame):
-                waiting[name].append(columns)
-                rows[name] += len(columns["step"])
-                if rows[name] >= _ROWS:
-                    yield self._table(name, waiting.pop(name))
-                    rows[name] = 0
-        for name, chunks in waiting.items():
-            yield self._table(name, chunks)
-
-    def _table(self, name: str, chunks: list[Columns]) -> Table:
-        return Table(
-            name,
-            {
-                column: np.ma.concatenate(  # type: ignore[no-untyped-call]
-                    [chunk.get(column, np.ma.masked_all(len(chunk["step"]), np.float32)) for chunk in chunks]  # type: ignore[no-untyped-call]
-                )
-                for column in self.columns[name]
-            },
-        )
-
-    def _parts(self, block: Block) -> Iterator[tuple[str, Columns]]:
-        """A block as the wide part of its table and the long ones, one for each axis."""
-        schema = self._schemas.get(block.schema)
-        records = unpacked(block, schema) if schema is not None else None
-        if schema is None or records is None:
-            return
-        steps, times, values = records
-        n = len(steps)
-        keys = {"segment": np.full(n, block.segment), "rank": np.full(n, block.rank), "step": steps, "time": times}
-        wide: Columns = {}
-        long: dict[tuple[str, int, int], Columns] = defaultdict(dict)
-        at = 0
-        for field in schema.fields:
-            part = values[:, at : at + field.width]
-            at += field.width
-            if field.metric not in self._many:
-                wide[field.metric] = part[:, 0]
-            else:
-                long[_axis(field.metric), field.labels, field.width][field.metric] = part.ravel()
-        if wide:
-            yield schema.name, keys | wide
-        for (axis, id, width), columns in long.items():
-            known = self._labels[id].names if id in self._labels else []
-            names = np.array([known[i] if i < len(known) else str(i) for i in range(width)])
-            repeated = {key: np.repeat(column, width) for key, column in keys.items()}
-            yield f"{schema.name}.{axis}", repeated | {"name": np.tile(names, n)} | columns
-
-
-def _axis(metric: str) -> str:
-    """``other`` for the script's own metrics and those of a newer nnwatch."""
-    return METRICS[metric].axis if metric in METRICS else "other"
-
-
 def _cells(column: Any) -> list[str | None]:
     """The shortest text of each number that reads back as the same float32; None where it is missing."""
     texts, missing = column.data.astype(str), np.ma.getmaskarray(column)
@@ -178,8 +80,8 @@ def _cells(column: Any) -> list[str | None]:
 
 
 def _rows(table: Table) -> Iterator[tuple[str | None, ...]]:
-    for at in range(0, len(table.columns["step"]), _ROWS):
-        yield from zip(*(_cells(column[at : at + _ROWS]) for column in table.columns.values()), strict=True)
+    for at in range(0, len(table.columns["step"]), ROWS):
+        yield from zip(*(_cells(column[at : at + ROWS]) for column in table.columns.values()), strict=True)
 
 
 def _csv(frames: Iterable[Frame], folder: Path) -> None:
@@ -246,60 +148,19 @@ def _tensorboard() -> _Write:
         raise _missing("tensorboard", "tensorboard") from None
 
     def write(frames: Iterable[Frame], folder: Path) -> None:
-        for run, curves in _curves(frames):
+        for run, lines in curves(frames):
             path = folder / run / f"events.out.tfevents.{run}"
             path.parent.mkdir(exist_ok=True)
             with path.open("ab") as file:
                 events = RecordWriter(file)
                 if not file.tell():
                     events.write(Event(file_version="brain.Event:2").SerializeToString())
-                for tag, steps, times, values in curves:
+                for tag, steps, times, values in lines:
                     for step, time, value in zip(steps, times, values, strict=True):
                         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
                         events.write(Event(wall_time=time, step=step, summary=summary).SerializeToString())
 
     return write
-
-
-_Curve = tuple[str, Any, Any, Any]
-"""Tag, steps, times, values."""
-
-
-def _curves(frames: Iterable[Frame]) -> Iterator[tuple[str, list[_Curve]]]:
-    """Pieces of each run's curves; of validation the means of whole evaluations: a batch is no point of a curve."""
-    schemas: dict[int, Schema] = {}
-    labels: dict[int, Labels] = {}
-    evaluated = History()
-    for frame in frames:
-        if isinstance(frame, Segment | Schema | Labels):
-            evaluated.apply(frame)
-        match frame:
-            case Schema():
-                schemas[frame.id] = frame
-            case Labels():
-                labels[frame.id] = frame
-            case Block() if (schema := schemas.get(frame.schema)) and (records := unpacked(frame, schema)):
-                if any(field.metric in _EVALUATED for field in schema.fields):
-                    evaluated.apply(frame)
-                steps, times, values = records
-                curves: list[_Curve] = []
-                at = 0
-                for metric, width, names in ((field.metric, field.width, field.labels) for field in schema.fields):
-                    if metric not in _EVALUATED and _axis(metric) not in ("bin", "row"):
-                        known = labels[names].names if names in labels else []
-                        for i in range(width):
-                            name = known[i] if i < len(known) else str(i)
-                            tag = f"{metric}/{name}" if width > 1 else metric
-                            curves.append((tag, steps, times, values[:, at + i]))
-                    at += width
-                run = f"segment-{frame.segment}.rank-{frame.rank}" if schema.name != "system" else "system"
-                yield run, curves
-    for (segment, rank), track in evaluated.tracks.items():
-        passes = track.evaluations()
-        means = (("loss.val", passes.loss), ("accuracy.val", passes.accuracy))
-        found = [(metric, passes.steps, passes.times, mean) for metric, mean in means if metric in track]
-        if found:
-            yield f"segment-{segment}.rank-{rank}", found
 
 
 def _missing(form: str, package: str) -> RunError:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from nnwatch.cli import main
-from nnwatch.export import Tables
 from nnwatch.frame import Block, Commit, Console, FieldSpec, Labels, Run, Schema, Segment
 from nnwatch.session import Reader, Writer
+from nnwatch.tables import Tables
 
 from .doors import Home, history
 
@@ -78,7 +78,7 @@ def test_json_lines_are_strict_json(session, tmp_path):
 
 
 def test_every_number_of_a_real_recording_comes_back_as_it_was(tmp_path, monkeypatch):
-    monkeypatch.setattr("nnwatch.export._ROWS", 100)  # several pieces, the last not full
+    monkeypatch.setattr("nnwatch.tables.ROWS", 100)  # several pieces, the last not full
     folder = export(DEMO, "csv", tmp_path / "out")
     track = history(DEMO).main
     with (folder / "step.csv").open(newline="") as file:
@@ -93,7 +93,7 @@ def test_every_number_of_a_real_recording_comes_back_as_it_was(tmp_path, monkeyp
 
 
 def test_what_is_held_at_once_does_not_grow_with_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr("nnwatch.export._ROWS", 100)
+    monkeypatch.setattr("nnwatch.tables.ROWS", 100)
     writer = Writer(tmp_path / "long.nnw")
     writer.append([RUN, Segment(0, 0, 1, 10.0), Schema(1, "step", [FieldSpec("loss.train")])], Commit(0.0))
     steps = np.arange(1, 5001)
