@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from . import __version__
 from .command import Parser
-from .commands import checking, lists, recordings, running, screens
+from .commands import checking, lists, looking, recordings, running, screens
 from .runs import RunError
 
 
@@ -43,7 +43,7 @@ def _parser() -> Parser:
     top.add_argument("--version", action="version", version=f"nnwatch {__version__}")
     top.set_defaults(action=lists.list_runs, json=False)
     commands = top.add_subparsers(metavar="COMMAND", parser_class=Parser)
-    for part in (running, checking, screens, recordings, lists):
+    for part in (running, checking, screens, looking, recordings, lists):
         part.add(commands)
     return top
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import earlier, git, lineage, notices
+from . import earlier, git, lineage, notices, stacks
 from .console import Follower
 from .frame import Block, Event, Segment
 from .ingest import Ingest
@@ -30,6 +30,7 @@ class Gatherer:
     ) -> None:
         self._job = job
         self._card = card
+        self._trainer = trainer
         self._recorder = recorder
         self._history = recorder.history
         self._parts = parts
@@ -82,7 +83,10 @@ class Gatherer:
             if came or texts:
                 self._silence.heard(time.monotonic(), stepping=step > 0)
             elif self._history.end is None and (event := self._silence.look(time.monotonic(), now, self._history)):
+                self._take_stacks(now)  # the rule about the silence reads them
                 take(event)
+        if stacks.asked(self._job) and (told := self._take_stacks(now)) is not None:
+            stacks.answer(self._job, told)
         if (block := self._sample(now, step)) is not None:
             take(block)
         if (dropped := self._ingest.dropped) > self._told_dropped:
@@ -101,6 +105,14 @@ class Gatherer:
         if block is None:
             self._system = None
         return block
+
+    def _take_stacks(self, now: float) -> dict[str, Any] | None:
+        """Record where every rank is."""
+        pids = stacks.ranks(self._history) or {0: self._trainer.pid}
+        found: dict[str, Any] | None = self._parts.attempt("stacks", lambda: stacks.event(pids))
+        if found is not None:
+            self._recorder.take(Event("stacks", now, self._history.last_step, data=found))
+        return found
 
     @functools.cache  # noqa: B019 - it lives as long as its process
     def _outside(self) -> dict[str, Any]:

@@ -30,8 +30,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         A first long evaluation, or a checkpoint that is written to a slow disk.
 
     What to do
-        py-spy dump --pid PID shows the line of every thread without stopping anything. In data-parallel training look
-        at all ranks: the one that is not in a collective holds the others up.
+        Look at the line where each rank is; it is read from outside when the silence begins, and again by
+        `nnwatch stacks`. In data-parallel training the rank that is not in a collective holds the others up.
     """
     segment = at.track.segment.segment
     events = [e for e in at.history.events if e.name == "stalled" and e.segment == segment and e.step == at.step]
@@ -42,15 +42,19 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     severity: Severity = "watch" if busy is not None and busy > limit["busy"] else "error"
     where = event.get("where")
     why = "the main thread is " + str(where) if where else "what it waits for is not known"
+    keys = [why + (f"; its processes use {busy:.0f} % of a core" if busy is not None else "")]
+    looks = [e.data for e in at.history.events if e.name == "stacks" and e.time <= events[0].time]
+    place = str(looks[-1].get("said") or "") if looks else ""
+    keys += [place] if place else []
     workers = int(at.facts.get("workers") or 0)
-    remedies = [Remedy(LOOK, "the script as it runs → py-spy dump --pid PID, for every rank", "the line that waits")]
+    remedies = [Remedy(LOOK, "the script as it runs → nnwatch stacks, twice", "the line that does not move")]
     if workers:
         change = f"num_workers={workers}, no timeout → timeout=60, and num_workers=0 to see the loader's own error"
         remedies.append(Remedy(TIMEOUT, change, f"a step takes {number(usual)} s again, or an exception says why not"))
     return Found(
         severity,
         f"no step for {seconds:,.0f} s after step {at.step}; a step usually takes {number(usual)} s",
-        (why + (f"; its processes use {busy:.0f} % of a core" if busy is not None else ""),),
+        tuple(keys),
         at.step,
         (Evidence("step.seconds", seconds, usual, "seconds of silence against a usual step", at.step, at.step),),
         tuple(remedies),
