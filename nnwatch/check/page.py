@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nnwatch.advisor.catalogue import origins
-from nnwatch.advisor.examine import Answer, examine
+from nnwatch.advisor.examine import Answer, Examination
 from nnwatch.advisor.finding import number
 
 from ..history import History
@@ -22,11 +22,11 @@ from .plots import Mark, bars, curve, picture
 from .report import first, measured, touched, trials
 
 
-def write(history: History, path: Path) -> Path:
+def write(history: History, examined: Examination, path: Path) -> Path:
     """The page as a new file. Raises RunError for one that exists already or cannot be written."""
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(page(history))
+            file.write(page(history, examined))
     except FileExistsError:
         raise RunError(f"{path}: exists already and is not overwritten; give the name of a new file") from None
     except OSError as error:
@@ -34,9 +34,9 @@ def write(history: History, path: Path) -> Path:
     return path
 
 
-def page(history: History) -> str:
+def page(history: History, examined: Examination) -> str:
     """The whole page as HTML."""
-    examined, places, told = examine(history), origins(), trials(history)
+    places, told = origins(), trials(history)
     name = escape(history.run.name if history.run else "check")
     body = [f"<h1>{name}</h1>"]
     if history.run is not None:

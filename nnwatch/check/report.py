@@ -1,7 +1,4 @@
-"""What a check found, for a person and for a program: the answers in the order of the recipe, and what to change first.
-
-The examination is made anew from the session, so a recorded one says what the checks of this installation say.
-"""
+"""What a check found, for a person and for a program: the answers in the order of the recipe, and what comes first."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ import numpy as np
 
 from nnwatch.advisor.catalogue import origins
 from nnwatch.advisor.check import Verdict
-from nnwatch.advisor.examine import Answer, Examination, examine
+from nnwatch.advisor.examine import Answer, Examination
 from nnwatch.advisor.finding import number
 from nnwatch.advisor.trials import NOT_MADE
 
@@ -33,10 +30,10 @@ def trials(history: History) -> dict[str, dict[str, Any]]:
     return {str(event.data["trial"]): event.data for event in history.events if event.name == EVENT}
 
 
-def text(history: History, width: int, some: bool = False) -> str:
+def text(history: History, examined: Examination, width: int, some: bool = False) -> str:
     """The table of the terminal, at most ``width`` wide, and the one thing to change first. ``some``: the user asked
     for some experiments only, and what needs others is left out."""
-    examined, places = examine(history), origins()
+    places = origins()
     shown = [answer for answer in examined.answers if not (some and answer.verdict.what.startswith(NOT_MADE))]
     lines = []
     for stage, answers in groupby(shown, key=lambda answer: answer.check.stage):
@@ -106,9 +103,9 @@ def first(examined: Examination) -> str:
     return "Nothing has to be changed before the training."
 
 
-def json(history: History, session: str) -> dict[str, Any]:
+def json(history: History, examined: Examination, session: str) -> dict[str, Any]:
     """The same for programs."""
-    examined, places = examine(history), origins()
+    places = origins()
     return {
         "schema": SCHEMA,
         "session": session,

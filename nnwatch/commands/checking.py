@@ -46,18 +46,20 @@ def check(words: list[str]) -> int:
 
 def _told(card: Card, options: argparse.Namespace) -> int:
     """Print the report, and write it as a page if that was asked for."""
+    from nnwatch.advisor.examine import examine
+
     from ..check import page, report
     from ..screen import summary
 
     about, flaw = summary(card)
-    told = report.json(about.history, card.session)
+    history, examined = about.history, examine(about.history)
     if options.json:
-        print(json.dumps(told, indent=2))
+        print(json.dumps(report.json(history, examined, card.session), indent=2))
     else:
         width = shutil.get_terminal_size((120, 24)).columns
-        print(report.text(about.history, width, some=bool(options.only)), end="")
+        print(report.text(history, examined, width, some=bool(options.only)), end="")
     if options.html is not None:
-        print(page.write(about.history, Path(options.html)), file=sys.stderr)
+        print(page.write(history, examined, Path(options.html)), file=sys.stderr)
     if flaw:
         raise RunError(flaw)
-    return 3 if told["worst"] == "error" else 0
+    return 3 if examined.worst == "error" else 0

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nnwatch.advisor.check import all_checks
+from nnwatch.advisor.examine import examine
 from nnwatch.check import page, plots, report
 from nnwatch.history import History
 from nnwatch.runs import RunError
@@ -50,6 +51,16 @@ TOLD: dict[str, Any] = {
 }
 
 
+def text(session: dict[str, Any], width: int, some: bool = False) -> str:
+    seen = history(session)
+    return report.text(seen, examine(seen), width, some)
+
+
+def html(session: dict[str, Any]) -> str:
+    seen = history(session)
+    return page.page(seen, examine(seen))
+
+
 class Tags(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -68,35 +79,36 @@ class Tags(HTMLParser):
 
 class TestText:
     def test_stages_come_in_the_order_of_the_notes(self):
-        lines = report.text(history(TOLD), 120).splitlines()
+        lines = text(TOLD, 120).splitlines()
         stages = [line for line in lines if line.isupper() and line[0] != " "]
         assert stages == ["DATA", "SKELETON AND BASELINES", "OVERFIT", "REGULARISE", "TUNE"]
 
     def test_it_closes_with_the_one_thing_to_change(self):
-        text = report.text(history(BROKEN), 100)
-        assert text.rstrip().splitlines()[-1].strip().endswith("the first loss is that of a guess")
-        assert "Change first (input-normalisation): x → (x - 33) / 78" in text
-        assert "follows from input-normalisation" in " ".join(text.split())
-        assert "notes C67, C180, C358, B30" in " ".join(text.split())
+        said = text(BROKEN, 100)
+        assert said.rstrip().splitlines()[-1].strip().endswith("the first loss is that of a guess")
+        assert "Change first (input-normalisation): x → (x - 33) / 78" in said
+        assert "follows from input-normalisation" in " ".join(said.split())
+        assert "notes C67, C180, C358, B30" in " ".join(said.split())
 
     def test_nothing_is_wider_than_the_terminal(self):
-        assert max(map(len, report.text(history(BROKEN), 90).splitlines())) <= 90
+        assert max(map(len, text(BROKEN, 90).splitlines())) <= 90
 
     def test_a_sound_script_has_nothing_to_change(self):
-        assert "Nothing has to be changed before the training." in report.text(history(TOLD), 100)
+        assert "Nothing has to be changed before the training." in text(TOLD, 100)
 
     def test_what_was_not_asked_for_is_left_out(self):
         few = {**TOLD, "trials": {"range": TRIED["range"]}}
-        assert "overfit-batch" in report.text(history(few), 100)
-        assert "overfit-batch" not in report.text(history(few), 100, some=True)
-        assert "lr-range" in report.text(history(few), 100, some=True)
+        assert "overfit-batch" in text(few, 100)
+        assert "overfit-batch" not in text(few, 100, some=True)
+        assert "lr-range" in text(few, 100, some=True)
 
     def test_a_script_that_trained_nothing(self):
-        assert report.text(History(), 100).endswith("Nothing could be asked.\n")
+        assert report.text(History(), examine(History()), 100).endswith("Nothing could be asked.\n")
 
 
 def test_json_has_every_answer_and_is_json():
-    told = json.loads(json.dumps(report.json(history(BROKEN), "x.nnw"), allow_nan=False))
+    seen = history(BROKEN)
+    told = json.loads(json.dumps(report.json(seen, examine(seen), "x.nnw"), allow_nan=False))
     assert told["worst"] == "error"
     assert told["first"] == "input-normalisation"
     by_id = {row["check"]: row for row in told["checks"]}
@@ -111,43 +123,44 @@ def test_json_has_every_answer_and_is_json():
 
 def test_what_the_script_touched_is_told():
     touched = {"how": "overlay", "written": ["a.pt", "b.pt"], "connections": ["example.org:443"], "loaded": ["last.pt"]}
-    text = report.text(history({**TOLD, "trials": {"containment": touched}}), 120)
-    assert "kept from your files, and wrote a.pt, b.pt." in text
-    assert "It connected to example.org:443." in text
-    assert "It loaded last.pt before its first step" in text
+    said = text({**TOLD, "trials": {"containment": touched}}, 120)
+    assert "kept from your files, and wrote a.pt, b.pt." in said
+    assert "It connected to example.org:443." in said
+    assert "It loaded last.pt before its first step" in said
 
 
 class TestPage:
     def test_it_needs_nothing_else(self):
-        tags = Tags(page.page(history(TOLD)))
+        tags = Tags(html(TOLD))
         assert not {"script", "link", "iframe"} & set(tags.seen)
         assert all(link.startswith("data:image/png;base64,") for link in tags.links)
         assert len(tags.links) == 1
 
     def test_it_draws_what_was_tried_and_what_stands_out(self):
-        text = page.page(history(TOLD))
-        words = " ".join(Tags(text).text)
+        made = html(TOLD)
+        words = " ".join(Tags(made).text)
         for said in ("suggested", "present", "ceiling", "what is possible", "Schedule", "not finite", "target 3"):
             assert said in words
         # range, overfit, schedule, inputs, labels, and a flat sample
-        assert text.count("<svg") == 6
+        assert made.count("<svg") == 6
 
     def test_what_a_script_says_cannot_become_markup(self):
         told = {**TOLD, "trials": {"data": {"sets": {"train": {"rows": 3, "read": 3, "pictures": [
             {"sample": 1, "why": "<script>alert(1)</script>", "target": "<b>", "values": [1.0, 2.0]}],
             "errors": [[1, "<img src=x>"]], "bad": {"errors": 1}}}}}}  # fmt: skip
-        tags = Tags(page.page(history(told)))
+        tags = Tags(html(told))
         assert "script" not in tags.seen
         assert tags.links == []
 
     def test_a_file_that_is_there_is_left_as_it_is(self, tmp_path):
+        seen = history(TOLD)
         there = tmp_path / "page.html"
         there.write_text("mine")
         with pytest.raises(RunError, match="exists already"):
-            page.write(history(TOLD), there)
+            page.write(seen, examine(seen), there)
         assert there.read_text() == "mine"
         with pytest.raises(RunError, match="cannot be written"):
-            page.write(history(TOLD), tmp_path / "no" / "page.html")
+            page.write(seen, examine(seen), tmp_path / "no" / "page.html")
 
 
 class TestPlots:
