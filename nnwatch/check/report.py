@@ -20,7 +20,7 @@ from ..history import History
 from ..trial import EVENT
 
 SCHEMA = 1
-_MARK = {"pass": "pass", "info": "info", "warn": "WARN", "error": "ERROR", "not possible": "-"}
+_MARK = {"pass": "pass", "info": "info", "warn": "WARN", "error": "ERROR"}
 _STATE, _ID = 7, 27
 """Columns of the state and of the name of a check."""
 
@@ -37,10 +37,22 @@ def text(history: History, examined: Examination, width: int, some: bool = False
     shown = [answer for answer in examined.answers if not (some and answer.verdict.what.startswith(NOT_MADE))]
     lines = []
     for stage, answers in groupby(shown, key=lambda answer: answer.check.stage):
-        lines += [stage.upper(), *(line for answer in answers for line in _row(answer, places, width)), ""]
+        lines += [stage.upper(), *_stage([*answers], places, width), ""]
     examined = examined._replace(answers=tuple(shown))
     lines += [line for said in touched(history) for line in _wrapped("", said, width)]
     return "\n".join([*lines, *_closing(examined, width)]) + "\n"
+
+
+def _stage(answers: Sequence[Answer], places: Mapping[str, str], width: int) -> Iterator[str]:
+    """The answers of one stage; those that were not possible for one reason together, at its end."""
+    impossible: dict[str, list[str]] = {}
+    for answer in answers:
+        if answer.verdict.state == "not possible":
+            impossible.setdefault(answer.verdict.what, []).append(answer.check.id)
+        else:
+            yield from _row(answer, places, width)
+    for why, ids in impossible.items():
+        yield from _wrapped(f"  {'-':{_STATE}}", f"{', '.join(ids)}: {why}", width)
 
 
 def _row(answer: Answer, places: Mapping[str, str], width: int) -> Iterator[str]:

@@ -96,6 +96,11 @@ class TestText:
     def test_a_sound_script_has_nothing_to_change(self):
         assert "Nothing has to be changed before the training." in text(TOLD, 100)
 
+    def test_what_was_not_possible_for_one_reason_is_told_once(self):
+        told = text({**TOLD, "trials": {"data": {"state": "not possible", "why": "no loader was seen"}}}, 200)
+        assert told.count("no loader was seen") == 1
+        assert "  -      data-report, corrupt, " in told
+
     def test_what_was_not_asked_for_is_left_out(self):
         few = {**TOLD, "trials": {"range": TRIED["range"]}}
         assert "overfit-batch" in text(few, 100)
