@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,9 @@ from nnwatch.dial import Tcp
 from nnwatch.frame import Block, Commit, FieldSpec, Frame, Run, Schema, Segment
 from nnwatch.history import History
 from nnwatch.listen import Address, TcpDoor
+from nnwatch.series import Series, Steps
 from nnwatch.server import Server
-from nnwatch.session import Reader, Writer
+from nnwatch.session import Writer
 
 STEPS, METRICS, PORT, TOKEN = 1_000_000, 20, 7007, "the-token-of-the-bench"
 SHAPE = """
@@ -36,18 +38,19 @@ def serve(path: Path) -> None:
     """A monitor's server over a session that is there, which adds a step each second."""
     writer, history, rng = Writer(path), History(), np.random.default_rng(0)
     schema = Schema(1, "step", [FieldSpec(f"user.{i}") for i in range(METRICS)])
-    frames: list[Frame] = [Run("far", "far", "h", [], "", "", 0.0), Segment(0, 0, 1, 0.0), schema]
+
+    def append(*frames: Frame) -> None:
+        writer.append(frames, Commit(0.0))
+        for frame in (*frames, writer.commit):
+            history.apply(frame)
+
+    append(Run("far", "far", "h", [], "", "", 0.0), Segment(0, 0, 1, 0.0), schema)
     for begin in range(0, STEPS, 1000):
         steps = np.arange(begin + 1, begin + 1001)
         values = rng.normal(size=(METRICS, 1000)).astype(np.float32)
-        frames.append(Block(1, 0, 0, 1000, steps.tobytes(), (steps * 0.01).tobytes(), values.tobytes()))
-    for frame in frames:
-        history.apply(frame)
-    writer.append(frames, Commit(0.0))
-    reader = Reader(path)
-    reader.read()
+        append(Block(1, 0, 0, 1000, steps.tobytes(), (steps * 0.01).tobytes(), values.tobytes()))
     ready = selectors.DefaultSelector()
-    server = Server(path, "far", reader.number, writer.end, ready, history)
+    server = Server(path, "far", writer.number, writer.end, ready, history)
     server.listen(TcpDoor(Address("127.0.0.1", PORT), TOKEN))
     print("ready", flush=True)
     while True:
@@ -55,13 +58,17 @@ def serve(path: Path) -> None:
             key.data(mask)
 
 
-def seconds_until(source: SocketSource, history: History, count: int) -> float:
-    """Until so many stretches have come."""
+def seconds_until(source: SocketSource, history: History, done: Callable[[History], bool]) -> float:
     begin = time.perf_counter()
-    while history.replaced < count:
+    while not done(history):
         for frame in source.read():
             history.apply(frame)
     return time.perf_counter() - begin
+
+
+def within(series: Series) -> Steps:
+    """The steps of those looked at, and half as many on each side, that are there."""
+    return series.steps[slice(*np.searchsorted(series.steps, [399_000, 403_001]))]
 
 
 def view(path: Path) -> None:
@@ -72,13 +79,14 @@ def view(path: Path) -> None:
     server.stdout.readline()
     for attempt in ("first viewer", "second viewer"):
         source, history = SocketSource(Tcp(f"tcp://127.0.0.1:{PORT}"), token=TOKEN), History()
-        whole = seconds_until(source, history, 1)
+        whole = seconds_until(source, history, lambda known: known.commit is not None)
         track = history.tracks[0, 0]
         assert track.last_step == STEPS
         print(f"{attempt}: the whole curve of {STEPS:,} steps x {METRICS} after {whole:.2f} s (bar: 1 s), "
               f"{len(track['user.0']):,} records of each metric")  # fmt: skip
         source.look(0, 0, 400_000, 402_000)
-        print(f"  4,000 steps of it in full {seconds_until(source, history, 2):.2f} s later")
+        detail = seconds_until(source, history, lambda known: len(within(known.tracks[0, 0]["user.0"])) == 4001)
+        print(f"  4,000 steps of it in full {detail:.2f} s later")
         source.close()
     server.kill()
     server.wait()
