@@ -17,6 +17,7 @@ from textual.screen import Screen
 from nnwatch.history import History
 from nnwatch.metric import describe
 
+from .column import metric_of
 from .commands import commands
 from .draw.raster import DOTS, Symbols
 from .feed import PERIOD, Feed, Nothing, Source
@@ -184,11 +185,9 @@ class NnwatchApp(App[str]):
         from nnwatch.advisor.page import metric_page  # all rules with it: the first frame does not wait for them
 
         try:
-            self.push_screen(Page(metric_page(message.metric)))
-        except KeyError:
-            self.notify(
-                f"{message.metric} is worked out here from other metrics; `nnwatch metrics` lists those", timeout=4
-            )
+            self.push_screen(Page(metric_page(metric_of(message.metric))))
+        except KeyError:  # recorded by a newer nnwatch
+            self.notify(f"this nnwatch does not know {message.metric}", timeout=4)
 
     def action_metrics(self) -> None:
         """Choose a metric and show it large."""

@@ -143,6 +143,11 @@ _NAN_IS_NEWS = ("loss.", "grad.")
 """Metrics whose NaN is a value of the training; elsewhere it says that nothing was measured."""
 
 
+def metric_of(column: str) -> str:
+    """The metric that a column is, or the first of those it is made from."""
+    return _DERIVED[column][0][0] if column in _DERIVED else column.partition("@")[0]
+
+
 class Columns:
     """All columns that were asked for, by segment, rank and name; brought up to date when asked again."""
 

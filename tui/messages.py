@@ -30,7 +30,7 @@ class ShowSegment(Message):
 
 
 class About(Message):
-    """The user asks what a metric is."""
+    """The user asks what a metric is, or a column that is made from some."""
 
     def __init__(self, metric: str) -> None:
         super().__init__()

@@ -120,7 +120,7 @@ class RunsScreen(Room):
         except ValueError as error:
             self.app.call_from_thread(self._say, str(error))
         else:
-            self.app.call_from_thread(self.app.push_screen, Page(told))
+            self.app.call_from_thread(self.app.push_screen, Page(told, prose=False))
 
     def action_overlay(self) -> None:
         if (chosen := self._chosen()) and self.library is not None:

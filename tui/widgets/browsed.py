@@ -30,6 +30,9 @@ class Browsed(Cells, can_focus=True):
         Binding("plus,equals_sign", "zoom(0.5)", "Zoom", key_display="+ - 0", tooltip="Zoom in, out, show all"),
         Binding("minus", "zoom(2.0)", "Zoom out", show=False),
         Binding("0", "fit", "Show all steps", show=False),
+        # for those who have the arrows alone; on a page of charts the next one lies below or beside
+        Binding("down,j", "app.focus_next", "Next chart", show=False),
+        Binding("up,k", "app.focus_previous", "Chart before", show=False),
         Binding("x", "clock", "Time axis", show=False, tooltip="Steps, or the time on the clock, along the charts"),
     ]
 

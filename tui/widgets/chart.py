@@ -228,7 +228,7 @@ class Chart(Browsed):
             self.post_message(Changed())
 
     def action_about(self) -> None:
-        self.post_message(About(self.curves[0].column.partition("@")[0]))
+        self.post_message(About(self.curves[0].column))
 
     def action_band(self) -> None:
         if self.view is not None:

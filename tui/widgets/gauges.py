@@ -11,8 +11,8 @@ from ..draw.grid import Grid, Ink
 from ..draw.sparkline import sparkline
 from ..draw.text import size
 from ..view import View
-from .cells import Cells
-from .rows import draw_row, spark_width
+from .listed import Listed
+from .rows import TITLE, draw_row, spark_width
 
 
 def _percent(value: float) -> str:
@@ -76,7 +76,7 @@ def over_samples(values: Any, cells: int) -> Any:
     return np.fmax.reduceat(values, np.arange(cells) * n // cells)
 
 
-class Gauges(Cells):
+class Gauges(Listed):
     """Height follows the number of rows: one heading and some gauges for the run, the host and each GPU."""
 
     DEFAULT_CSS = "Gauges { height: 10; }"
@@ -105,12 +105,16 @@ class Gauges(Cells):
             found += [("", gauge, device) for gauge in _GPU if view.machine(gauge.metric)]
         return found
 
+    def metrics(self, view: View) -> list[str | None]:
+        return [gauge.metric if gauge is not None else None for _, gauge, _ in self.lines(view)]
+
     def draw(self, view: View, grid: Grid) -> None:
         for y, (heading, gauge, device) in enumerate(self.lines(view)):
             if gauge is None:
                 grid.put(0, y, heading, Ink.TITLE)
             else:
                 self._row(view, grid, y, gauge, device)
+        self.choose(view, grid, TITLE - 1)
 
     def _row(self, view: View, grid: Grid, y: int, gauge: Gauge, device: int) -> None:
         found = view.machine(gauge.metric)

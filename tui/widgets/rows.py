@@ -12,7 +12,7 @@ from ..draw.scale import scale
 from ..draw.sparkline import bar, sparkline
 from ..draw.text import count, duration, number, remaining
 from ..view import View
-from .cells import Cells
+from .listed import Listed
 
 TITLE = 15
 VALUE = 9
@@ -56,13 +56,16 @@ def spark_width(width: int) -> int:
     return max(width - TITLE - VALUE - 2 - (_NOTE + 1 if width >= _NOTE_FROM else 0), 0)
 
 
-class Rows(Cells):
+class Rows(Listed):
     """One row a metric, its newest value and how it got there."""
 
     def __init__(self, rows: list[Row], **names: Any) -> None:
         super().__init__(**names)
         self.rows = rows
         self.styles.height = len(rows)
+
+    def metrics(self, view: View) -> list[str | None]:
+        return [row.column for row in self.rows]
 
     def key(self, view: View) -> Any:
         columns = (view.column(row.column) for row in self.rows)
@@ -90,6 +93,8 @@ class Rows(Cells):
                 row.ink,
             )
 
+        self.choose(view, grid, TITLE - 1)
+
     def _spark(self, view: View, row: Row, cells: int) -> str:
         column = view.column(row.column)
         if column is None or not column.until(view.until) or cells < 1:
@@ -103,16 +108,24 @@ class Rows(Cells):
         return sparkline(y.share(values), extremes.bad)
 
 
-class Progress(Cells):
+class Progress(Listed):
     """How far the run is, how long it will take, and what watching costs."""
 
     DEFAULT_CSS = "Progress { height: 2; }"
+
+    def metrics(self, view: View) -> list[str | None]:
+        return ["step.seconds", "watch.cost"]
 
     def key(self, view: View) -> Any:
         cost = view.value("watch.cost"), view.value("watch.every")
         return view.step, view.planned, view.state.kind, view.value("step.seconds"), cost
 
     def draw(self, view: View, grid: Grid) -> None:
+        self._progress(view, grid)
+        self._cost(view, grid)
+        self.choose(view, grid, TITLE - 1)
+
+    def _progress(self, view: View, grid: Grid) -> None:
         planned = view.planned
         room = spark_width(grid.width)
         if planned is None:
@@ -124,6 +137,8 @@ class Progress(Cells):
             text = f"{min(share, 9.99):.0%}"
             eta = f" ETA {duration(left)}" if left is not None else ""
             draw_row(grid, 0, "progress", text, bar(share, room - len(eta)) + eta, note)
+
+    def _cost(self, view: View, grid: Grid) -> None:
         cost, every = view.value("watch.cost"), view.value("watch.every")
         if cost is None:
             draw_row(grid, 1, "watching", "–", "its cost is known after some steps", spark_ink=Ink.DIM)
