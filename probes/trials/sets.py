@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
@@ -88,14 +88,17 @@ def _loaded(subject: Subject) -> list[Set]:
     training = subject.loader
     assert training is not None
     sets = [_of_loader("train", training)]
-    names = _names()
+    return sets + _others(subject, sets)
+
+
+def _others(subject: Subject, sets: Sequence[Set]) -> list[Set]:
+    """Those of the other loaders, one of each role that ``sets`` do not have."""
+    names, found = _names(), [*sets]
     for loader in subject.others:
-        if loader.dataset is training.dataset:
-            continue
         role = names.get(id(loader)) or names.get(id(loader.dataset)) or "validation"
-        if role != "train" and role not in {known.role for known in sets}:
-            sets.append(_of_loader(role, loader))
-    return sets
+        if role not in {known.role for known in found} and all(loader.dataset is not known.dataset for known in found):
+            found.append(_of_loader(role, loader))
+    return found[len(sets) :]
 
 
 def _names() -> dict[int, str]:
@@ -181,7 +184,7 @@ def _held(subject: Subject) -> list[Set]:
         role = role_of(other)
         if role not in (None, "train") and other not in sources and role not in {known.role for known in sets}:
             sets.append(_of_arrays(str(role), other, value, wanted))
-    return sets
+    return sets + _others(subject, sets)
 
 
 def _arrays() -> dict[str, torch.Tensor]:

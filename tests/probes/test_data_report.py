@@ -202,6 +202,9 @@ class TestReadTwice:
     def test_augmentation_varies_and_data_do_not(self):
         assert again.varies(of(digits())) == 0
         assert again.varies(of(Made(lambda i: (torch.zeros(2, 8) + torch.randn(1), 0)))) == 1
+        coin = again.varies(of(Made(lambda i: (torch.zeros(2, 8) + (torch.rand(1) < 0.5), 0))))
+        assert coin is not None
+        assert 0.1 < coin < 0.9
 
     def test_the_scripts_generators_are_left_alone(self):
         states = torch.get_rng_state(), random.getstate(), str(np.random.get_state(legacy=False))
