@@ -20,20 +20,20 @@ _WIDEST = 100
 
 def reflow(text: str, width: int) -> str:
     """Paragraphs that were broken for another width, broken for this one; what stands in lines of its own stays."""
-    paragraphs: list[str] = []
+    paragraphs: list[tuple[int, str]] = []
     full = False
     for line in text.splitlines():
+        words = line.strip()
         indent = len(line) - len(line.lstrip())
-        if full and paragraphs and line.strip() and indent == len(paragraphs[-1]) - len(paragraphs[-1].lstrip()):
-            paragraphs[-1] += f" {line.strip()}"
+        if full and words and indent == paragraphs[-1][0]:
+            paragraphs[-1] = indent, f"{paragraphs[-1][1]} {words}"
         else:
-            paragraphs.append(line)
+            paragraphs.append((indent, words))
         full = len(line) >= _FULL
     lines: list[str] = []
-    for paragraph in paragraphs:
-        indent = " " * (len(paragraph) - len(paragraph.lstrip()))
-        broken = wrap(paragraph.strip(), width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
-        lines += broken or [""]
+    for indent, words in paragraphs:
+        left = " " * indent
+        lines += wrap(words, width, initial_indent=left, subsequent_indent=left, break_on_hyphens=False) or [""]
     return "\n".join(lines)
 
 
