@@ -1,0 +1,74 @@
+"""Several ranks: the same last step for all, and nobody is left behind."""
+
+import socket
+import textwrap
+
+import pytest
+
+from nnwatch.check.plan import STEPS
+
+from .trying import Check
+
+RANKS = """
+import os, sys
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+
+def main():
+    dist.init_process_group("gloo")
+    torch.manual_seed(0)
+    data = TensorDataset(torch.randn(256, 8), torch.randint(0, 2, (256,)))
+    model = nn.parallel.DistributedDataParallel(nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 2)))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    sampler = DistributedSampler(data)
+    for epoch in range(100000):
+        sampler.set_epoch(epoch)
+        for x, y in DataLoader(data, 16, sampler=sampler):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+if __name__ == "__main__":
+    main()
+"""
+SPAWN = """
+import torch.multiprocessing as mp
+
+def rank(number):
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="{port}", RANK=str(number), WORLD_SIZE="2")
+    main()
+
+if __name__ == "__main__":
+    mp.spawn(rank, nprocs=2)
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def looked_at(found: Check) -> None:
+    assert found.done.returncode in (0, 3), found.done.stderr
+    trials = found.trials
+    assert trials["overfit"]["loss_kind"] == "cross-entropy"
+    assert trials["overfit"]["samples"] == 16
+    assert trials["overfit"]["accuracy"] == 1.0
+    history = found.history
+    steps = {rank: track.get("loss.train").steps[-1] for (_, rank), track in history.tracks.items()}
+    assert set(steps) == {0, 1}
+    assert steps[0] == steps[1] == STEPS + 1  # the one before which all know that it is the last
+
+
+@pytest.mark.parametrize("way", ["torchrun", "spawn"])
+def test_all_ranks_end_with_the_same_step(home, way):
+    script = RANKS
+    if way == "spawn":
+        script = RANKS.replace('\nif __name__ == "__main__":\n    main()\n', SPAWN.replace("{port}", str(free_port())))
+    home.script("train.py", textwrap.dedent(script))
+    start = ["train.py"] if way == "spawn" else ["--", "torchrun", "--nproc-per-node", "2", "--standalone", "train.py"]
+    done = home.nnwatch("check", "--only", "overfit", *start, timeout=240)
+    looked_at(Check(home, done))
