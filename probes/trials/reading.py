@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 from .sets import Set
 
 ELEMENTS = 1 << 24
-"""Numbers kept of the inputs of one data set, at most: 64 MiB."""
+"""Numbers kept of the inputs and targets of one data set, at most: 64 MiB of float32."""
+FEW = 16
+"""A target of so many numbers is kept of every sample read."""
 TOLD = 16
 """Samples named of each kind, at most."""
 
 
 class Reading:
     """What was read of one data set. ``places`` (n,) are the samples' numbers; of the first ``kept`` of them ``x``
-    (kept, ...) float32 is held where all have one shape; ``hashes`` are of every sample read, ``labels`` of its
-    target."""
+    (kept, ...) float32 is held where all have one shape; ``hashes`` are of every sample read, and ``targets`` of all
+    those that are kept or small."""
 
-    def __init__(self, source: Set, seconds: float, hashes_only: bool = False) -> None:
+    def __init__(self, source: Set, seconds: float) -> None:
         self.source = source
         self.places: list[int] = []
         self.hashes: list[bytes] = []
@@ -36,9 +38,9 @@ class Reading:
         self.bytes = 0
         self._rows: list[NDArray[Any]] = []
         self._elements = 0
-        self._read(seconds, hashes_only)
+        self._read(seconds)
 
-    def _read(self, seconds: float, hashes_only: bool) -> None:
+    def _read(self, seconds: float) -> None:
         end = perf_counter() + seconds
         for place in self.source.order():
             if perf_counter() > end and len(self.places) >= 2:
@@ -54,10 +56,8 @@ class Reading:
                 continue
             self.places.append(place)
             self.hashes.append(hashlib.sha1(np.ascontiguousarray(x).tobytes(), usedforsecurity=False).digest())
-            self.targets.append(y)
             self.bytes += x.nbytes
-            if not hashes_only:
-                self._look(place, x, y)
+            self._look(place, x, y)
 
     def _look(self, place: int, x: NDArray[Any], y: NDArray[Any] | None) -> None:
         self.dtype = str(x.dtype)
@@ -69,9 +69,12 @@ class Reading:
                 self.constant.append(place)
         if y is not None and y.dtype.kind == "f" and not np.isfinite(y).all() and place not in self.nonfinite[-1:]:
             self.nonfinite.append(place)
-        if self._elements + x.size <= ELEMENTS:
+        size = x.size + (y.size if y is not None else 0)
+        kept = self._elements + size <= ELEMENTS and len(self._rows) + 1 == len(self.places)
+        if kept:
             self._rows.append(x)
-            self._elements += x.size
+            self._elements += size
+        self.targets.append(y if kept or (y is not None and y.size <= FEW) else None)
 
     def __len__(self) -> int:
         return len(self.places)

@@ -126,7 +126,8 @@ def role_of(name: str) -> str | None:
 
 def _of_loader(role: str, loader: DataLoader[Any]) -> Set:
     dataset = loader.dataset
-    collate = loader.collate_fn if loader.batch_size is not None else (lambda items: items[0])
+    batches = loader.batch_sampler is not None  # else every item of the data set is a batch, or enters alone
+    collate = loader.collate_fn if batches else (lambda items: loader.collate_fn(items[0]))
     if isinstance(dataset, IterableDataset):
         stream = iter(dataset)
         return Set(role, None, lambda place: _split(collate([next(stream)])), dataset, drawn=False)

@@ -7,9 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset, random_split
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    SequentialSampler,
+    Subset,
+    TensorDataset,
+    random_split,
+)
 
-from nnwatch.probes.trials import again, overlap
+from nnwatch.probes.trials import again, overlap, reading
 from nnwatch.probes.trials.linear import logistic, ridge
 from nnwatch.probes.trials.pictures import worst
 from nnwatch.probes.trials.reading import Reading, labels_of
@@ -65,6 +74,17 @@ def test_time_is_kept_and_what_was_read_is_spread_over_all():
     assert sorted(order) == list(range(1000))
     for n in (10, 100):
         assert max(np.diff(sorted([0, *order[:n], 1000]))) < 6 * 1000 / n
+
+
+def test_memory_is_kept_whatever_the_data(monkeypatch):
+    monkeypatch.setattr(reading, "ELEMENTS", 1000)
+    found = read(Made(lambda i: (torch.randn(4, 10), torch.zeros(4, 10)), 200))
+    assert len(found) == 200
+    assert found.x is not None
+    assert found.x.shape == (12, 4, 10)
+    assert sum(target is not None for target in found.targets) == 12
+    small = read(Made(lambda i: (torch.randn(4, 10), i), 200))
+    assert sum(target is not None for target in small.targets) == 200
 
 
 def test_damaged_samples_are_named():
@@ -145,6 +165,14 @@ def test_input_and_target_of_what_a_data_set_gives(item, shape, target):
     sample = of(Made(lambda i: item)).read(0)
     assert sample.x.shape == shape
     assert (None if sample.y is None else int(sample.y)) == target
+
+
+def test_samples_are_collated_as_the_loader_does():
+    dataset = TensorDataset(torch.randn(8, 3), torch.arange(8))
+    own = DataLoader(dataset, batch_sampler=BatchSampler(SequentialSampler(dataset), 4, False))
+    assert _of_loader("train", own).read(5).x.shape == (3,)
+    alone = DataLoader(dataset, batch_size=None)
+    assert _of_loader("train", alone).read(5).x.shape == (3,)
 
 
 def test_a_stream_is_read_from_its_beginning():
