@@ -2,7 +2,9 @@
 
 import http.server
 import json
+import os
 import socket
+import subprocess
 import threading
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from nnwatch import alert
 from nnwatch.alert import Alerts
 from nnwatch.cli import main
 from nnwatch.frame import Finding, Remedy
-from nnwatch.runs import Card
+from nnwatch.runs import Card, Process
 
 from .doors import gone, history, steps, until
 
@@ -172,6 +174,18 @@ def test_a_dead_endpoint_costs_the_run_nothing(home, stuck):
     assert process.returncode == 5
     assert steps(card.session) == list(range(1, 201))
     assert "secret-path" not in said
+
+
+@pytest.mark.parametrize("name", ["", "SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID"])
+def test_what_ends_with_its_command_is_known(name, monkeypatch):
+    for one in alert._BATCH:
+        monkeypatch.delenv(one, raising=False)
+    if name:
+        monkeypatch.setenv(name, "7")
+    with subprocess.Popen(["sleep", "60"]) as launcher:
+        assert alert.outlived(Process(launcher.pid, 1)) == (not name and os.getpid() != 1)
+        launcher.kill()
+    assert not alert.outlived(Process(1, 1))  # the first process of a container
 
 
 def test_the_end_does_not_wait_for_a_message(home):

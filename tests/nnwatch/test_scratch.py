@@ -12,9 +12,11 @@ import pytest
 
 from nnwatch import scratch
 from nnwatch.advisor.engine import Advisor
-from nnwatch.frame import Block, Commit, FieldSpec, Schema, Segment
+from nnwatch.frame import Block, Commit, FieldSpec, Finding, Judgement, Schema, Segment
 from nnwatch.history import History
 from nnwatch.session import Reader
+
+from .doors import frames, history
 
 SESSIONS = Path(__file__).parents[1] / "sessions"
 
@@ -23,7 +25,7 @@ import sys, time
 import numpy as np
 from pathlib import Path
 from nnwatch import heap, scratch
-from nnwatch.frame import Block, Commit, FieldSpec, Schema, Segment
+from nnwatch.frame import Block, Commit, FieldSpec, Finding, Judgement, Schema, Segment
 from nnwatch.history import History
 
 def resident(what):
@@ -106,6 +108,25 @@ def test_so_are_the_findings(name, small, monkeypatch):
     monkeypatch.setattr(scratch, "_FROM", 1 << 60)
     assert in_the_file == judged()
     assert in_the_file
+
+
+def test_a_long_run_is_judged_from_its_file_as_it_was_live(home):
+    """Its columns grew out of memory while it ran, flush by flush; read back they come by the chapter."""
+    env = {"NAN": "140000", "RING": str(32 << 20)}
+    done = home.nnwatch("run", "trainer.py", "150000", "0", "close", env=env)
+    assert done.returncode == 0
+    live, again = history(home.session()), History()
+    assert live.main is not None
+    assert len(live.main["loss.train"]) == 150_000
+    assert not live.main["loss.train"].steps.flags.owndata
+    for frame in frames(home.session()):
+        if not isinstance(frame, Finding | Judgement):
+            again.apply(frame)
+    for frame in Advisor().judge(again):
+        again.apply(frame)
+    assert [finding.rule for finding in live.finding_log]
+    assert again.finding_log == live.finding_log
+    assert again.judgements == live.judgements
 
 
 def test_the_place_of_an_array_is_free_when_nobody_looks_at_it(small):
