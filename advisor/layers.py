@@ -67,8 +67,13 @@ class Layers(Clocks):
         none. Adapters are narrow on purpose."""
         if int(self.facts.get("classes") or 0) <= 2 or not self.has("update.ratio") or self.facts.get("adapters"):
             return None
-        view, hidden = self.view("update.ratio"), self.linear[:-1]
-        return min(((shape_of(view.notes[i])[0], view.names[i]) for i in hidden), default=None)
+        view = self.view("update.ratio")
+        key = "narrowest", view.series.labels.id if view.series.labels else None
+        if key not in self._memo:
+            names, notes = view.names, view.notes
+            self._memo[key] = min(((shape_of(notes[i])[0], names[i]) for i in self.linear[:-1]), default=None)
+        found: tuple[int, str] | None = self._memo[key]
+        return found
 
     @property
     def strait(self) -> bool:

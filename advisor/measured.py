@@ -87,6 +87,14 @@ class Measured:
         made: T = self._memo[key][1]
         return made
 
+    def first(self, name: str, make: Callable[[], T]) -> T:
+        """What ``make()`` gave at the first boundary that asked: for what depends on the first records alone."""
+        key = "first", name
+        if key not in self._memo:
+            self._memo[key] = make()
+        made: T = self._memo[key]
+        return made
+
     def newest(self, metric: str, count: int, most: int | None = None) -> Floats:
         """The last ``most`` rows of a metric (``count`` where not given), (n, width).
 

@@ -103,7 +103,7 @@ def _small(at: Context, limit: Mapping[str, float]) -> Found | None:
     outcome = at.loss_key()
     if outcome is None and not at.has("grad.norm"):
         return None
-    found = _scaled(at, limit) or (_zeros(at) or _fades(at, limit) if outcome else None)
+    found = at.first("scaled", lambda: _scaled(at, limit)) or (_zeros(at) or _fades(at, limit) if outcome else None)
     outcome = outcome or _starved(at, limit)
     if found is None or outcome is None:
         return None

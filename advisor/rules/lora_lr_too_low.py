@@ -10,7 +10,7 @@ from nnwatch.frame import Evidence
 
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
-from ..learning_rate import RAISE, killed, raise_by
+from ..learning_rate import RAISE, killed, raise_remedy
 from ..rule import Rule
 from ..window import block_medians, column_medians
 
@@ -63,7 +63,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
             Evidence("update.ratio", fastest, limit["reach"] / at.horizon, "typical matrix at its fastest", 1, at.step),
             Evidence("loss.train", now, limit["loss"] * first, "newest losses against the first", 1, at.step),
         ),
-        (raise_by(at, 10),),
+        (raise_remedy(at, fastest, 10),),
         "If ten times the rate changes nothing, give the adapters a higher rank, or look whether they are merged in.",
     )
 

@@ -48,7 +48,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         60 steps to recover.
 
     What to do
-        Lower the rate to where the first update moves a typical layer by 2/S of its size (S planned steps, 0.3 to 1 %),
+        Lower the rate to where the first update moves a typical layer by 0.55 / sqrt(S) of its size (S planned steps),
         and start again: dead units do not come back.
     """
     return _from_the_start(at, limit) or _since_a_rise(at, limit)

@@ -44,7 +44,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Fine-tuning (threshold a tenth) and the warm-up. Without a known number of steps it is judged at the end only.
 
     What to do
-        Raise the rate to where a typical update is 2/S of the weights, 0.1 to 1 %.
+        Raise the rate to where a typical update is 0.55 / sqrt(S) of the weights, for S planned steps.
     """
     if at.planned is None and not at.over:
         raise Abstain("the planned number of steps is not known: judged at the end")

@@ -49,7 +49,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     When it is a false alarm
         A cache that fills slowly, a replay buffer, a data set that is read into memory as it is used: they level off,
-        and then the finding closes.
+        and then the finding closes. A run of under a minute is not judged: what it keeps is given back before it fills
+        anything.
 
     What to do
         Look for what is kept in every step: losses.append(loss) keeps the whole graph, losses.append(loss.item()) a

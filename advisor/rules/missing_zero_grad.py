@@ -10,7 +10,7 @@ from nnwatch.frame import Evidence, Remedy
 
 from ..context import Context
 from ..finding import Abstain, Found, number
-from ..place import of_optimizer
+from ..place import of_loss, of_optimizer
 from ..rule import Rule
 
 ZERO = "Clear the gradients before each backward pass"
@@ -52,7 +52,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         int(at.view("grad.stale").steps[0]),
         (Evidence("grad.stale", float(np.median(stale)), 0.0, "gradient left over", int(steps[0]), at.step),),
         (
-            Remedy(ZERO, f"loss.backward() → optimizer.zero_grad(); loss.backward(){of_optimizer(at)}",
+            Remedy(ZERO, f"loss.backward() → optimizer.zero_grad(); loss.backward(){of_loss(at) or of_optimizer(at)}",
                    "the gradient left over is 0 at every step"),
         ),
         "If zero_grad is called, it is on another optimizer, or between backward() and step().",

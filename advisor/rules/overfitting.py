@@ -54,8 +54,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         guess it is *watch* until the end: some rules are found long after the rows are known (grokking).
 
     What to do
-        Restore the best checkpoint. Then, in this order: more data, stronger augmentation, dropout, weight decay, a
-        smaller net.
+        Restore the best checkpoint, unless as many samples are right now as there. Then, in this order: more data,
+        stronger augmentation, dropout, weight decay, a smaller net.
     """
     if len(np.flatnonzero(np.isfinite(at.evaluations.loss))) < 4:
         raise Abstain("it needs four evaluations on validation data")
@@ -108,7 +108,7 @@ def _rising(at: Context, limit: Mapping[str, float]) -> Found | None:
             Evidence("loss.val.each", z, limit["z"], f"paired z over {samples} samples", best_step, at.step),
             Evidence("loss.train", now, then, "training loss now against then", best_step, at.step),
         ),
-        _remedies(at, best_step),
+        _remedies(at, best_step, np.isnan(ev.accuracy[best]) or fell > 0),
         "If it still overfits, make the net smaller, or collect data where the validation loss is largest.",
     )
 
@@ -226,8 +226,12 @@ def _accuracy(at: Context, best: int, last: np.ndarray) -> tuple[float, float]:
     return then - now, math.sqrt(2 * max(then * (1 - then), 1e-4) / max(float(size[best]), 1))
 
 
-def _remedies(at: Context, best_step: int) -> tuple[Remedy, ...]:
+def _remedies(at: Context, best_step: int, lost: bool) -> tuple[Remedy, ...]:
+    """Back to the best checkpoint first, where it was better in what counts: a loss that rises while no fewer samples
+    are right is no reason to throw the later weights away."""
     best = number(float(np.nanmin(at.evaluations.loss)))
+    if not lost:
+        return remedies(at, OVERFIT, f"the best validation loss is under {best}")
     stop = Remedy(
         STOP,
         f"weights of step {at.step} → {restore(at, best_step)}, patience 5 evaluations",

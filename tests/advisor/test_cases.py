@@ -17,6 +17,10 @@ def test_case(case):
     assert result.primary == case.get("primary")
     failed = [why for j in result.history.judgements for why in j.abstained.values() if "failed" in why]
     assert not failed
+    remedies = [remedy for finding in result.history.finding_log for remedy in finding.remedies]
+    for remedy in remedies:
+        now, _, new = remedy.change.partition("→")
+        assert "" not in (now.strip(), new.strip(), remedy.expect), remedy  # what stands, what to write, what it shows
 
 
 @pytest.mark.parametrize(

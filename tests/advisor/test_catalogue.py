@@ -7,10 +7,13 @@ import pytest
 from nnwatch.advisor import hints
 from nnwatch.advisor.catalogue import LISTS, checks_page, notes, notes_page, rules_page
 from nnwatch.advisor.check import all_checks
-from nnwatch.advisor.page import listing
+from nnwatch.advisor.page import listing, metric_page
 from nnwatch.advisor.page import page as explained
 from nnwatch.advisor.rule import all_rules
 from nnwatch.advisor.undecided import UNDECIDED
+from nnwatch.history import History
+from nnwatch.metric import METRICS
+from nnwatch.session import Reader
 
 FOLDER = Path(__file__).parents[2] / "advisor"
 CAUSES = """
@@ -67,3 +70,19 @@ def test_a_cause_without_a_rule_has_a_page_that_says_why():
         assert one.why in text
         assert one.where in text
     assert all(one.id in listing(all_rules()) for one in UNDECIDED)
+
+
+def test_every_metric_that_a_screen_can_show_is_explained():
+    reader = Reader(FOLDER.parent / "nnwatch" / "demo.nnw")
+    history = History()
+    for frame in reader.read():
+        history.apply(frame)
+    reader.close()
+    assert history.main is not None
+    shown = {*history.main, *history.system, *METRICS, "user.reward"}
+    assert len(shown) > 100
+    for name in shown:
+        lines = metric_page(name).splitlines()
+        assert lines[0].startswith(f"{name}: ")
+        assert lines[2].endswith("."), name
+        assert lines[-1] == "No rule reads it." or any(rule.id in lines[-1] for rule in all_rules())

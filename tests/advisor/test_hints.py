@@ -1,8 +1,12 @@
 """Hints between runs: each with the way that calls for it, and the way that does not."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from nnwatch.advisor.hints import IDS, Trial, hints
+from nnwatch.advisor.rule import all_rules
 
 HOUR = 3600.0
 
@@ -68,3 +72,17 @@ def test_it_is_given_where_the_runs_call_for_it(name):
 )
 def test_nothing_is_said_of_a_good_way(trials):
     assert hints(trials, True) == []
+
+
+def test_hints_come_between_runs_only():
+    assert hints([rate(0.1, findings=["lr-too-high", "underfitting"], dirty=True)], None) == []
+    assert not set(IDS) & {rule.id for rule in all_rules()}
+    folder = Path(__file__).parents[2]
+    rooms = [folder / room for room in ("advisor", "nnwatch", "tui", "probes")]
+    files = [file for room in rooms for file in room.glob("**/*.py") if "/nnwatch/advisor/" not in str(file)]
+    assert {
+        file.name for file in files if re.search(r"import .*\bhints\b|\.hints import", file.read_text("utf-8"))
+    } == {
+        "catalogue.py",  # names them on a page
+        "ledger.py",  # of the runs of a folder
+    }
