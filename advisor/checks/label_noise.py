@@ -17,7 +17,7 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
 
     How it is decided
         A linear model, trained on four fifths of the samples read and asked about the last fifth, five times: samples
-        whose label it gives under 5 % while another class has over 90 %. More than 10 % of them is told, with their
+        whose label it gives under 5 % while another class has over 60 %. More than 10 % of them is told, with their
         numbers; never judged, and nothing is dropped.
 
     When it is a false alarm

@@ -18,7 +18,7 @@ FEATURES = 3072
 CLASSES = 100
 SHARE, SECONDS = 0.1, 5.0
 """Time for reading a data set."""
-DOUBT, SURE = 0.05, 0.9
+DOUBT, SURE = 0.05, 0.6
 """A label is in doubt where a linear model gives it less than the first and another class more than the second."""
 FOLDS = 5
 
