@@ -30,8 +30,8 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
     graph = at.facts.get("loss.graph") or {}
     if graph.get("padding_idx") is None:
         return None
-    if not at.has("target.padding") and at.has("target.ignored"):
-        left_out = median(at.view("target.ignored").scalar)
+    left_out = median(at.view("target.ignored").scalar) if at.has("target.ignored") else 0.0
+    if not at.has("target.padding") and left_out > 0:
         return Verdict("pass", f"{percent(left_out)} of the targets are left out of the loss", left_out)
     if not at.has("target.padding"):
         raise Abstain("the targets were not compared with the padding index")

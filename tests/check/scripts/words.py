@@ -3,7 +3,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 torch.manual_seed(0)
-PAD, WORDS, TAGS = 0, 40, 5
+PAD, WORDS = 0, 20
 
 
 class Sentences(Dataset):
@@ -16,7 +16,7 @@ class Sentences(Dataset):
         return len(self.words)
 
     def __getitem__(self, i):
-        return self.words[i], 1 + self.words[i] % (TAGS - 1)
+        return self.words[i], 1 + (7 * self.words[i]) % (WORDS - 1)
 
 
 def collate(items):
@@ -30,7 +30,7 @@ class Tagger(nn.Module):
         super().__init__()
         self.embed = nn.Embedding(WORDS, 24, padding_idx=PAD)
         self.rnn = nn.GRU(24, 24, batch_first=True, bidirectional=True)
-        self.head = nn.Linear(48, TAGS)
+        self.head = nn.Linear(48, WORDS)
 
     def forward(self, words):
         return self.head(self.rnn(self.embed(words))[0])
