@@ -57,6 +57,7 @@ class Line:
         self._port = port
         self.bytes = 0
         self._open: list[socket.socket] = []
+        self._dead: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -75,10 +76,16 @@ class Line:
     def _pump(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
         try:
             while data := source.recv(1 << 14):
+                if source in self._dead:
+                    continue
                 sink.sendall(data)
                 self.bytes += len(data) * counted
         except OSError:
             pass
+
+    def die(self) -> None:
+        """Nothing comes through any more, and nobody is told."""
+        self._dead |= set(self._open)
 
     def cut(self) -> None:
         for end in self._open:
@@ -281,6 +288,22 @@ def test_a_line_that_is_cut_goes_on_without_gap_or_duplicate(job, port):
         seen(source, lambda known: known.last_step == job.history.last_step, known)
     track = known.tracks[0, 0]["user.0"]
     assert list(track.steps[track.steps > 20_000]) == list(range(20_001, 21_501))
+    source.close()
+    line.close()
+
+
+def test_a_line_that_dies_without_a_word_is_dialled_again(job, port, monkeypatch):
+    monkeypatch.setattr("nnwatch.client._QUIET", 0.5)
+    begin(job)
+    train(job, 1, 20_000)
+    line = Line(port)
+    source = SocketSource(Tcp(f"tcp://127.0.0.1:{line.port}"), token=TOKEN)
+    known = seen(source, lambda known: known.last_step == 20_000)
+    line.die()
+    train(job, 20_001, 20_500)
+    seen(source, lambda known: known.last_step == 20_500, known)
+    track = known.tracks[0, 0]["user.0"]
+    assert list(track.steps[track.steps > 20_000]) == list(range(20_001, 20_501))
     source.close()
     line.close()
 

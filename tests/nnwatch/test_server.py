@@ -183,6 +183,28 @@ def test_a_viewer_that_never_reads_does_not_hold_up_another(job):
     stuck.close()
 
 
+def test_who_is_stuck_half_open_or_silent_is_dropped_after_a_while(job, monkeypatch):
+    monkeypatch.setattr("nnwatch.server._STUCK_SECONDS", 0.3)
+    monkeypatch.setattr("nnwatch.server._HELLO_SECONDS", 0.3)
+    job.grow(20_000)
+    files = len(os.listdir("/proc/self/fd"))
+    stuck, silent = (socket.socket(socket.AF_UNIX) for _ in range(2))  # nothing more comes from either, no end too
+    for connection in (stuck, silent):
+        connection.connect(str(job.path))
+    stuck.sendall(wire.pack(wire.Hello([*wire.PROTOCOLS])))
+
+    def tended() -> bool:
+        with job.lock:
+            job.server.tend()
+            return not job.server.watched
+
+    until(lambda: len(job.server._viewers) == 2 and job.server.behind)
+    until(tended)
+    stuck.close()
+    silent.close()
+    assert len(os.listdir("/proc/self/fd")) == files
+
+
 def test_nobody_else_may_enter_and_a_removed_socket_is_made_again(job):
     assert stat.S_IMODE(job.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(job.path.parent.stat().st_mode) == 0o700
