@@ -78,7 +78,7 @@ class Column:
 
     def _within(self, edges: Any, done: int, shown: Extremes, now: Any, n: int) -> bool:
         """Whether the records after ``done`` up to ``n`` lie within what is shown of their columns already."""
-        if n < done or not np.array_equal(edges, now):
+        if n < done or not (edges is now or np.array_equal(edges, now)):
             return False
         values, at = self._values[done:n], np.searchsorted(edges, self._steps[done:n], side="right") - 1
         if n > done and not (at[0] >= 0 and at[-1] < len(shown.low)):

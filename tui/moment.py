@@ -62,11 +62,17 @@ class Timeline:
         text = text.strip().replace(",", "").replace("_", "")
         if text.isdecimal():
             return int(text)
+        time = self.when(text)
+        return None if time is None else self.step_at(time)
+
+    def when(self, text: str) -> float | None:
+        """The time that a text means, if it means one: ``-2h``, ``03:00``."""
+        text = text.strip()
         if not len(self.steps):
             return None
         end = float(self.times[-1])
         if back := _BACK.fullmatch(text):
-            return self.step_at(end - float(back[1]) * _SECONDS[back[2]])
+            return end - float(back[1]) * _SECONDS[back[2]]
         if clock := _CLOCK.fullmatch(text):
             hour, minute, second = int(clock[1]), int(clock[2]), int(clock[3] or 0)
             if hour > 23 or minute > 59 or second > 59:
@@ -74,7 +80,7 @@ class Timeline:
             when = datetime.fromtimestamp(end).replace(hour=hour, minute=minute, second=second, microsecond=0)
             if when.timestamp() > end:
                 when -= timedelta(days=1)
-            return self.step_at(when.timestamp())
+            return when.timestamp()
         return None
 
 

@@ -87,6 +87,11 @@ class View:
         mine = Stretch(self.track, self.timeline)
         return stretches(self.history, mine, self.moment.seen is None) if self.lens.clock else [mine]
 
+    def enter(self, part: Stretch, step: int) -> None:
+        """Look at a step of another segment."""
+        newest = self.history.main is part.track
+        self.moment.enter(None if newest else part.number, step, part.timeline)
+
     def parts(self, name: str) -> list[tuple[Stretch, Column]]:
         """A column in the segments that have it."""
         found = []
@@ -110,9 +115,13 @@ class View:
     @cached_property
     def landmarks(self) -> Landmarks:
         """Epochs and jumps of the learning rate, as far as the run is."""
-        return self.landmarks_of(self.track) if self.track is not None else Landmarks()
+        return self._landmarks(self.track) if self.track is not None else Landmarks()
 
     def landmarks_of(self, track: Track) -> Landmarks:
+        """Those of another segment."""
+        return self.landmarks if track is self.track else self._landmarks(track)
+
+    def _landmarks(self, track: Track) -> Landmarks:
         return self.columns.landmarks(track, self.history.facts_of(track).get("steps_per_epoch"))
 
     def series(self, name: str) -> Series | None:

@@ -159,6 +159,18 @@ async def test_the_cursor_walks_from_one_segment_into_the_other_on_the_clock():
         assert "segment 2" in text(app)
 
 
+async def test_a_time_on_the_clock_is_found_in_the_segment_that_was_running_then():
+    async with opened("faulty", size=(120, 40), source=Frames(resumed())) as (app, pilot):
+        await press(app, pilot, "x", "at", *"14:13:32", "enter")
+        assert app.moment.segment == 0
+        assert app.moment.step == pytest.approx(500, abs=1)
+        await press(app, pilot, "at", *"-1s", "enter")
+        assert app.moment.segment is None
+        assert app.moment.step == pytest.approx(1_298, abs=1)
+        await press(app, pilot, "at", *"never", "enter")
+        assert app.moment.step == pytest.approx(1_298, abs=1)
+
+
 def test_another_segment_keeps_its_own_steps_on_the_axis():
     first, second = paused(pause=0), Timeline(np.arange(101, 151), NOON + HOUR + np.arange(50.0))
     axis = whole(Lens(clock=True), second, 101, 150, 300, (first,))

@@ -6,6 +6,7 @@ edges at n / width every append would move, redraw and resend the whole chart.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import ceil, floor, log10
 from typing import Any, Literal, NamedTuple
 
@@ -48,12 +49,12 @@ class Buckets(NamedTuple):
     columns: int
 
     def edges(self) -> NDArray[np.int64]:
-        """First whole step of each column, and the one behind the last (columns + 1,).
+        """First whole step of each column, and the one behind the last (columns + 1,), not to be written to.
 
         Whole numbers, because a search for others makes numpy convert all the steps.
         """
-        edges = (self.start + np.arange(self.columns + 1)) * self.step
-        return np.asarray(np.ceil(edges - 1e-9 * self.step), np.int64)
+        edges: NDArray[np.int64] = _edges(self)
+        return edges
 
     def column(self, x: float) -> int:
         """Column of x; outside [0, columns) when x is not shown."""
@@ -70,6 +71,15 @@ class Buckets(NamedTuple):
     def ticks(self, most: int) -> list[float]:
         """At most about ``most`` round values between the first and the last."""
         return ticks(self.first, self.last, most)
+
+
+@lru_cache(maxsize=64)
+def _edges(buckets: Buckets) -> NDArray[np.int64]:
+    """The same object for the same columns: most redraws of a chart, and all charts of a page, ask for them again."""
+    places = (buckets.start + np.arange(buckets.columns + 1) - 1e-9) * buckets.step
+    edges = np.asarray(np.ceil(places), np.int64)
+    edges.setflags(write=False)
+    return edges
 
 
 def fit(first: float, last: float, count: int) -> Buckets:

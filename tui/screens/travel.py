@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from textual.screen import Screen
 
 from ..messages import Changed, Notice, ShowSegment
+from ..segments import beside
 from ..view import View
 from .ask import Ask
 
@@ -75,10 +76,17 @@ class Travel(Screen[None]):
 
     def action_goto(self) -> None:
         def go(text: str | None) -> None:
-            step = self.view.timeline.find(text or "") if self.view is not None else None
-            if step is not None:
+            if self.view is None or not text:
+                return
+            time = self.view.stretches[-1].timeline.when(text) if self.view.stretches else None
+            there = beside(self.view.stretches, time, time, forward=False) if time is not None else None
+            step = self.view.timeline.find(text)
+            if there is not None and there[0].track is not self.view.track:  # on the clock, in another segment
+                self.view.enter(*there)
+                self.post_message(Changed())
+            elif step is not None:
                 self.go(step)
-            elif text:
+            else:
                 self.post_message(Notice(f"{text!r} is no moment; type 1200, -2h or 03:00"))
 
         self.app.push_screen(Ask("go to step 1200, to -2h before the end, to 03:00"), go)

@@ -64,9 +64,7 @@ class Browsed(Cells, can_focus=True):
         found = beside(view.stretches, self.axis.times(cell * wide)[0], self.axis.times((cell + 1) * wide)[0], forward)
         if found is None or found[0].track is view.track:
             return False
-        part, step = found
-        newest = view.history.main is part.track
-        view.moment.enter(None if newest else part.number, step, part.timeline)
+        view.enter(*found)
         self.post_message(Changed())
         return True
 
