@@ -106,6 +106,13 @@ def _target_is_input(at: Context) -> bool:
     return False
 
 
+def _varies(at: Context) -> bool:
+    """What enters the net does vary; an input that hardly does is ignored with good reason."""
+    with suppress(Abstain):
+        return median(at.view("input.std").thin(100).scalar) > 0.1
+    return False
+
+
 def _overflowed(at: Context) -> bool:
     """The first number that was none is one that its type could not hold."""
     return at.amp and any(e.data.get("origin") == "overflow" for e in at.events("nonfinite"))
@@ -223,7 +230,7 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "augmentation-on-validation": _VAL,
     "causal-leak": {"train-val-leak": _always},
     "unnormalised-input": {
-        "bad-init": _always, "saturated-activation": _always, "vanishing-gradient": _always, "input-ignored": _always,
+        "bad-init": _always, "saturated-activation": _always, "vanishing-gradient": _always, "input-ignored": _varies,
         "below-persistence": _always,
         "label-out-of-range": _target_is_input, **_USELESS, **_THROWN,
     },

@@ -36,7 +36,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Learned by heart: the training loss is under 92 % of that of a guess, while no evaluation was ever 5 % better
-        than a guess, in its loss nor (on 100 samples or more) in telling the classes apart, and the newest three are
+        than a guess, in its loss nor (on 150 samples or more) in telling the classes apart, and the newest three are
         worse by 3 %. Or not learned at all: after four fifths of the run the loss is within 3 % of a guess, the weights
         move as they should, and no other finding explains it. It is *watch* while the run lasts, for a hard task looks
         the same until it is solved, and *warn* at its end.
@@ -151,7 +151,7 @@ RULE = Rule(
     (LINEAR,),
     "Note K12, K16; nets fit random labels (Zhang et al. 2017), so only held-out data tell.",
     check,
-    {"part": 0.2, "rows": 100, "plenty": 500, "steps": 300, "evaluations": 5, "samples": 100, "prior": 0.8,
+    {"part": 0.2, "rows": 100, "plenty": 500, "steps": 300, "evaluations": 5, "samples": 150, "prior": 0.8,
      "learned": 0.92, "never": 0.95, "worse": 1.03, "order": 0.33, "scale": 2.5, "late": 0.8, "moved": 0.2},
     slow=True,
 )  # fmt: skip

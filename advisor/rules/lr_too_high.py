@@ -31,16 +31,15 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         (or in the eight sampled steps before a loss that grew until it was NaN). Outcome: the loss is still at its
         first value after 60 steps, and was thrown (an update of a quarter of a matrix, updates that still are over a
         tenth, steps that made their own batch worse, or a loss a fifth over the first; one that only stays flat may be
-        a task that is learned late); or it rose to three times that and is
-        over it after 30; or it is ten times that after 10; or it is no number any more. Both are needed: healthy runs
-        with large first updates are common. After an update of more than a whole matrix it is enough that the loss is
-        over its first value after 30 steps, or that only one answer is left. Where over half of the first sampled steps
-        made the loss of their own batch worse, that is a mechanism as well; where nine of ten made it better, an update
-        of under a quarter of a matrix is none. A layer that was alive until an update of more than a matrix's size and
-        is dead since, or a policy whose entropy is under a thousandth of its first since then, is an outcome where the
-        loss is none (two optimizers, sampled actions). Later in the run: the rate rose by half or more over all before,
-        the loss was falling until then, and is a tenth higher and not falling since: *warn*; or it is ten times as high
-        after 10 steps: *error*.
+        a task that is learned late); or it rose to three times that and is over it after 30; or it is ten times that
+        after 10; or it is no number any more. Both are needed: healthy runs with large first updates are common. After
+        an update of more than a whole matrix it is enough that the loss is 5 % over its first value after 30 steps, or
+        that only one answer is left. Where over half of the first sampled steps made the loss of their own batch worse,
+        that is a mechanism as well; where nine of ten made it better, an update of under a quarter of a matrix is none.
+        A layer that was alive until an update of more than a matrix's size and is dead since, or a policy whose entropy
+        is under a thousandth of its first since then, is an outcome where the loss is none (two optimizers, sampled
+        actions). Later in the run: the rate rose by half or more over all before, the loss was falling until then, and
+        is a tenth higher and not falling since: *warn*; or it is ten times as high after 10 steps: *error*.
 
     When it is a false alarm
         A learning-rate range test; the peak of a one-cycle schedule (the finding is resolved when the loss comes down).
@@ -177,7 +176,7 @@ def _stuck(at: Context, limit: Mapping[str, float], peak: float, worse: bool) ->
     if replaced and (same := at.opened & COLLAPSED):
         return f"the net was written over, and all that is left of it is {min(same)}"
     thrice = peak > huge * limit["huge"] and age >= soon * limit["patience"] and highest > 3 * first
-    if (replaced or thrice) and at.exceeds(now, first):
+    if (replaced and at.exceeds(now, limit["over"] * first)) or (thrice and at.exceeds(now, first)):
         return f"the loss rose to {number(highest)} and is {number(now)} now; it began at {number(first)}"
     return None
 
@@ -203,6 +202,7 @@ RULE = Rule(
         "late": 0.1,
         "stuck": 0.9,
         "thrown": 1.2,
+        "over": 1.05,
         "patience": 60,
         "lost": 10,
         "lasting": 10,

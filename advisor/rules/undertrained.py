@@ -36,7 +36,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         schedule that has come to its end makes a longer run a different one.
 
     What to do
-        A third more epochs, with the schedule stretched to the new end.
+        A third more epochs (five times as many steps where there were under 100), with the schedule stretched to the
+        new end.
     """
     if (at.facts.get("loss") or {}).get("label_smoothing") or at.no_goal:
         raise Abstain("the confidence is kept low on purpose")
@@ -104,7 +105,7 @@ def _unsure(at: Context, limit: Mapping[str, float]) -> Found | None:
         ),
         max(at.track.segment.first_step + 1, int(0.9 * at.horizon)),
         (Evidence("confidence.train", middle, reference, "median confidence against half of the way", 1, at.step),),
-        (_longer(at, 1.3 * at.horizon, 0.1 * now),),
+        (_longer(at, (5 if few else 1.3) * at.horizon, 0.1 * now),),
         "If the loss stops falling before, the net is too small rather than trained too short.",
     )  # fmt: skip
 
