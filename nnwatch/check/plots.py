@@ -62,7 +62,8 @@ def curve(
         if mark.x is not None:
             a = across(mark.x)
             parts.append(f'<line class=mark x1="{a:.1f}" x2="{a:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>')
-            parts.append(f'<text x="{a + 4:.1f}" y="{_TOP + 8}">{escape(mark.label)}</text>')
+            side = f'x="{a + 4:.1f}"' if a < 0.85 * _WIDTH else f'x="{a - 4:.1f}" text-anchor="end"'
+            parts.append(f'<text {side} y="{_TOP + 8}">{escape(mark.label)}</text>')
         elif mark.y is not None:
             b = up(mark.y)
             parts.append(f'<line class=mark x1="{_LEFT}" x2="{_WIDTH}" y1="{b:.1f}" y2="{b:.1f}"/>')
