@@ -34,6 +34,11 @@ RESULT = HERE / "results" / "score.txt"
 MINUTES = "1.5"
 AGAIN = ("lr-range", "reproducible")
 """Checks that a second run of the script is for: other faulty scripts are run once."""
+AT_A_GLANCE = (
+    "initial-scale", "final-bias", "initial-loss", "first-steps", "dropout", "dropout-norm", "batch-too-small",
+    "parameter-share", "rnn-clip", "lr-sanity", "lstm-bias", "pool-stride", "padding", "receptive-field", "width",
+)  # fmt: skip
+"""Checks that are decided by the first steps and the modules: no experiment is made for them."""
 NEVER_HERE = {"efficient-shapes": "asked on a GPU with mixed precision only"}
 """Checks that no script of these can fail, and why."""
 REPORTS = {"data-report", "baselines", "show-predictions"}
@@ -95,7 +100,8 @@ def try_out(script: Script) -> str | None:
         home.script("train.py", script.text)
         options = ["--session", str(session(script)), "--minutes", MINUTES, "--yes", "--json"]
         if script.kind == "faulty" and script.check not in AGAIN:
-            options += ["--only", ",".join(sorted(set(NAMES) - {"range", "twice"}))]
+            made = {"model"} if script.check in AT_A_GLANCE else set(NAMES) - {"range", "twice"}
+            options += ["--only", ",".join(sorted(made))]
         done = home.nnwatch("check", *options, "train.py", timeout=600)
     return None if done.returncode in (0, 3) else done.stderr.strip().splitlines()[-1]
 
