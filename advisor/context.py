@@ -32,7 +32,7 @@ class Context(Layers):
     @cached_property
     def finetune(self) -> bool:
         """Frozen parameters, or a first loss far below that of a guess: the net was trained before."""
-        if self.facts.get("frozen") or self.facts.get("pretrained") or self.adapters:
+        if any(self.facts.get(fact) for fact in ("frozen", "pretrained", "attached")) or self.adapters:
             return True
         classes = self.facts.get("classes")
         return bool(classes and self.has("loss.train") and self.first_loss < 0.5 * math.log(max(classes, 2)))

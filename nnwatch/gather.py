@@ -43,6 +43,9 @@ class Gatherer:
         self._system = parts.attempt("system", lambda: self._begin_system(trainer))
         if table := options["settings"].get("table"):
             recorder.take(Event("facts", time.time(), data={"settings": table}))
+        if options["late"]:
+            recorder.take(Event("facts", time.time(), data={"attached": True}))
+            recorder.notice(notices.LATE)
         self._since = time.monotonic()
         self._sampled = -_SAMPLE_EVERY
         self._unseen_told = False

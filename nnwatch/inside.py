@@ -96,7 +96,7 @@ def _start() -> Path:
     card.launcher = card.trainer = Process.of(os.getpid())
     card.save(job / "job.json")
     atexit.register(_end, job, os.getpid())
-    _start_monitor(job)
+    start_monitor(job)
     _say(f"watched from now on; see it with: {card.attach}")
     return job
 
@@ -116,7 +116,17 @@ def _script() -> str:
     return sys.argv[0] if sys.argv and sys.argv[0] not in ("", "-", "-c") else "python"
 
 
-def _start_monitor(job: Path) -> None:
+def join(job: str) -> None:
+    """This process, which is under way, belongs to a job that another one has made for it (`late.py`)."""
+    global _job
+    if _job is None:
+        _job = Path(job)
+        atexit.register(_end, _job, os.getpid())
+        _patch(_job, None, under_way=True)
+
+
+def start_monitor(job: Path) -> None:
+    """It is nobody's child."""
     with open(os.devnull, "wb") as nowhere, (job / "monitor.log").open("ab") as log:
         voice = nowhere.fileno()
         subprocess.run(
@@ -137,10 +147,10 @@ def _keep(job: Path) -> None:
     with contextlib.suppress(ValueError, OSError, subprocess.SubprocessError):
         card = Card.load(job / "job.json")
         if card.monitor is not None and not card.monitor.alive and card.end is None:
-            _start_monitor(job)
+            start_monitor(job)
 
 
-def _patch(job: Path, model: Any) -> None:
+def _patch(job: Path, model: Any, *, under_way: bool = False) -> None:
     """Put the probes on torch, which may have been imported long ago."""
     import json
 
@@ -151,7 +161,7 @@ def _patch(job: Path, model: Any) -> None:
     hello = {"pid": os.getpid(), "start": runs.start_ticks(os.getpid()), "torch": str(torch.__version__), "error": None}
     try:
         probes.install(json.loads((job / "boot" / "settings.json").read_text()))
-        probes.adopt(model)
+        probes.adopt(model, under_way=under_way)
         _hear_cells(probes.cell_begins)
     except Exception as error:
         hello["error"] = f"{type(error).__name__}: {error}"

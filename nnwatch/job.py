@@ -50,6 +50,7 @@ def prepare(
     on: list[list[str]] | None = None,
     settings: Mapping[str, Any] | None = None,
     interactive: bool = False,
+    late: bool = False,
     alerts: list[list[str]] | None = None,
     listen: Address | None = None,
     token: str = "",
@@ -57,8 +58,9 @@ def prepare(
 ) -> Path:
     """Make the folder for one run of ``command`` and return it. Raises RunError.
 
-    ``interactive``: a person types it, so that silence means nothing. ``listen``: where far viewers may come, if they
-    say ``token``; without one, one is made. ``check``: the run is a check (`check/plan.py`), which tells by itself.
+    ``interactive``: a person types it, so that silence means nothing. ``late``: it is under way already. ``listen``:
+    where far viewers may come, if they say ``token``; without one, one is made. ``check``: the run is a check
+    (`check/plan.py`), which tells by itself.
     """
     prune()
     id = secrets.token_hex(4)
@@ -108,7 +110,8 @@ def prepare(
     if listen is not None:
         with open(job / "token", "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             file.write(token or new_token())
-    options |= {"settings": settings or {}, "interactive": interactive, "listen": wanted, "quiet": check is not None}
+    options |= {"settings": settings or {}, "interactive": interactive, "late": late}
+    options |= {"listen": wanted, "quiet": check is not None}
     runs.write_json(job / "options.json", options)
     card.save(job / "job.json")
     return job

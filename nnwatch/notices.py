@@ -7,6 +7,12 @@ from pathlib import Path
 
 from .history import History
 
+LATE = (
+    "it was under way when nnwatch came: not known are the first loss and all steps before, the seeds, which"
+    " checkpoint was loaded, and the lines that made model, optimizer and schedule; the data loader is known from its"
+    " next pass on; steps are counted as the optimizer's state does (Adam), or from here"
+)
+
 
 def unseen(job: Path) -> str:
     """Why no process of the job has opened a ring, as far as what the boot files left in ``JOB/hello`` says."""

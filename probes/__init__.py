@@ -31,12 +31,13 @@ def install(settings: dict[str, Any]) -> Patches:
     return patches
 
 
-def adopt(model: torch.nn.Module | None) -> None:
-    """Find what was made before the probes were put on torch; ``model`` where it cannot be found."""
+def adopt(model: torch.nn.Module | None, *, under_way: bool = False) -> None:
+    """Find what was made before the probes were put on torch; ``model`` where it cannot be found. ``under_way``: wait
+    for the end of the step that may be half done."""
     if _standby is not None:
         from .existing import adopt
 
-        adopt(_standby.watch, model)
+        adopt(_standby.watch, model, under_way=under_way)
 
 
 def cell_begins() -> None:

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from .watch import Watch
 
 
-def adopt(watch: Watch, model: nn.Module | None) -> None:
-    """Make modules, optimizers and schedulers known, in the order they were made as far as that can be told."""
+def adopt(watch: Watch, model: nn.Module | None, *, under_way: bool = False) -> None:
+    """Make modules, optimizers and schedulers known, in the order they were made as far as that can be told.
+
+    ``under_way``: this may be the middle of a training step, of which half a record would come.
+    """
     for module in model.modules() if isinstance(model, nn.Module) else ():
         watch.module_found(module)
     for found in _objects():
@@ -25,6 +28,8 @@ def adopt(watch: Watch, model: nn.Module | None) -> None:
             watch.script.optimizer_found(found)
         elif issubclass(type(found), torch.optim.lr_scheduler.LRScheduler):
             watch.once.schedules.found(found)
+    if under_way and watch.script.optimizers():
+        watch.training.joining = watch.training.deaf = True
 
 
 def _objects() -> Iterator[Any]:

@@ -89,6 +89,9 @@ class Stepping:
 
     def after(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
         training = self._training
+        if training.joining:
+            training.joining = training.deaf = False
+            return
         if training.deaf or training.busy:
             return
         training.lane.leave()

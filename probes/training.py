@@ -70,6 +70,8 @@ class Training:
         self.awake = False
         self.deaf = False
         """No ring is to be had, or the core has failed: nothing is measured in vain."""
+        self.joining = False
+        """Deaf until the step that is under way has been taken: its beginning was not seen."""
         self.busy = False
         """A pass of our own is running: what the hooks see meanwhile is none of the user's."""
         self.lane.reset()

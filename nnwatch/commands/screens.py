@@ -14,10 +14,12 @@ from . import RUN, WHICH, command
 
 def add(commands: Any) -> None:
     attach_ = command(commands, "attach", attach, "the screen on a running job, or on how a run ended")
-    attach_.add_argument(
+    which = attach_.add_mutually_exclusive_group()
+    which.add_argument(
         "run", nargs="?", metavar="RUN",
         help=f"{WHICH}; ssh://USER@HOST/RUN or tcp://HOST:PORT for one that is far away",
     )  # fmt: skip
+    which.add_argument("--pid", type=int, help="a process that was started without nnwatch (Python 3.14 or newer)")
     attach_.add_argument("--token-file", metavar="FILE", help="the token of tcp:// ($NNWATCH_TOKEN otherwise)")
     attach_.add_argument(
         "--remote", default="nnwatch", metavar="COMMAND", help="the nnwatch over there, if it is not on PATH (ssh://)"
@@ -37,6 +39,10 @@ def attach(options: argparse.Namespace) -> int:
     from .. import dial
     from ..screen import show, show_far
 
+    if options.pid is not None:
+        from .. import late
+
+        return show(late.attach(options.pid), "attach")
     if (far := dial.far(options.run or "", options.remote)) is not None:
         return show_far(far, listen.given_token(options.token_file))
     return show(runs.resolve(options.run), "attach")
