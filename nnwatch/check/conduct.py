@@ -25,7 +25,7 @@ from .trouble import trouble
 
 SAME = 50
 """Steps of two runs that are compared, at most."""
-RAMP, LEAST = 120, 30
+RAMP, LEAST = 120, 40
 """Steps of the range test, and the fewest that are worth it."""
 AS_IS, EXPERIMENTS = 0.25, 0.55
 """Shares of the whole time after which the script is stopped, and after which the experiments in its process are."""
@@ -58,12 +58,12 @@ class Conductor:
             self._progress.say(str(error))
             return 2
         try:
-            self._as_is()
-            self._contained()
-            if self._plan.wants("overfit") and not self._first["captured"]:
-                self._repeat()
-            if self._plan.wants("twice", "range"):
-                self._again()
+            if self._as_is():
+                self._contained()
+                if self._plan.wants("overfit") and not self._first["captured"]:
+                    self._repeat()
+                if self._plan.wants("twice", "range"):
+                    self._again()
         except RunError as error:
             self._progress.say(str(error))
             return 2
@@ -79,8 +79,11 @@ class Conductor:
 
     # the runs
 
-    def _as_is(self) -> None:
-        """The first run: an ordinary session, and the experiments in its process."""
+    def _as_is(self) -> bool:
+        """The first run: an ordinary session, and the experiments in its process. False if it did not come to its end.
+
+        Raises RunError where nothing is to be told.
+        """
         plan, now = self._plan, time.time()
         steps = plan.steps if plan.wants(*_INSIDE) else SAME
         settings = {"role": "first", "told": str(self._job / "told"), "steps": steps, "only": plan.only}
@@ -90,7 +93,11 @@ class Conductor:
         child = Child(self._job, plan.command, self._enclosure)
         code = child.wait(self._left(), self._hear)
         if not self._first:
-            raise RunError(trouble(plan.command, code, self._step, child.printed))
+            why = trouble(plan.command, code, self._step, child.printed)
+            if not self._step:
+                raise RunError(why)
+            self._progress.say(why)
+        return bool(self._first)
 
     def _repeat(self) -> None:
         """A run on one batch, where no step of the script could be captured."""
@@ -112,19 +119,16 @@ class Conductor:
     def _again(self) -> None:
         """The second run: the same steps, and the range test."""
         first = self._first["losses"]
-        planned = self._first["planned"]
-        same = min(SAME, len(first))
+        same, ramp = self._lengths(len(first))
         last: dict[str, Any] = {}
 
         def hear(word: dict[str, Any]) -> None:
             last.update(word if "left" in word else {})
             self._hear(word, again=True)
 
-        ramp = RAMP if self._plan.wants("range") else 0
-        end = time.time() + self._left(0.95)
         told = self._job / "again" / "told"
-        settings = {"role": "again", "told": str(told), "same": same, "ramp": ramp, "end": end}
-        place = prepare(self._job, "again", settings)
+        settings = {"role": "again", "told": str(told), "same": same, "ramp": ramp}
+        place = prepare(self._job, "again", settings | {"end": time.time() + self._left(0.95)})
         child = Child(place, self._plan.command, self._enclosure)
         code = child.wait(self._left(), hear)
         printed = child.printed
@@ -138,9 +142,17 @@ class Conductor:
             parted = next((n + 1 for n in range(compared) if first[n] != second[n]), None)
             losses = [first[:compared], second[:compared]]
             self._trial(done("twice", steps=compared, parted=parted, losses=losses))
-        if ramp and "range" not in self._told:
-            why = f"the script plans {planned} steps in all" if planned and planned < LEAST else "the time was over"
-            self._trial(impossible("range", why))
+        if "range" not in self._told:
+            pace = self._first["pace"]
+            self._trial(impossible("range", f"a step takes {pace:.2g} s, and the time was over; give more --minutes"))
+
+    def _lengths(self, made: int) -> tuple[int, int]:
+        """Steps of the second run that are compared, and of its range test (0: none): what there is time for."""
+        pace, loading = self._first["pace"], self._first["loading"]
+        affordable = int((self._left(0.9) - loading) / max(pace, 1e-6))
+        same = max(1, min(SAME, made, affordable // 4))
+        ramp = min(RAMP, affordable - same) if self._plan.wants("range") else 0
+        return same, ramp if ramp >= LEAST else 0
 
     # what they tell
 

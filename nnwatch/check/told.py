@@ -1,7 +1,9 @@
 """What the runs of a script tell the conductor: lines of JSON, appended to a file.
 
-``{"say": text}`` is progress, ``{"trial": ...}`` the data of an experiment (``nnwatch/trial.py``), ``{"left": why,
-"step": n, "losses": [...]}`` the last word of a process that was stopped.
+``{"say": text}`` is progress, ``{"trial": ...}`` the data of an experiment (``nnwatch/trial.py``), ``{"left": why}``
+the last word. That has the ``losses`` of the steps as they are, and after the first run how many ``step`` they were,
+the seconds before them (``loading``) and for each (``pace``), whether one was ``captured``, how many are ``planned``,
+``connections``, and checkpoints ``loaded``.
 """
 
 from __future__ import annotations

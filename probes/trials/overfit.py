@@ -26,26 +26,32 @@ PART = 0.4
 
 
 def overfit(subject: Subject) -> dict[str, Any]:
+    """Raises NotPossibleError where the time is over before the last rung is: that says nothing."""
     step = subject.step()
     batch = _few(step)
-    began, ends = time(), time() + PART * subject.seconds
+    until = time() + PART * subject.seconds
     with step.passing(), torch.no_grad():
         first = step.passed(batch)
     least = floor(batch, first.prediction)
     rungs: list[Rung] = []
     best: list[float] = []
-    for place, rate in enumerate(RATES):
+    for rate in RATES:
         subject.restore()
-        until = time() + (ends - time()) / (len(RATES) - place)
         losses, right = _learn(step, batch, rate, least or 0.0, until, subject)
         rungs.append(Rung(optimizer="Adam", rate=rate, first=losses[0], last=losses[-1], steps=len(losses) - 1))
         if not best or losses[-1] < best[-1]:
             best, accuracy = losses, right
-            subject.learned = batch, [parameter.detach().clone() for parameter in step.parameters()]
+            learned = [parameter.detach().clone() for parameter in step.parameters()]
         if is_learned(best, least or 0.0, accuracy):
             break
+        if time() > until:
+            subject.restore()
+            made = sum(rung["steps"] for rung in rungs)
+            raise NotPossibleError(
+                f"the time was over after {made} steps with {batch.rows} samples; give more --minutes"
+            )
+    subject.learned = batch, learned
     subject.restore()
-    del began
     return {
         "loss_kind": kind(batch.term),
         "samples": batch.rows,

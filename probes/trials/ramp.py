@@ -17,8 +17,8 @@ APART = 1.5
 """... and above that by so many times its standard deviation, of which the average has a third."""
 WINDOW = 5
 """Points of the average whose slope is taken."""
-QUIET = 20
-"""Steps at the beginning whose rates are too low to teach anything."""
+QUIET = 6
+"""The first steps, one in so many, have rates that are too low to teach anything."""
 PART = 0.2
 """Of the whole fall, which comes before the place that is suggested."""
 
@@ -28,6 +28,7 @@ class Ramp:
 
     def __init__(self, steps: int = STEPS) -> None:
         self._steps = steps
+        self._first = steps // QUIET
         self.rates: list[float] = []
         self.losses: list[float] = []
         self.averages: list[float] = []
@@ -53,7 +54,7 @@ class Ramp:
             return
         self._sum = SMOOTH * self._sum + (1 - SMOOTH) * loss
         self.averages.append(self._sum / (1 - SMOOTH ** (len(self.averages) + 1)))
-        if len(self.losses) > QUIET:
+        if len(self.losses) > self._first:
             least, last = min(self.averages), self.averages[-1]
             level, noise = self._quiet
             above = level + max((ABOVE - 1) * abs(level), APART * noise)
@@ -62,7 +63,7 @@ class Ramp:
     @property
     def _quiet(self) -> tuple[float, float]:
         """Mean and standard deviation of the losses of the first steps, which teach nothing."""
-        quiet = self.losses[:QUIET]
+        quiet = self.losses[: self._first]
         return fmean(quiet), stdev(quiet)
 
     def found(self) -> dict[str, Any]:
@@ -82,7 +83,7 @@ class Ramp:
         minimum; rates are equally far apart on a logarithmic scale. What comes before a part of that fall is only the
         difference between batches."""
         averages = self.averages
-        if len(averages) <= QUIET:
+        if len(averages) <= self._first:
             return None
         least = averages.index(min(averages))
         level, noise = self._quiet

@@ -37,6 +37,7 @@ class Rehearsal:
         self._only: list[str] = settings["only"]
         self._pid = os.getpid()
         self._over = False
+        self._made = time()
         self._began = 0.0
         """When the first step was over (seconds since 1970)."""
         self._said = 0
@@ -81,6 +82,7 @@ class Rehearsal:
         self._over = True
         if rank():
             return
+        loading, stepping = self._began - self._made, time() - self._began
         watch = self._standby.watch
         watch.lane.leave()
         watch.training.tell()
@@ -94,7 +96,8 @@ class Rehearsal:
         known = {"step": recorder.steps, "losses": recorder.losses, "planned": watch.script.told("planned_steps")}
         captured = recorder.step is not None or self.own is not None
         known |= {"connections": [*self._connections.opened], "loaded": watch.checkpoints.files}
-        self._voice.tell({"left": why, "captured": captured, "seconds": time() - self._began, **known})
+        known |= {"loading": loading, "pace": stepping / max(1, recorder.steps - 1)}
+        self._voice.tell({"left": why, "captured": captured, **known})
 
 
 def made(name: str, experiment: Experiment, subject: Subject) -> dict[str, Any]:

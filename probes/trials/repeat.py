@@ -37,7 +37,7 @@ class Repeat:
         self._end = End(settings["told"])
         self._line: str | None = settings["line"]
         self._until: float = settings["end"]
-        self._share = (self._until - time()) / len(RATES)
+        self._late = False
         self._recorder = Recorder(standby, self._stepping, self._stepped, capture=False)
         self._batches = Batches(standby, repeating=True)
         self._rates = Rates()
@@ -86,10 +86,10 @@ class Repeat:
         if len(losses) % EVERY == 0 and not rank():
             self._voice.say(f"overfit a repeated batch, Adam {RATES[self._place]:g}: loss {losses[-1]:.4g}")
         learned = losses[-1] <= max(SHARE * losses[0], LEAST) and not torch.distributed.is_initialized()
-        late = time() > self._until - self._share * (len(RATES) - 1 - self._place)
-        if len(losses) > STEPS or late or learned:
+        self._late = time() > self._until and not learned
+        if len(losses) > STEPS or learned:
             self._turn()
-        everything = learned or self._place == len(RATES) or not self._batches.given
+        everything = learned or self._late or self._place == len(RATES) or not self._batches.given
         if self._end.after(step, everything):
             self._finish()
             leave(self._standby)
@@ -109,7 +109,7 @@ class Repeat:
         if self._over or os.getpid() != self._pid or rank():
             return
         self._over = True
-        if self._losses and self._batches.given:
+        if self._losses and self._batches.given and not self._late:
             self._turn()
         self._voice.tell(self._data())
         self._voice.tell({"left": "steps"})
@@ -117,6 +117,9 @@ class Repeat:
     def _data(self) -> dict[str, Any]:
         if not self._batches.given:
             return impossible("overfit", "no DataLoader gives a batch that could be repeated", self._line)
+        if self._late:
+            made = sum(rung["steps"] for rung in self._rungs) + len(self._losses)
+            return impossible("overfit", f"the time was over after {made} steps; give more --minutes", self._line)
         if not self._rungs:
             return impossible("overfit", "no optimizer of torch's stepped on the repeated batch", self._line)
         return done(

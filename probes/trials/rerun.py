@@ -24,8 +24,6 @@ from .rates import Rates
 from .recorder import Recorder
 from .voice import Voice
 
-LEAST = 30
-"""Steps of a range test that says something."""
 EVERY = 10
 
 
@@ -91,6 +89,6 @@ class Rerun:
     def _range(self, ramp: Ramp) -> dict[str, Any]:
         if not self._rates.present or self._rates.refused:
             return impossible("range", "no optimizer whose learning rate could be set steps in the script")
-        if not ramp.diverged and len(ramp.losses) < LEAST:
-            return impossible("range", f"the script made only {len(ramp.losses)} steps in the time that there was")
+        if not ramp.over:
+            return impossible("range", f"only {len(ramp.losses)} steps of it were made before the time was over")
         return done("range", **ramp.found(), present=self._rates.present, groups=self._rates.groups)

@@ -58,7 +58,7 @@ def looked_at(found: Check) -> None:
     assert trials["overfit"]["samples"] == 16
     assert trials["overfit"]["accuracy"] == 1.0
     history = found.history
-    steps = {rank: track.get("loss.train").steps[-1] for (_, rank), track in history.tracks.items()}
+    steps = {rank: track.last_step for (_, rank), track in history.tracks.items()}
     assert set(steps) == {0, 1}
     assert steps[0] == steps[1] == STEPS + 1  # the one before which all know that it is the last
 
