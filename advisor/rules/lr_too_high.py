@@ -166,8 +166,9 @@ def _stuck(at: Context, limit: Mapping[str, float], peak: float, worse: bool) ->
     age = at.step - at.track.segment.first_step
     now, first = at.recent_loss(), at.initial_loss
     highest = float(np.max(finite(at.loss.scalar)))
-    thrown = worse or peak > limit["huge"] or highest > limit["thrown"] * first or _tossed(at, limit)
-    if age >= limit["patience"] and thrown and at.exceeds(now, limit["stuck"] * first):
+    thrown = worse or peak > limit["huge"] or highest > limit["thrown"] * first
+    stuck = age >= limit["patience"] and at.exceeds(now, limit["stuck"] * first)
+    if stuck and (thrown or _tossed(at, limit)):
         return f"after {age} steps the loss is {number(now)}, it began at {number(first)}"
     huge, soon = (2, 1) if at.batchnorm else (1, 0.5)
     if age >= limit["lasting"] and peak > huge * limit["huge"] and at.exceeds(now, limit["lost"] * first):

@@ -57,6 +57,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("another fault keeps the updates small")
     if at.first_peak[0] > limit["peak"]:
         return None
+    if not (at.no_goal or at.exceeds(at.recent_loss(), limit["loss"] * at.initial_loss)):
+        return None  # it learns: no need to look how far the weights get
     fastest = at.once("fastest", ("update.ratio", "weight.norm"), lambda: _fastest(at))
     reach = fastest * at.horizon
     allowed = limit["reach"] * (0.1 if at.finetune else 1)
@@ -65,7 +67,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     now, first = at.recent_loss(), at.initial_loss
     gain = _gain(at, limit)
     slow = fastest > 0 and at.undercuts(reach, allowed * (limit["gentle"] if gain is not None else 1))
-    if not slow or not at.exceeds(now, limit["loss"] * first) or trend(block_medians(at.window(at.loss).scalar)) > 1.64:
+    if not slow or trend(block_medians(at.window(at.loss).scalar)) > 1.64:
         return None
     return Found(
         "warn",

@@ -47,7 +47,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if int(at.facts.get("steps_per_epoch") or 2) < 2:
         raise Abstain("a batch is the whole data set: it has no order")
     repeated = _same_order(at)
-    z, spread = _labels(at) if at.facts.get("classes") else (0.0, _means(at))
+    z, spread = _labels(at, limit) if at.facts.get("classes") else (0.0, _means(at))
     declared = at.facts.get("shuffle") is False
     sorted_labels = spread > limit["spread"] and (z < -limit["z"] or not at.facts.get("classes"))
     if not sorted_labels and not (repeated >= limit["batches"] and declared and not layers(at).get("recurrent")):
@@ -89,8 +89,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )
 
 
-def _labels(at: Context) -> tuple[float, float]:
-    """(z of the runs test on neighbours within batches, spread of the label counts between batches).
+def _labels(at: Context, limit: Mapping[str, float]) -> tuple[float, float]:
+    """(z of the runs test on neighbours within batches, spread of the label counts between batches). Where the batches
+    are alike, z is not asked for: 0.
 
     The spread is 0 for batches drawn at random and 1 for batches of a single class: Pearson's chi-squared over its
     degrees of freedom, less the 1 that chance gives, over the batch size.
@@ -98,8 +99,8 @@ def _labels(at: Context) -> tuple[float, float]:
     rows = at.view("target.each").thin(RECORDS).values
     if len(rows) < 3:
         raise Abstain("fewer than three batches with their labels")
-    z = at.once("runs", ("target.each",), lambda: _runs(rows))
-    return z, at.once("overdispersion", ("target.count",), lambda: _overdispersion(at))
+    spread = at.once("overdispersion", ("target.count",), lambda: _overdispersion(at))
+    return at.once("runs", ("target.each",), lambda: _runs(rows)) if spread > limit["spread"] else 0.0, spread
 
 
 def _runs(rows: np.ndarray) -> float:
