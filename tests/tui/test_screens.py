@@ -133,6 +133,14 @@ async def test_the_command_palette_survives_a_screen_too_small_for_it(first):
             assert "loss" in text(app), size
 
 
+async def test_nothing_blinks_over_a_slow_line():
+    async with opened("healthy") as (app, pilot):
+        for key in ("colon", "at", "question_mark", "m"):
+            await press(app, pilot, key)
+            assert not any(box.cursor_blink for box in app.screen.query(Input)), key
+            await press(app, pilot, "escape")
+
+
 async def chosen(app, pilot, title):
     """Take a command from the palette without a letter; the arrows are not pressed once for each command before it."""
     await press(app, pilot, "colon")
