@@ -6,7 +6,7 @@ import re
 import signal
 from collections.abc import Mapping
 
-from nnwatch.frame import Evidence, Remedy, Severity
+from nnwatch.frame import Event, Evidence, Remedy, Severity
 
 from ..context import Context
 from ..finding import Abstain, Found
@@ -19,6 +19,10 @@ NOT_YOURS = re.compile(r"/(site|dist)-packages/|/lib/python3|/nnwatch/probes/")
 """Installed packages, the standard library, and the probes that a call passed through."""
 BY_ANOTHER = "killed by another process"
 """How the launcher's word on a SIGKILL begins where the kernel counted no kill for want of memory."""
+PEER = re.compile(
+    r"connection (was )?(reset|closed|refused)|broken pipe|remote (process|worker)|nccl.*(remote|abort)", re.I
+)
+"""What a rank's exception says when another rank is gone."""
 STOPPED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
@@ -29,7 +33,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         A run that ended early looks like one that finished when nobody watched it; what it had to learn is missing.
 
     How it is decided
-        The launcher is the script's parent and knows how it ended; the exception was seen where it left the script.
+        The launcher is the script's parent and knows how it ended; the exception was seen where it left the script. Of
+        several ranks the one counts that failed by itself: a connection lost to another rank is a consequence.
 
     When it is a false alarm
         A stop by hand (Ctrl+C, SIGTERM of a scheduler) is told as a fact, not as a fault. A script that ends with a
@@ -45,15 +50,23 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("the job is still running")
     if end.status not in ("failed", "killed", "lost") or at.history.main not in (at.track, None):
         return None
-    exceptions = at.events("exception")
-    raised = exceptions[-1].data if exceptions else {}
+    exceptions = _exceptions(at)
+    own = [event for event in exceptions if not PEER.search(str(event.data.get("message", "")))]
+    raised = (own or exceptions)[-1].data if exceptions else {}
     kind, message = str(raised.get("type", "")), str(raised.get("message", "")).strip()
     if end.signal in STOPPED or kind in ("KeyboardInterrupt", "SystemExit"):
         how = _name(end.signal) if end.signal else kind
         why = f"{how} came from outside"
         return _found("info", at, f"stopped from outside at step {at.step}", why, (_resume(at),), title="stopped")
     severity: Severity = "fatal"
-    if kind:
+    if exceptions and not own and (silent := _silent(at, {event.rank for event in exceptions})):
+        named = f"rank {', '.join(map(str, silent[:4]))}"
+        what = f"{named} ended at step {at.step} without an exception; the others lost their connection to it"
+        why = f"{kind} of rank {exceptions[-1].rank} is what a rank sees when another is gone"
+        fix = Remedy(
+            FIX, f"what ended {named} (a kill for want of memory, os._exit, the scheduler) → gone", _passes(at)
+        )
+    elif kind:
         place = _place(str(raised.get("traceback", "")))
         what = f"{kind} at step {at.step}{f', {place}' if place else ''}: {(message or 'no message').splitlines()[0]}"
         why = f"the exception left the script, which ended with exit status {end.exit}"
@@ -74,6 +87,19 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         batch = f"batch {size:.0f} → {max(1, size // 2):.0f}" if size is not None else "the batch → half of it"
         fix = Remedy(MEMORY, batch, _passes(at))
     return _found(severity, at, what, end.cause or why, (fix, _resume(at)))
+
+
+def _exceptions(at: Context) -> list[Event]:
+    """Those of all ranks of the segment, by time."""
+    segment = at.track.segment.segment
+    found = [e for e in at.history.events if e.name == "exception" and e.segment == segment]
+    return sorted(found, key=lambda event: event.time)
+
+
+def _silent(at: Context, raised: set[int]) -> list[int]:
+    """Ranks of the segment that said nothing of an exception."""
+    segment = at.track.segment.segment
+    return sorted(rank for number, rank in at.history.tracks if number == segment and rank not in raised)
 
 
 def _found(

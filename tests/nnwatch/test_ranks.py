@@ -1,0 +1,77 @@
+"""All ranks of a job in one session, and what is said of the one that is not like the others."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from .doors import history
+
+pytest.importorskip("torch")
+SCRIPT = Path(__file__).parents[1] / "styles" / "scripts" / "faulty_ranks.py"
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0")
+
+
+def trained(home, fault, steps, *, ranks=2, restarts=0, code=0):
+    """The session of one job."""
+    count = f"--nproc-per-node={ranks}"
+    words = [*TORCHRUN, count, f"--max-restarts={restarts}", SCRIPT, fault, steps]
+    budget = ("--budget", "50%")  # these steps take a millisecond: by default few of them are looked at
+    done = home.nnwatch("run", "--headless", *budget, "--name", fault, "--", *words, timeout=240)
+    assert done.returncode == code, done.stderr
+    return history(home.session())
+
+
+PACE = {"data-bottleneck", "rank-straggler", "step-outlier"}
+"""What may be true of a machine that the tests share with others."""
+
+
+def open_findings(seen):
+    return {
+        f.rule: f for f in seen.findings.values() if f.status == "open" and f.severity in ("warn", "error", "fatal")
+    }
+
+
+def last_steps(seen):
+    return {key: int(track["loss.train"].steps[-1]) for key, track in seen.tracks.items()}
+
+
+def test_one_of_four_with_weights_of_its_own(home):
+    seen = trained(home, "weights", 300, ranks=4)
+    assert last_steps(seen) == {(0, rank): 300 for rank in range(4)}
+    found = open_findings(seen)["rank-divergence"]
+    assert found.severity == "error"
+    assert found.what.startswith("rank 3 and rank 0 have different weights since step ")
+
+
+def test_two_with_the_same_samples(home):
+    found = open_findings(trained(home, "samples", 60))
+    assert found.keys() - PACE == {"rank-divergence"}
+    assert found["rank-divergence"].what.startswith("ranks 0 and 1 train on the same samples: ")
+
+
+def test_one_that_is_slow_to_read_its_data(home):
+    found = open_findings(trained(home, "slow", 150))["rank-straggler"]
+    assert found.what.startswith("rank 1 waits for its data ")
+
+
+def test_one_that_is_killed_is_named_not_the_one_that_noticed(home):
+    seen = trained(home, "killed", 60, code=1)
+    found = open_findings(seen)["crashed"]
+    assert found.what == "rank 1 ended at step 29 without an exception; the others lost their connection to it"
+    assert last_steps(seen) == {(0, 0): 29, (0, 1): 29}
+
+
+def test_a_restart_by_the_launcher_is_a_segment_of_all_ranks(home):
+    home.env["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # else gloo may find the addresses of those that are gone
+    seen = trained(home, "restart", 60, restarts=1)
+    assert last_steps(seen) == {(0, 0): 29, (0, 1): 29, (1, 0): 60, (1, 1): 60}
+    assert not open_findings(seen).keys() - PACE
+
+
+def test_ranks_that_the_script_spawns_itself(home):
+    done = home.nnwatch("run", "--headless", SCRIPT, "none", 40, "spawn", timeout=240)
+    assert done.returncode == 0, done.stderr
+    seen = history(home.session())
+    assert last_steps(seen) == {(0, 0): 40, (0, 1): 40}
+    assert not open_findings(seen).keys() - PACE

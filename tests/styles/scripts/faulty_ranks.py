@@ -1,0 +1,86 @@
+"""Data-parallel ranks on gloo, with one thing wrong at the last of them. FAULT STEPS [spawn]"""
+
+import os
+import signal
+import sys
+import time
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+fault, steps = sys.argv[1], int(sys.argv[2])
+
+
+class Points(Dataset):
+    """Points of the plane that the last rank, where it is to be slow, takes its time to read."""
+
+    def __init__(self, pause):
+        self.x = torch.randn(512, 4, generator=torch.Generator().manual_seed(1))
+        self.y = (self.x.sum(1) > 0).long()
+        self.pause = pause
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, index):
+        time.sleep(self.pause)
+        return self.x[index], self.y[index]
+
+
+def train(rank, ranks):
+    last, attempt = rank == ranks - 1, int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
+    torch.manual_seed(rank)  # DistributedDataParallel gives all the first one's weights
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    wrapped = nn.parallel.DistributedDataParallel(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    data = Points(0.004 if fault == "slow" and last else 0.0)
+    sampler = None if fault == "samples" else DistributedSampler(data)
+    loader = DataLoader(data, batch_size=8, sampler=sampler)
+    step = 0
+    while step < steps:
+        if sampler is not None:
+            sampler.set_epoch(step)
+        for x, y in loader:
+            step += 1
+            if last and step == steps // 2:
+                fail(model, attempt)
+            optimizer.zero_grad()
+            F.cross_entropy(wrapped(x), y).backward()
+            optimizer.step()
+            if step == steps:
+                break
+
+
+def fail(model, attempt):
+    if fault == "weights":
+        with torch.no_grad():
+            model[0].weight += 0.01
+    elif fault == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif fault == "restart" and attempt == 0:
+        os._exit(7)
+
+
+def spawned(rank, port):
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    train(rank, 2)
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    if sys.argv[3:4] == ["spawn"]:
+        import socket
+
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        torch.multiprocessing.spawn(spawned, (port,), nprocs=2)
+    else:
+        dist.init_process_group("gloo")
+        train(dist.get_rank(), dist.get_world_size())
+        dist.destroy_process_group()
+        sys.stdout.flush()
+        os._exit(0)  # at a full exit gloo's threads abort one run in eight on a busy machine, watched or not
