@@ -11,7 +11,7 @@ Layout of the file (little endian)::
 
 A record is ``length u32, schema u32, sequence u64, payload, crc u32``, padded to 8 bytes. The CRC tells a finished
 record from a torn or a stale one; it covers the first 16 bytes and the payload's first 1,024. What is longer would take
-more time to check than to write: it is written first, and the first 16 bytes after it (see ``_Fence``). Schema 0 is an
+more time to check than to write: it is written first, and the first 16 bytes after it (see ``Fence``). Schema 0 is an
 event (JSON); schema ``PAD`` sends the reader back to the start.
 """
 
@@ -23,9 +23,10 @@ import mmap
 import os
 import struct
 from collections.abc import Iterator
-from threading import Lock
 from typing import Any, NamedTuple
 from zlib import crc32
+
+from .fence import Fence
 
 MAGIC = b"NNWRING1"
 PAGE = 4096
@@ -49,23 +50,6 @@ _WHOLE = 0x2144DF1C
 
 class RingError(Exception):
     """The file is not a ring, or no room for one could be had."""
-
-
-class _Fence:
-    """What was written or read before the call is so for every processor before what is written or read after it.
-
-    Python has no barrier, but its locks are two halves of one: to let go of one is a release, to take one an acquire,
-    and no processor lets an acquire overtake an earlier release (x86 keeps stores in order anyway; Arm ARM B2.3,
-    "barrier-ordered-before"; on POWER each has a barrier of its own). Nobody else has the lock: nothing waits.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._lock.acquire()
-
-    def __call__(self) -> None:
-        self._lock.release()
-        self._lock.acquire()
 
 
 class Writer:
@@ -93,7 +77,7 @@ class Writer:
         self._limit = self._length  # bytes that may be written before the reader must be asked again
         self._catalogue = PAGE
         self._pinned: ctypes.c_char | None = None
-        self._fence = _Fence()
+        self._fence = Fence()
         _HEADER.pack_into(self._map, 0, MAGIC, pid, 0, start, catalogue, self._length)
 
     def set_rank(self, rank: int) -> None:
@@ -206,7 +190,7 @@ class Reader:
             self._map.close()
             raise RingError(f"{path} has an impossible header")
         self._catalogue = PAGE
-        self._fence = _Fence()
+        self._fence = Fence()
         self.cursor = cursor
 
     @property

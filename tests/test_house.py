@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 ROOMS = {"advisor": ROOT / "advisor", "probes": ROOT / "probes", "tui": ROOT / "tui"}
 CORE = {
     "metric",
+    "fence",
     "ring",
     "trial",
     "seal",
@@ -33,7 +34,7 @@ CORE = {
     "series",
     "history",
 }
-TRAINER_CORE = {"metric", "ring", "trial"}
+TRAINER_CORE = {"metric", "fence", "ring", "trial"}
 MAY = {  # what else of nnwatch a room may import, by first name after the package
     "core": CORE,
     "probes": TRAINER_CORE,
@@ -42,6 +43,7 @@ MAY = {  # what else of nnwatch a room may import, by first name after the packa
 }
 LIBRARIES = {  # what else may be imported besides the standard library
     "metric": set(),
+    "fence": set(),
     "ring": set(),
     "frame": {"msgspec"},
     "retold": {"msgspec"},
