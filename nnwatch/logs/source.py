@@ -13,7 +13,7 @@ from nnwatch.runs import Card, RunError
 from . import judged
 from .find import format_of
 from .frames import Frames
-from .log import LogError, changed
+from .log import LogError
 
 QUIET = 60.0
 """Seconds without a new byte after which a log is taken to be complete."""
@@ -40,10 +40,10 @@ class LogSource:
         except (LogError, OSError) as error:
             raise RunError(_line(error, run)) from None
         self._frames = Frames(card, self._log, Advisor(judged.rules(rules), targets), complete=not self._growing)
-        self._form, self._run = form, run
         self._follow = follow and self._growing
         self._ended = False
         self._looked = 0.0
+        self._grew = time.monotonic()
         self.lost: str | None = None
         """Why no more will come although the run has not ended; None while all is well."""
 
@@ -58,7 +58,9 @@ class LogSource:
             except OSError as error:
                 self.lost = f"{error.filename} cannot be read any more: {error.strerror}"
         self._ended = self._ended or any(isinstance(frame, End) for frame in frames)
-        if not frames:
+        if frames:
+            self._grew = now
+        else:
             if not self._ended:
                 self.lost = self.lost or self._silence()
             time.sleep(_WAIT * self._follow)
@@ -67,7 +69,7 @@ class LogSource:
     def _silence(self) -> str | None:
         if not self._follow:
             return "the log still grows; nnwatch attach follows it"
-        quiet = time.time() - changed(self._form.files(self._run))
+        quiet = time.monotonic() - self._grew
         return f"nothing was added to the log for {quiet:.0f} s" if quiet > QUIET else None
 
     @property

@@ -209,3 +209,30 @@ def test_a_state_of_nobodys_hand_is_one_line(tmp_path):
     (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": "none"}))
     with pytest.raises(RunError, match=r"trainer_state\.json: cut off or no trainer state"):
         told(tmp_path)
+
+
+def test_a_table_that_is_being_written_is_followed(tmp_path):
+    """What attach does: until nothing comes any more, read() gives what is new."""
+    table = tmp_path / "log.csv"
+    table.write_text("step,loss\n1,3\n2,2\n")
+    log, history = source(table, follow=True), History()
+
+    def until(steps):
+        while history.main is None or len(history.main["loss.train"]) < steps:
+            assert log.lost is None
+            for frame in log.read():
+                history.apply(frame)
+
+    until(2)
+    with table.open("a") as file:
+        file.write("3,1.5\n4,1.2")
+    until(3)
+    with table.open("a") as file:
+        file.write("5\n")
+    until(4)
+    assert values(history, "loss.train")[-1] == (4, 1.25)
+    table.unlink()
+    while log.lost is None:
+        log.read()
+    assert log.lost == f"{table} cannot be read any more: No such file or directory"
+    assert log.flaw is None
