@@ -91,6 +91,6 @@ $(READY): pyproject.toml constraints.txt $(wildcard probes/*.c probes/*.h)
 	  echo "this Python has no venv module; on Debian: apt-get install python3-venv"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet torch -e '.[dev,frameworks]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet torch -e '.[dev,frameworks,logs]'
 	$(BIN)/python -m pip install --quiet --no-deps 'fastai>=2.8'
 	@touch $@
