@@ -27,8 +27,8 @@ SAME = 50
 """Steps of two runs that are compared, at most."""
 RAMP, LEAST = 120, 40
 """Steps of the range test, and the fewest that are worth it."""
-AS_IS, EXPERIMENTS = 0.25, 0.55
-"""Shares of the whole time after which the script is stopped, and after which the experiments in its process are."""
+AS_IS, EXPERIMENTS = 0.2, 0.6
+"""Shares of the whole time: for the steps of the script, and the one after which experiments in its process end."""
 REPEATING = 0.75
 """The same for the run on one batch, where there has to be one."""
 _INSIDE = ("custom", "model", "data", "baselines", "gradient", "overfit", "input", "scheduler")
@@ -87,7 +87,7 @@ class Conductor:
         plan, now = self._plan, time.time()
         steps = plan.steps if plan.wants(*_INSIDE) else SAME
         settings = {"role": "first", "told": str(self._job / "told"), "steps": steps, "only": plan.only}
-        settings |= {"until": now + self._left(AS_IS), "end": now + self._left(EXPERIMENTS)}
+        settings |= {"seconds": AS_IS * plan.seconds, "end": now + self._left(EXPERIMENTS)}
         boot = self._job / "boot" / "settings.json"
         write_json(boot, json.loads(boot.read_text()) | {"check": settings, "compiled_layers": True})
         child = Child(self._job, plan.command, self._enclosure)

@@ -43,6 +43,7 @@ class Recorder:
         self._wanted = capture
         self._values: list[float] = []
         self._passes = 0
+        self._held: Any = None
 
     def begin(self) -> None:
         self._backward = torch.autograd.backward
@@ -64,8 +65,20 @@ class Recorder:
                 self._stepped(optimizer)
 
         stepping.before, stepping.after = stands_before, stands_after  # type: ignore[method-assign]
+        self._hold_loader()
         if self._wanted:
             self._standby.watch.layers.keep = True
+
+    def _hold_loader(self) -> None:
+        """A loader that is made where the loop begins would be gone with its first batch: the last one is kept."""
+        loaders = self._standby.watch.loaders
+        began = loaders.began
+
+        def hold(loader: Any, iterator: Any) -> None:
+            self._held = loader
+            began(loader, iterator)
+
+        loaders.began = hold  # type: ignore[method-assign]
 
     @property
     def _ours(self) -> bool:

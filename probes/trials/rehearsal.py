@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import atexit
 import os
-from time import time
+from time import CLOCK_BOOTTIME, clock_gettime, time
 from typing import Any
 
 from nnwatch.trial import done, impossible
 
+from ..emit import start_ticks
 from ..standby import Standby
 from .captured import Step, own
 from .connections import Connections
@@ -24,19 +25,21 @@ EVERY = 25
 
 
 class Rehearsal:
-    """``settings``: ``told`` (path), ``steps``, ``until`` (seconds since 1970: when the script stops, at the latest),
-    ``end`` (when the experiments do) and ``only`` (names; all if empty)."""
+    """``settings``: ``told`` (path), ``steps``, ``seconds`` (that they may take, from the first on), ``end`` (of the
+    experiments, in seconds since 1970) and ``only`` (names; all if empty)."""
 
     def __init__(self, standby: Standby, settings: dict[str, Any]) -> None:
         self._standby = standby
         self._voice = Voice(settings["told"])
         self._steps: int = settings["steps"]
-        self._until: float = settings["until"]
+        self._seconds: float = settings["seconds"]
         self._end = End(settings["told"])
         self._latest: float = settings["end"]
         self._only: list[str] = settings["only"]
         self._pid = os.getpid()
         self._over = False
+        self._age = clock_gettime(CLOCK_BOOTTIME) - start_ticks() / os.sysconf("SC_CLK_TCK")
+        """Of the process, which has imported torch, in seconds."""
         self._made = time()
         self._began = 0.0
         """When the first step was over (seconds since 1970)."""
@@ -69,7 +72,7 @@ class Rehearsal:
         if made >= self._said + EVERY and not rank():
             self._said = made
             self._voice.tell({"say": f"as is: step {made}, loss {self._recorder.losses[-1]:.4g}", "step": made})
-        if self._end.after(made, made >= self._steps or time() > self._until):
+        if self._end.after(made, made >= self._steps or time() > self._began + self._seconds):
             self._finish("steps" if made >= self._steps else "time")
             leave(self._standby)
 
@@ -82,7 +85,7 @@ class Rehearsal:
         self._over = True
         if rank():
             return
-        loading, stepping = self._began - self._made, time() - self._began
+        loading, stepping = self._age + self._began - self._made, time() - self._began
         watch = self._standby.watch
         watch.lane.leave()
         watch.training.tell()

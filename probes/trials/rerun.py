@@ -90,5 +90,6 @@ class Rerun:
         if not self._rates.present or self._rates.refused:
             return impossible("range", "no optimizer whose learning rate could be set steps in the script")
         if not ramp.over:
-            return impossible("range", f"only {len(ramp.losses)} steps of it were made before the time was over")
+            made = len(ramp.losses)
+            return impossible("range", f"only {made} steps of it were made before the end; give more --minutes")
         return done("range", **ramp.found(), present=self._rates.present, groups=self._rates.groups)

@@ -1,4 +1,4 @@
-"""Is the learning rate that `nnwatch check --only lr` suggests a good one? Beside a full grid of rates.
+"""Is the rate that `nnwatch check --only lr` suggests a good one? ``python -m tests.bench.bench_rate [TASK...]``.
 
 Three models by three optimizers on the digits, and the three optimizers on two other tasks; each cell is trained at
 every rate of the grid, and at the suggested one, for 300 steps.
@@ -37,8 +37,8 @@ def suggested(task: str, model: str, optimizer: str) -> tuple[float | None, floa
     return data.get("suggested"), data.get("ceiling")
 
 
-def cells() -> list[tuple[str, str, str]]:
-    return [(task, model, optimizer) for task in TASKS for model in TASKS[task][1] for optimizer in OPTIMIZERS]
+def cells(tasks: list[str]) -> list[tuple[str, str, str]]:
+    return [(task, model, optimizer) for task in tasks for model in TASKS[task][1] for optimizer in OPTIMIZERS]
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
     print(f"{'task':10} {'model':14} {'optimizer':10} {'best rate':>9} {'accuracy':>9}"
           f" {'suggested':>10} {'accuracy':>9} {'ceiling':>8}  within {WITHIN}")  # fmt: skip
     good: dict[str, list[bool]] = {}
-    for task, model, optimizer in cells():
+    for task, model, optimizer in cells(sys.argv[1:] or [*TASKS]):
         accuracies = {rate: train(task, model, optimizer, rate) for rate in GRID}
         best = max(accuracies, key=lambda rate: accuracies[rate])
         rate, ceiling = suggested(task, model, optimizer)
