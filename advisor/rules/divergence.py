@@ -112,10 +112,12 @@ def _slow(at: Context, values: Numbers, limit: Mapping[str, float]) -> Verdict |
     """All of the last five losses far over the best there was, with a gradient to match."""
     if at.step - at.track.segment.first_step < (60 if at.batchnorm else 20) or len(values) < 15:
         return None
+    worst = float(np.min(values[-5:]))
+    if worst <= at.initial_loss or not at.has("grad.norm"):
+        return None
     blocks = values[len(values) % 5 :].reshape(-1, 5)
     best = float(np.min(np.median(blocks, axis=1)))
-    worst = float(np.min(values[-5:]))
-    if not (at.exceeds(worst, limit["slow"] * best) and worst > at.initial_loss) or not at.has("grad.norm"):
+    if not at.exceeds(worst, limit["slow"] * best):
         return None
     norms = at.view("grad.norm").last(55).scalar
     usual, now = median(norms[:-5]), median(norms[-5:])

@@ -101,6 +101,8 @@ def _never_moved(at: Context, limit: Mapping[str, float]) -> Found | None:
     if not (at.has("update.ratio") and at.has("grad.norm.layer")):
         return None
     ratios = at.view("update.ratio")
+    if np.all(ratios.values[-1, at.matrices] != 0):
+        return None
     names = ratios.names
     declared = set(at.facts.get("frozen") or ())
     matrices = [i for i in at.matrices if names[i] not in declared and "expert" not in names[i]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -40,14 +39,15 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     ratios = at.late(at.view("update.ratio")).last(int(limit["samples"]))
     if len(gradients.steps) < limit["samples"] or len(at.matrices) < 3:
         raise Abstain("it needs 20 sampled steps of three or more weight matrices")
+    update = float(np.median(ratios.values[:, at.matrices[0]]))
+    if not at.undercuts(update, limit["update"]):
+        return None
     rms = np.median(gradients.values[:, at.matrices], axis=0) / at.matrix_scales
     if not np.isfinite(rms).all() or min(rms) <= 0:
         return None  # exactly zero is another fault: a dead layer, a detached one
-    update = float(np.median(ratios.values[:, at.matrices[0]]))
     down, middle = float(rms[0] / rms[-1]), float(rms[0] / max(float(np.median(rms)), 1e-300))
     first, last = (gradients.names[at.matrices[i]] for i in (0, -1))
-    small = at.undercuts(down, limit["last"]) and at.undercuts(middle, limit["middle"])
-    if not (small and at.undercuts(update, limit["update"])) or not math.isfinite(update):
+    if not (at.undercuts(down, limit["last"]) and at.undercuts(middle, limit["middle"])):
         return None
     outcome = at.loss_key()
     keys = [f"the gradient of {first} is {number(down)} of that of {last}, its update {number(update)} of its size"]
