@@ -26,7 +26,8 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
         only for cross entropy, binary cross entropy, squares and absolute differences; told otherwise.
 
     When it is a false alarm
-        Losses with a term that cannot become small (a prior, a penalty) have another floor.
+        Losses with a term that cannot become small (a prior, a penalty) have another floor. Nets that give back their
+        own input through a narrow layer cannot give back all of it: told only.
 
     What to do
         In this order: input and output of the model, labels, loss, code. Never doubt the capacity first.
@@ -47,7 +48,8 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
     unsure = floor > 0 or kind not in KINDS[:2]  # some targets cannot all be right
     if last <= goal and (accuracy is None or accuracy >= 1 or unsure):
         return Verdict("pass", said, last, goal)
-    if kind not in KINDS:
+    alone = "train" in at.found and not at.found["train"].get("target")  # it learns its own input, through a strait
+    if kind not in KINDS or (alone and kind != KINDS[0]):
         return Verdict("info", f"{said}; what is possible with this loss is not known", last, goal)
     near = last <= floor + limit["near"] * (first - floor)
     state: State = "warn" if near else "error"

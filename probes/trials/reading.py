@@ -46,7 +46,7 @@ class Reading:
             if perf_counter() > end and len(self.places) >= 2:
                 return
             try:
-                x, y = self.source.read(place)
+                x, y, beside = self.source.read(place)
             except StopIteration:
                 return
             except Exception as error:
@@ -55,7 +55,10 @@ class Reading:
                     return
                 continue
             self.places.append(place)
-            self.hashes.append(hashlib.sha1(np.ascontiguousarray(x).tobytes(), usedforsecurity=False).digest())
+            digest = hashlib.sha1(usedforsecurity=False)
+            for part in (x, *beside):
+                digest.update(np.ascontiguousarray(part).tobytes())
+            self.hashes.append(digest.digest())
             self.bytes += x.nbytes
             self._look(place, x, y)
 

@@ -31,10 +31,12 @@ LINE = "train_loader = DataLoader(dataset)"
 
 
 class Sample(NamedTuple):
-    """One row as it enters the model, and what is to be predicted; None where a data set gives no target."""
+    """One row as it enters the model, and what is to be predicted; None where a data set gives no target. ``beside``
+    are further inputs."""
 
     x: NDArray[Any]
     y: NDArray[Any] | None
+    beside: tuple[NDArray[Any], ...] = ()
 
 
 class Set:
@@ -150,11 +152,11 @@ def _split(batch: Any) -> Sample:
         parts, target = [*batch[:-1]], batch[-1]
     else:
         parts, target = [batch], None
-    entered = next((tensor for tensor in tensors(parts) if tensor.dim()), None)
-    if entered is None:
+    entered = [_row(tensor) for tensor in tensors(parts) if tensor.dim()]
+    if not entered:
         raise TypeError(f"no tensor in a batch of {type(batch).__name__}")
     wanted = next(iter(tensors([target])), None)
-    return Sample(_row(entered), None if wanted is None else _row(wanted))
+    return Sample(entered[0], None if wanted is None else _row(wanted), tuple(entered[1:]))
 
 
 def _row(tensor: torch.Tensor) -> NDArray[Any]:

@@ -124,6 +124,12 @@ def test_duplicates_and_their_labels():
     assert sorted(told["pairs"]) == [[3, 50], [4, 60]]
 
 
+def test_samples_of_several_inputs_are_equal_where_all_of_them_are():
+    users, films = torch.arange(40) % 4, torch.arange(40) % 5
+    told = tally(read(TensorDataset(users, films, torch.arange(40.0))))["duplicates"]
+    assert told["rows"] == 20, "four users times five films, twice"
+
+
 def test_outliers_are_found_with_their_place():
     x = torch.randn(300, 6)
     x[113, 2] = 6.1e4
