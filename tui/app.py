@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from time import monotonic
 from typing import Any, ClassVar, Literal
@@ -28,33 +27,22 @@ from .messages import About, Arrived, Changed, Judged, Notice, ShowSegment
 from .moment import Moment
 from .picture import save
 from .presenter import Presenter
+from .rooms import ROOMS
 from .screens.help import Help
 from .screens.leave import Choice, Leave
 from .screens.metrics import Metrics, MetricScreen, measured
-from .screens.overview import Overview
 from .screens.page import Page
 from .screens.palette import Palette
 from .screens.room import NEEDED, Room
 from .terminal import Terminal
 from .theme import Ascii, ascii_terminal
 from .widgets.cells import Cells
-from .widgets.status import SCREENS
 
 Mode = Literal["live", "attach", "replay"]
 
 _BEAT = 1.0
 """Seconds between two looks at what no message tells: a terminal that is gone, a file that nothing is added to."""
 _ASCII = Ascii()
-
-
-def _later(name: str) -> Callable[[], Screen[Any]]:
-    """A screen whose module is read when it is first shown: the first frame waits for none but its own."""
-
-    def made() -> Screen[Any]:
-        screen: Screen[Any] = getattr(import_module(f".screens.{name}", __package__), f"{name.capitalize()}Screen")()
-        return screen
-
-    return made
 
 
 class NnwatchApp(App[str]):
@@ -66,10 +54,7 @@ class NnwatchApp(App[str]):
     """
 
     CSS_PATH = "app.tcss"
-    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
-        "overview": Overview,
-        **{name: _later(name) for name in SCREENS[1:]},
-    }
+    MODES = ROOMS
     DEFAULT_MODE = "overview"
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny-x"), (NEEDED[0], "-narrow"), (80, "-normal"), (120, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-tiny-y"), (NEEDED[1], "-short"), (18, "-middle"), (30, "-tall")]  # noqa: RUF012

@@ -28,7 +28,6 @@ KEYS = [
     _key("w", "save('part')", "Save chart", "Save the focused chart or list as SVG and text, into this folder"),
     _key("W", "save('screen')", "Save screen", "Save the whole screen as SVG and text, into this folder"),
     _key("S", "screen.segment", "Segment", "Show the segment before; after the first, the newest"),
-    _key("at", "screen.goto", "Go to step", "Go to a step (1200), a time before the end (-2h) or on the clock (03:00)"),
     _key("left_square_bracket", "screen.speed(-1)", "Slower", "Replay more slowly"),
     _key("right_square_bracket", "screen.speed(1)", "Faster", "Replay faster"),
     _key("colon,ctrl+p", "command_palette", "Commands", "Command palette"),

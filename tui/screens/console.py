@@ -28,7 +28,14 @@ class ConsoleScreen(Room):
     name_of = "console"
     AUTO_FOCUS = "Log"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "Search", key_display="/", tooltip="Show only the lines with these letters in them"),
+        Binding(
+            "slash",
+            "filter",
+            "Search",
+            key_display="/",
+            priority=True,
+            tooltip="Show only the lines with these letters in them",
+        ),
         Binding("escape", "clear", "All lines", show=False),
         Binding("j", "scroll(1)", "Scroll", key_display="j k"),
         Binding("k", "scroll(-1)", "Scroll up", show=False),

@@ -28,7 +28,12 @@ class LayersScreen(Room):
     AUTO_FOCUS = "HeatTable"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "slash", "filter", "Filter", key_display="/", tooltip="Show the layers with these letters in their name"
+            "slash",
+            "filter",
+            "Filter",
+            key_display="/",
+            priority=True,
+            tooltip="Show the layers with these letters in their name",
         ),
         Binding("escape", "clear", "Show all layers", show=False),
     ]
