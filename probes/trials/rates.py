@@ -23,6 +23,9 @@ class Rates:
 
     def set(self, optimizer: torch.optim.Optimizer, rate: float) -> None:
         groups = optimizer.param_groups
+        if any(group.get("lr") is None for group in groups):  # it finds its own (Adafactor)
+            self.refused = True
+            return
         if id(optimizer) not in self._own:
             self._own[id(optimizer)] = [max(float(g["lr"]), float(g.get("initial_lr", 0.0))) for g in groups]
             every = [own for owns in self._own.values() for own in owns]

@@ -121,7 +121,7 @@ class Recorder:
             self.steps += 1
             self._passes = 0
             self.losses.append(sum(self._values) / len(self._values) if self._values else math.nan)
-            self.rates.append(float(optimizer.param_groups[0]["lr"]) if optimizer is not None else 0.0)
+            self.rates.append(_rate(optimizer))
             self._values.clear()
         watch = self._standby.made
         if self._wanted and watch is not None and watch.training.sample is not None:
@@ -168,3 +168,9 @@ class Recorder:
                 self.why = error.why
             except Exception as error:
                 self.why = f"the pass cannot be made again ({type(error).__name__}: {error})"
+
+
+def _rate(optimizer: Any) -> float:
+    """Of the first group; NaN where it has none (Adafactor finds its own)."""
+    rate = optimizer.param_groups[0].get("lr") if optimizer is not None else None
+    return float(rate) if rate is not None else math.nan

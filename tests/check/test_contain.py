@@ -74,6 +74,8 @@ def test_the_folders_of_the_user_are_byte_for_byte_what_they_were(user):
     names = {Path(path).relative_to(user.folder).as_posix() for path in contained["written"]}
     assert {"log.txt", "notes.txt", "old.txt", "runs", "home/.model", "model.pt"} == names
     assert contained["connections"] == contained["loaded"] == []
+    spec = json.loads((user.folder / "state/nnwatch/jobs" / found.card.id / "contain.json").read_text())
+    assert not any(Path(scratch).exists() for scratch in spec["scratches"])
 
 
 def contained(spec: Spec, path: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -151,11 +153,19 @@ def test_what_cannot_be_contained_is_asked_for_first(user):
     assert (user.folder / "written.txt").exists()
 
 
-def test_a_scratch_folder_is_left_by_nobody(user):
-    before = {path for place in ("/tmp", "/dev/shm", "/var/tmp") for path in Path(place).glob("nnwatch-check-*")}
-    found = check(user, VANDAL + PLAIN.replace("EPOCHS", "3"), "--only", "scheduler")
-    assert found.done.returncode == 0, found.done.stderr
-    spec = json.loads((user.folder / "state/nnwatch/jobs" / found.card.id / "contain.json").read_text())
-    assert spec["how"] == "overlay"
-    assert not any(Path(scratch).exists() for scratch in spec["scratches"])
-    assert not before & set(map(Path, spec["scratches"]))
+def test_connections_to_other_machines_are_heard():
+    code = """
+import socket
+from nnwatch.probes.trials.connections import Connections
+heard = Connections()
+server = socket.create_server(("127.0.0.1", 0))
+socket.create_connection(server.getsockname()).close()
+for address in (("192.0.2.1", 443), ("192.0.2.1", 443), ("198.51.100.7", 80)):
+    one = socket.socket()
+    one.setblocking(False)
+    one.connect_ex(address)
+print(*heard.opened)
+"""
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
+    assert done.stdout.split() == ["192.0.2.1:443", "198.51.100.7:80"]

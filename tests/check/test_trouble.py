@@ -51,14 +51,9 @@ def test_a_script_that_takes_too_long_to_begin(home):
     assert "made no training step in the time it had" in found.done.stderr
 
 
-def test_a_script_with_arguments_gets_them(home):
-    needs = "import sys\nassert sys.argv[1:] == ['--epochs', '3'], sys.argv\n"
-    found = check(home, needs + PLAIN.replace("EPOCHS", "3"), "--only", "scheduler", args=("--epochs", "3"))
-    assert found.done.returncode == 0, found.done.stderr
-
-
-def test_a_script_that_ends_by_sys_exit_is_tried_all_the_same(home):
-    found = check(home, PLAIN.replace("EPOCHS", "2") + "import sys\nsys.exit(0)\n", "--only", "overfit")
+def test_a_script_with_arguments_that_ends_by_sys_exit_is_tried_all_the_same(home):
+    script = "import sys\nassert sys.argv[1:] == ['--epochs', '3'], sys.argv\n" + PLAIN.replace("EPOCHS", "3")
+    found = check(home, script + "sys.exit(0)\n", "--only", "overfit", args=("--epochs", "3"))
     assert found.done.returncode == 0, found.done.stderr
     assert found.trials["overfit"]["accuracy"] == 1.0
 
