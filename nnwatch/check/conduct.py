@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -31,6 +32,7 @@ AS_IS, EXPERIMENTS = 0.2, 0.6
 """Shares of the whole time: for the steps of the script, and the one after which experiments in its process end."""
 REPEATING = 0.75
 """The same for the run on one batch, where there has to be one."""
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _INSIDE = ("custom", "model", "data", "baselines", "gradient", "overfit", "input", "scheduler")
 
 
@@ -180,11 +182,18 @@ def _leave_boot(job: Path) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(part for part in parts if part != str(job / "boot"))
 
 
+def _stop(number: int, frame: object) -> None:
+    """The first signal ends it; a second one would only disturb the clearing up."""
+    for each in _ENDS:
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
 def main() -> int:
-    try:
-        return Conductor(Path(sys.argv[1])).run()
-    except KeyboardInterrupt:
-        return 130
+    for each in _ENDS:
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, _stop)
+    return Conductor(Path(sys.argv[1])).run()
 
 
 if __name__ == "__main__":
