@@ -19,6 +19,7 @@ from .activations import KINDS, Activations
 from .attention import Attention
 from .batch import padding_indices
 from .batchnorm import BatchNorm
+from .carried import Carrier, Swapped, carried
 from .fetch import Fetch
 from .functions import ACTIVATIONS, Functions, Watcher
 from .inputs import tensors
@@ -41,6 +42,14 @@ class Call(NamedTuple):
     begun: Begun | None
 
 
+class Plans(NamedTuple):
+    """How a routine sample sees a pass: of each activation layer its forward hook and the number of its calls; and the
+    functions that modules hold."""
+
+    layers: list[tuple[weakref.ref[nn.Module], Any, bytearray]]
+    functions: Swapped
+
+
 class Layers:
     """Hooks of one model. ``failed(error)`` takes every error of ours; none reaches the user's forward pass."""
 
@@ -61,6 +70,7 @@ class Layers:
         self._roots: list[weakref.ref[nn.Module]] = []
         self._outermost: set[int] = set()
         self.leaves: list[tuple[weakref.ref[nn.Module], str]] = []
+        self.carriers: list[Carrier] = []
         self._norms: list[tuple[weakref.ref[nn.Module], str]] = []
         self.widths: set[int] = set()
         self._placed: list[nn.Module] = []
@@ -68,9 +78,10 @@ class Layers:
         self._names: dict[int, str] = {}
         self._inside: nn.Module | None = None
         self._mode: Functions | None = None
+        self._swapped: Swapped | None = None
         self._leaf = False
         self._functions = 0
-        self.plans: list[tuple[weakref.ref[nn.Module], Any, bytearray]] | None = None
+        self.plans: Plans | None = None
         """Of a routine sample (`routine.py`), where the coming passes are measured by one."""
         self._functional: bool | None = None
         """Has a pass called an activation that is no module? None until one was watched."""
@@ -106,7 +117,7 @@ class Layers:
         self.modes.adopt(model)
         self.padding = padding_indices(model)
         roots = model.roots
-        self._roots, self.leaves, self._norms, self.widths = [], [], [], set()
+        self._roots, self.leaves, self.carriers, self._norms, self.widths = [], [], [], [], set()
         self._outermost = {id(root) for root in roots}
         for root, prefix in zip(roots, prefixes(roots), strict=True):
             if isinstance(root, nn.DataParallel):  # its replicas run in threads
@@ -114,6 +125,7 @@ class Layers:
             self._roots += [weakref.ref(module) for module in _entries(root)]
             for name, module in root.named_modules():
                 self.attention.names[id(module)] = prefix + plain(name)
+                self.carriers += carried(module)
                 if isinstance(module, KINDS):
                     self.leaves.append((weakref.ref(module), prefix + plain(name)))
                 elif isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -123,8 +135,10 @@ class Layers:
 
     @property
     def modular(self) -> bool:
-        """Are the activations and the dropout all modules, and their outputs for the kernel?"""
-        return self._functional is False and not self.modes.functional and self.activations.plain
+        """Are the activations and the dropout all modules, or functions that modules hold and call once each in a pass;
+        and are their outputs for a routine sample?"""
+        held = self._functional is False or self._functions == len(self.carriers) > 0
+        return held and not self.modes.functional and self.activations.plain
 
     def put(self, sample: Sample, labels: Callable[..., int]) -> None:
         """Write what this step's forward passes showed."""
@@ -211,7 +225,9 @@ class Layers:
     def _begin(self, module: nn.Module) -> None:
         self._inside = module
         if self.plans is not None:
-            for ref, hook, calls in self.plans:
+            self._swapped = self.plans.functions
+            self._swapped.begin()
+            for ref, hook, calls in self.plans.layers:
                 layer = ref()
                 if layer is not None:
                     calls[0] = 0
@@ -260,6 +276,9 @@ class Layers:
             leaf._forward_hooks.pop(KEY, None)  # type: ignore[call-overload]
         self._hooked.clear()
         self._names.clear()
+        if self._swapped is not None:
+            self._swapped.end()
+            self._swapped = None
         mode, self._mode = self._mode, None
         if mode is not None:
             mode.leave()

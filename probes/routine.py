@@ -23,10 +23,13 @@ from nnwatch.metric import CONFIDENCE_BINS
 
 from . import arithmetic, confidence, inputs, kernel
 from .activations import EVERYWHERE, FLAT, METRICS, RELU, REUSED, SAMPLED, WINDOW
+from .carried import Swapped
 from .emit import HEAD, Schema
+from .functions import ACTIVATIONS
 from .groups import momenta
 from .kernel import Activation
 from .lane import INSIDE, STEPPING
+from .layers import Plans
 from .sample import THOROUGH, Sample
 from .weights import SAMPLED as WEIGHTS
 
@@ -97,33 +100,43 @@ class Routine:
         self._input = tuple(self._at(metric) for metric in INPUT)
         self._prediction = tuple(self._at(metric) for metric in PREDICTION)
         self._classes = self._places.get("predicted.count", (0, 0))[1]
-        self._layers = self._layer_plans()
-        return NEEDED <= self._places.keys() <= KNOWN and wide == [parameters] * len(WIDE)
+        self._plans = self._pass_plans()
+        return self._alike and NEEDED <= self._places.keys() <= KNOWN and wide == [parameters] * len(WIDE)
 
     def _at(self, metric: str) -> int:
         return self._places.get(metric, (-1, 0))[0]
 
-    def _layer_plans(self) -> list[tuple[weakref.ref[nn.Module], Any, bytearray]]:
-        """Of each activation layer its forward hook, and the number of its calls in the pass, 255 when one of them
-        was not as planned."""
+    def _pass_plans(self) -> Plans:
+        """How the pass is seen. The number of an activation's calls will be 255 when one was not as planned."""
         layers, found = self._training.layers, []
-        seen = layers.activations
-        names = seen.names
+        names = layers.activations.names
         for ref, name in layers.leaves:
             module = ref()
             own = [each for each in (name, *(f"{name}#{call}" for call in range(2, REUSED + 1))) if each in names]
-            if module is None or not own:
-                continue
-            calls, kind = bytearray(1), type(module)
-            low, high = FLAT.get(kind, EVERYWHERE)
-            called = (*own, None) if len(own) == REUSED else tuple(own)  # later calls are left out
-            plan = (
-                self._record, calls, called, tuple(names.index(each) for each in own),
-                tuple(self._at(metric) for metric in METRICS), low, high,
-                seen.fired if issubclass(kind, RELU) else None, seen.samples, layers.widths, SAMPLED, WINDOW,
-            )  # fmt: skip
-            found.append((ref, functools.partial(self._hand.layer, plan), calls))
-        return found
+            if module is not None and own:
+                hook, calls = self._hook(own, type(module))
+                found.append((ref, hook, calls))
+        functions = [ACTIVATIONS[carrier.function] for carrier in layers.carriers]
+        self._functions = [f"{name}() {call}" for call, (name, _) in enumerate(functions, 1)]
+        self._alike = len(set(functions)) <= 1 and all(each in names for each in self._functions)
+        hook, self._called = self._hook(
+            self._functions if self._alike else [], functions[0][1] if functions else nn.ReLU
+        )
+        return Plans(found, Swapped(layers.carriers, hook))
+
+    def _hook(self, own: list[str], kind: type[nn.Module]) -> tuple[Any, bytearray]:
+        """For the calls of an activation of that ``kind``, by their names; and their number."""
+        layers = self._training.layers
+        seen, calls = layers.activations, bytearray(1)
+        names = seen.names
+        low, high = FLAT.get(kind, EVERYWHERE)
+        called = (*own, None) if len(own) == REUSED else tuple(own)  # later calls are left out
+        plan = (
+            self._record, calls, called, tuple(names.index(each) for each in own),
+            tuple(self._at(metric) for metric in METRICS), low, high,
+            seen.fired if issubclass(kind, RELU) else None, seen.samples, layers.widths, SAMPLED, WINDOW,
+        )  # fmt: skip
+        return functools.partial(self._hand.layer, plan), calls
 
     # what the lane calls
 
@@ -138,7 +151,8 @@ class Routine:
         self._gradient = self._stale = 0.0
         sampler.arm()
         try:
-            layers.plans = self._layers
+            layers.plans = self._plans
+            self._called[0] = 0
             layers.thorough = False
             layers.place("all")
             model, optimizer = training.model, training.optimizers[0]()
@@ -232,7 +246,8 @@ class Routine:
             HEAD.pack_into(self._record, 0, training.emit.segment, step, when)
             assert self._schema is not None
             training.lane.publish(self._schema.id, self._record)
-            self._fits = all(calls[0] < 255 for _, _, calls in self._layers)
+            seen = all(calls[0] < 255 for _, _, calls in self._plans.layers)
+            self._fits = seen and self._called[0] == len(self._functions)
         except Exception as error:
             self._failed(error)
         self._forget()

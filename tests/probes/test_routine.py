@@ -27,7 +27,39 @@ def often(request, monkeypatch):
     monkeypatch.setattr(sampler.Sampler, "_choose", lambda self: setattr(self, "every", 9))
 
 
-@pytest.mark.parametrize("loop", [*LOOPS, over_a_loader])
+class Functional(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.second(F.relu(self.first(x)))
+        return out
+
+
+class Carrying(Functional):
+    """As torch's transformer layers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.activation = F.relu
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.second(self.activation(self.first(x)))
+        return out
+
+
+def carried(t: Training, odd: bool) -> None:
+    """A function that the module holds."""
+    if not isinstance(t.model, Carrying):
+        torch.manual_seed(0)
+        t.model = Carrying()
+        t.optimizer = torch.optim.SGD(t.model.parameters(), lr=0.1)
+    t.step()
+    assert t.model.activation is F.relu
+
+
+@pytest.mark.parametrize("loop", [*LOOPS, over_a_loader, carried])
 def test_it_records_the_same(loop, tmp_path, monkeypatch):
     monkeypatch.setattr(closing, "LONG", 1e9)
     monkeypatch.setattr(lane, "Fastest", LongWay)
@@ -69,14 +101,18 @@ def test_ordinary_samples_are_made_so(kind, tmp_path, monkeypatch):
     assert {9, 18} <= set(written(tmp_path, monkeypatch, Training))
 
 
-class Functional(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = nn.Linear(4, 8), nn.Linear(8, 3)
+def test_functions_that_modules_hold_are_seen_without_a_mode(tmp_path, monkeypatch):
+    training = Training()
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.second(F.relu(self.first(x)))
-        return out
+    def make() -> Training:
+        training.model = Carrying()
+        training.optimizer = torch.optim.SGD(training.model.parameters(), lr=0.1, momentum=0.9)
+        return training
+
+    assert {9, 18} <= set(written(tmp_path, monkeypatch, make))
+    training.model.activation = torch.tanh  # it is the user's to change
+    training.step()
+    assert training.model.activation is torch.tanh
 
 
 class Doubles(nn.Module):
