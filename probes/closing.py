@@ -100,8 +100,11 @@ class Closing:
         have taken it, leave it open."""
         training, routine = self._training, self._routine
         lane, layers, sampler, sample = training.lane, training.layers, training.sampler, training.sample
-        kind = sample.kind if sample is not None else 0 if routine.made else None
-        training.sample, training.routine, routine.made = None, None, False
+        kind = sample.kind if sample is not None else None
+        if training.routine is not None:
+            routine.finish()
+            kind = 0
+        training.sample = training.routine = None
         measured = step >= sampler.due
         due = measured and sampler.ended(step, kind, lane.spent, training.disturbed)
         takes, coming = ordinary or self._ordinary(), sampler.next

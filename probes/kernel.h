@@ -5,7 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#define VERSION 3 /* of what Python and C expect of each other; kernel.py has the same */
+#define VERSION 4 /* of what Python and C expect of each other; kernel.py has the same */
 
 /* Functions of the module, of lane.c, parameters.c and record.c. */
 PyObject *lane_type(PyObject *module, PyObject *args);
@@ -18,6 +18,7 @@ PyObject *moments_into(PyObject *module, PyObject *args);
 PyObject *classes_into(PyObject *module, PyObject *args);
 PyObject *layer(PyObject *module, PyObject *args);
 
+#define RECORD_HEAD 24 /* bytes of a record before its numbers: segment, step, time; see emit.py */
 float *numbers(PyObject *record, Py_ssize_t place, Py_ssize_t count);
 
 static inline PyObject *none(void)

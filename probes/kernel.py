@@ -17,7 +17,7 @@ import torch
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSION = 3
+VERSION = 4
 """Of what this module and the extension expect of each other: one that was built from other sources is left alone."""
 
 native: ModuleType | None

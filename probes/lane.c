@@ -1,9 +1,7 @@
 /* Lane of lane.py, method for method; lane.py says what each does and why, and the tests that both write the same
    bytes. What is here stays off the caches: no Python frame, and the record goes straight into the ring. */
 
-#include "readings.h"
-
-#include "pen.h"
+#include "routine.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -15,7 +13,6 @@
 enum { CLOSED, LOSS, BACKWARD, INSIDE, STEP, STEPPING };
 
 #define FIELDS 60        /* float32 numbers in a record, at most; a step with more goes the long way */
-#define STEP_HEAD 24     /* segment, step, time; see emit.py */
 
 typedef struct {
     PyObject_HEAD
@@ -32,7 +29,8 @@ typedef struct {
     PyObject *left, *due, *canary, *small, *looks, *optimizer, *routine, *coming;
     Py_ssize_t groups, fields;
     long long until, at, segment;
-    uint32_t schema;
+    uint32_t schema, samples; /* ids of the schemas, of a step's and a sample's record */
+    Work work;
     Pen pen;
 } Lane;
 
@@ -66,6 +64,7 @@ static PyObject *begin(Lane *self, PyObject *unused)
     put(&self->trained_on, NULL);
     put(&self->looks, NULL);
     put(&self->routine, NULL);
+    forget_work(&self->work);
     put(&self->coming, NULL);
     put(&self->optimizer, NULL);
     forget_call(self);
@@ -144,6 +143,7 @@ static PyObject *leave(Lane *self, PyObject *unused)
     if (stage <= LOSS && !self->routine)
         Py_RETURN_NONE;
     put(&self->routine, NULL);
+    forget_work(&self->work);
     if (self->args) {
         node = self->node ? (Py_INCREF(self->node), self->node) : node_of(self->value);
         if (node && node != Py_None)
@@ -165,12 +165,14 @@ static PyObject *arm(Lane *self, PyObject *unused)
         Py_RETURN_NONE;
     put(&self->routine, self->coming);
     put(&self->coming, NULL);
-    PyObject *looks = PyObject_CallMethodObjArgs(self->routine, names.arm, NULL);
-    if (!looks)
+    PyObject *armed = PyObject_CallMethodObjArgs(self->routine, names.arm, NULL), *looks, *work;
+    int ready = armed && armed != Py_None;
+    if (ready && PyArg_ParseTuple(armed, "OIO", &looks, &self->samples, &work) && take_work(&self->work, work))
+        put(&self->looks, looks);
+    Py_XDECREF(armed);
+    if (PyErr_Occurred())
         return NULL;
-    put(&self->looks, looks == Py_None ? NULL : looks);
-    Py_DECREF(looks);
-    return self->looks && self->stage != CLOSED ? none() : leave(self, NULL);
+    return ready && self->stage != CLOSED ? none() : leave(self, NULL);
 }
 
 static PyObject *loss_(Lane *self, PyObject *const *args, Py_ssize_t count)
@@ -216,8 +218,9 @@ static PyObject *backward_(Lane *self, PyObject *tensors)
     Py_DECREF(version);
     if (changed)
         Py_RETURN_FALSE;
-    if (self->routine && !in_lane(self, PyObject_CallMethodObjArgs(self->routine, names.begins, self->name, self->args,
-                                                                   self->kwargs, NULL)))
+    if (self->routine && !begins(&self->work, self->looks, self->name, self->args, self->kwargs) &&
+        !in_lane(self, PyObject_CallMethodObjArgs(self->routine, names.begins, self->name, self->args, self->kwargs,
+                                                  NULL)))
         return PyErr_Occurred() ? NULL : PyBool_FromLong(0);
     if (PyTuple_Size(self->args) > 1)
         target = PyTuple_GetItem(self->args, 1);
@@ -250,7 +253,8 @@ static PyObject *steps_(Lane *self, PyObject *optimizer)
 {
     if (self->stage != STEP || PyWeakref_GetObject(self->optimizer) != optimizer)
         Py_RETURN_FALSE;
-    if (self->routine && !in_lane(self, PyObject_CallMethodObjArgs(self->routine, names.before, NULL)))
+    if (self->routine && !before(&self->work) &&
+        !in_lane(self, PyObject_CallMethodObjArgs(self->routine, names.before, NULL)))
         return PyErr_Occurred() ? NULL : PyBool_FromLong(0);
     self->stage = STEPPING;
     if (self->looks && !self->routine && self->small && suspicious(PyWeakref_GetObject(self->small))) {
@@ -264,13 +268,14 @@ static PyObject *steps_(Lane *self, PyObject *optimizer)
 
 static PyObject *stepped_(Lane *self, PyObject *optimizer)
 {
-    unsigned char record[HEAD + STEP_HEAD + 4 * FIELDS + 4];
+    unsigned char record[HEAD + RECORD_HEAD + 4 * FIELDS + 4];
     float values[FIELDS], *at = values + 2;
     int loaded = self->loader && self->loader != Py_None;
     if (self->stage != STEPPING || self->groups + (loaded ? 6 : 4) != self->fields ||
         !rates(optimizer, at, self->groups))
         Py_RETURN_FALSE;
-    if (self->routine && !in_lane(self, PyObject_CallMethodObjArgs(self->routine, names.after, NULL)))
+    if (self->routine && !after(&self->work) &&
+        !in_lane(self, PyObject_CallMethodObjArgs(self->routine, names.after, NULL)))
         return PyErr_Occurred() ? NULL : PyBool_FromLong(0);
     double ended = now(CLOCK_MONOTONIC), when = now(CLOCK_REALTIME), seconds = ended - self->ended;
     at += self->groups;
@@ -294,19 +299,19 @@ static PyObject *stepped_(Lane *self, PyObject *optimizer)
     memcpy(record + HEAD, &self->segment, 8);
     memcpy(record + HEAD + 8, &self->step, 8);
     memcpy(record + HEAD + 16, &when, 8);
-    memcpy(record + HEAD + STEP_HEAD, values, size);
+    memcpy(record + HEAD + RECORD_HEAD, values, size);
     if (pthread_equal(pthread_self(), self->pen.thread))
-        write_record(&self->pen, self->schema, record, STEP_HEAD + size);
+        write_record(&self->pen, self->schema, record, RECORD_HEAD + size);
     if (self->routine) {
-        PyObject *routine = self->routine, *step = PyLong_FromLongLong(self->step), *time = PyFloat_FromDouble(when);
+        PyObject *routine = self->routine, *done = NULL;
         self->routine = NULL;
-        PyObject *done = step && time ? PyObject_CallMethodObjArgs(routine, names.write, step, time, NULL) : NULL;
-        Py_XDECREF(step);
-        Py_XDECREF(time);
+        if (!written(&self->work, optimizer, self->groups, record + HEAD, &self->pen, self->samples))
+            done = PyObject_CallMethod(routine, "write", "Ld", self->step, when);
+        forget_work(&self->work);
+        Py_XDECREF(done);
         Py_DECREF(routine);
-        if (!done)
+        if (PyErr_Occurred())
             return NULL;
-        Py_DECREF(done);
     }
     PyObject *done = NULL;
     if (self->step >= self->until && !(done = PyObject_CallFunction(self->due, "L", self->step)))
@@ -350,15 +355,7 @@ static PyObject *publish(Lane *self, PyObject *args)
     unsigned int schema;
     if (!PyArg_ParseTuple(args, "IO!", &schema, &PyByteArray_Type, &record))
         return NULL;
-    Py_ssize_t size = PyByteArray_Size(record);
-    unsigned char *copy = malloc(HEAD + size + 4);
-    if (!copy)
-        return PyErr_NoMemory();
-    memcpy(copy + HEAD, PyByteArray_AsString(record), size);
-    if (pthread_equal(pthread_self(), self->pen.thread))
-        write_record(&self->pen, schema, copy, (uint32_t)size);
-    free(copy);
-    Py_RETURN_NONE;
+    return published(&self->pen, schema, record) ? none() : PyErr_NoMemory();
 }
 
 /* the type */
@@ -366,7 +363,8 @@ static PyObject *publish(Lane *self, PyObject *args)
 #define REFERENCES(each)                                                                                             \
     each(iterator) each(loader) each(batch) each(target) each(trained_on) each(name) each(function) each(args)       \
         each(kwargs) each(value) each(node) each(left) each(due) each(canary) each(small) each(looks) each(optimizer)            \
-            each(routine) each(coming)
+            each(routine) each(coming) each(work.record) each(work.gradients) each(work.snapshot) each(work.compare)          \
+            each(work.parameters) each(work.moments) each(work.classes) each(work.name)
 
 static int traverse(Lane *self, visitproc visit, void *arg)
 {
@@ -461,7 +459,8 @@ PyObject *lane_type(PyObject *module, PyObject *args)
     names.begins = PyUnicode_InternFromString("begins");
     names.before = PyUnicode_InternFromString("before");
     names.after = PyUnicode_InternFromString("after");
-    names.write = PyUnicode_InternFromString("write");
+    names.momentum = PyUnicode_InternFromString("momentum");
+    names.betas = PyUnicode_InternFromString("betas");
     names.is_cpu = torch_.is_cpu;
     return PyType_FromSpec(&spec);
 }

@@ -191,9 +191,11 @@ class Lane:
         self._routine, self._coming = self._coming, None
         if self._routine is None:
             return
-        self._looks = self._routine.arm()
-        if self._looks is None:
+        armed = self._routine.arm()
+        if armed is None:
             self.leave()
+        else:
+            self._looks = armed[0]
 
     def leave(self) -> None:
         """The step goes on the long way."""

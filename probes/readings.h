@@ -4,8 +4,8 @@
 
 /* Attributes and methods, and inputs.rows and lane.Left, looked up once. */
 typedef struct {
-    PyObject *item, *grad_fn, *requires_grad, *version, *next_functions, *param_groups, *lr, *target, *call;
-    PyObject *is_cpu, *rows, *Left, *arm, *begins, *before, *after, *write;
+    PyObject *item, *grad_fn, *requires_grad, *version, *next_functions, *param_groups, *lr, *target, *call, *momentum, *betas;
+    PyObject *is_cpu, *rows, *Left, *arm, *begins, *before, *after;
 } Names;
 
 extern Names names;

@@ -4,8 +4,6 @@
 
 #include <stdlib.h>
 
-#define RECORD_HEAD 24 /* segment, step, time */
-
 /* Numbers of a record from `place` on, at least `count`; NULL without them, or without a place (below 0). */
 float *numbers(PyObject *record, Py_ssize_t place, Py_ssize_t count)
 {

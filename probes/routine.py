@@ -62,10 +62,6 @@ class Routine:
         self._fits = False
         self._held = arithmetic.Held()
         """Elements of the weights before the step, and where these lie; see `parameters.c`."""
-        self._taken = False
-        """They are those of this step, still to be compared."""
-        self.made = False
-        """It made the sample of the step that has just ended."""
 
     def ready(self, step: int) -> bool:
         """May ``step``, the next one that is sampled, go this way?"""
@@ -140,15 +136,16 @@ class Routine:
 
     # what the lane calls
 
-    def arm(self) -> Layers | None:
-        """The coming step is sampled: all is made ready for it. None where it cannot go this way."""
+    def arm(self) -> tuple[Layers, int, tuple[Any, ...]] | None:
+        """The coming step is sampled: all is made ready for it. What the lane needs: the hooks, the schema's id and
+        what `routine.c` works with. None where it cannot go this way."""
         training = self._training
         layers, sampler = training.layers, training.sampler
         training.routine = self
         self._number = training.samples
         training.samples += 1
         self._numbers[:] = np.nan
-        self._gradient = self._stale = 0.0
+        self._stale = 0.0
         sampler.arm()
         try:
             layers.plans = self._plans
@@ -159,13 +156,33 @@ class Routine:
             assert model is not None
             self._parameters = parameters = model.parameters()
             groups = optimizer.param_groups if optimizer is not None else []
+            self._put("grad.stale", 0.0)
+            self._put("watch.every", sampler.every)
+            if sampler.cost is not None:
+                self._put("watch.cost", sampler.cost + self._repeats.share)
             self._fits = len(groups) == self._places["momentum"][1] and (
                 len(parameters) == len(model.names) == sum(len(group["params"]) for group in groups)
             )
         except Exception as error:
             self._failed(error)
         sampler.resume()
-        return layers if self._fits else None
+        assert self._schema is not None
+        return (layers, self._schema.id, self._work()) if self._fits else None
+
+    def _work(self) -> tuple[Any, ...]:
+        """As `routine.c` has it. C looks at the batch where there is one label of a class for each row."""
+        record, parameters, at = self._record, self._parameters, self._at
+        moments = (self._input, inputs.SAMPLED) if self._input[0] >= 0 else None
+        classes = (self._prediction, CONFIDENCE_BINS) if self._prediction[0] >= 0 else None
+        looks = at("mode.train") < 0 and (classes is None or self._classes > 0)
+        return (
+            record,
+            (record, at("grad.norm.layer"), parameters),
+            (parameters, WEIGHTS, self._held),
+            (record, at("weight.norm"), at("update.ratio"), parameters, self._held),
+            parameters, at("grad.norm"), at("momentum"), moments, classes,
+            confidence.SOFTMAX[0], max(self._classes, 1), confidence.ELEMENTS, confidence.ROWS, looks,
+        )  # fmt: skip
 
     def begins(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """The backward pass is about to begin, for the loss call ``name(*args, **kwargs)``."""
@@ -182,6 +199,7 @@ class Routine:
             right = hand.gradients_into(self._record, place, self._parameters) is not None
             norms = self._numbers[place : place + len(self._parameters)]
             self._stale = float(np.linalg.norm(np.nan_to_num(norms, nan=0.0))) if right else np.nan
+            self._put("grad.stale", self._stale)
         self._put("mode.train", layers.modes.share(evaluating=False))
         if self._input[0] >= 0:
             first = _first(layers.call)
@@ -206,13 +224,11 @@ class Routine:
         try:
             hand, parameters = self._hand, self._parameters
             whole = hand.gradients_into(self._record, self._at("grad.norm.layer"), parameters)
-            self._taken = hand.snapshot(parameters, WEIGHTS, self._held) is not None
-            if whole is None or not self._taken:
+            if whole is None or hand.snapshot(parameters, WEIGHTS, self._held) is None:
                 self._unfit()
             elif whole - whole != 0.0:
                 self._training.lane.leave()
             else:
-                self._gradient = whole
                 self._put("grad.norm", whole)
         except Exception as error:
             self._failed(error)
@@ -220,7 +236,6 @@ class Routine:
     def after(self) -> None:
         """It has stepped."""
         try:
-            self._taken = False
             norm, ratio = self._at("weight.norm"), self._at("update.ratio")
             finite = self._hand.compare_into(self._record, norm, ratio, self._parameters, self._held)
             if finite is None:
@@ -233,23 +248,20 @@ class Routine:
     def write(self, step: int, when: float) -> None:
         """The step's own record is out: publish the sample's."""
         training = self._training
-        training.routine, self.made = None, True
         try:
-            sampler = training.sampler
-            self._put("grad.stale", self._stale)
-            self._put("watch.every", sampler.every)
-            if sampler.cost is not None:
-                self._put("watch.cost", sampler.cost + self._repeats.share)
             optimizer = training.optimizers[0]()
             if optimizer is not None:
                 self._put("momentum", *momenta(optimizer))
             HEAD.pack_into(self._record, 0, training.emit.segment, step, when)
             assert self._schema is not None
             training.lane.publish(self._schema.id, self._record)
-            seen = all(calls[0] < 255 for _, _, calls in self._plans.layers)
-            self._fits = seen and self._called[0] == len(self._functions)
         except Exception as error:
             self._failed(error)
+
+    def finish(self) -> None:
+        """The step that it has sampled is over."""
+        seen = all(calls[0] < 255 for _, _, calls in self._plans.layers)
+        self._fits &= seen and self._called[0] == len(self._functions)
         self._forget()
 
     def _put(self, metric: str, *values: float | None) -> None:
@@ -259,7 +271,7 @@ class Routine:
 
     def _forget(self) -> None:
         """Nothing of the user's is kept alive."""
-        self._parameters, self._taken, self._held.parts = [], False, ()
+        self._parameters, self._held.parts = [], ()
         self._training.layers.plans = None
 
     def _unfit(self) -> None:
@@ -287,9 +299,10 @@ class Routine:
         if stage == STEPPING:
             optimizer = training.optimizers[0]()
             if optimizer is not None:
-                before = (self._parameters, bytearray(self._held)) if self._taken else None
                 wide = {metric: found[metric] for metric in WIDE}
-                sample.take_parameters(optimizer, wide, self._gradient, before)
+                taken = np.isnan(wide["weight.norm"]).all()  # and not yet compared
+                before = (self._parameters, bytearray(self._held)) if taken else None
+                sample.take_parameters(optimizer, wide, float(found["grad.norm"][0]), before)
         self._forget()
         return sample
 

@@ -23,6 +23,7 @@ def often(request, monkeypatch):
     """Three steps, then every ninth: steps 9 and 18, where loops do something odd, may go the short way."""
     if request.param == "numpy":
         monkeypatch.setattr(kernel, "native", None)
+        monkeypatch.setattr(lane, "Fastest", lane.Lane)
     monkeypatch.setattr(sampler, "DENSE", 3)
     monkeypatch.setattr(sampler.Sampler, "_choose", lambda self: setattr(self, "every", 9))
 
@@ -59,12 +60,28 @@ def carried(t: Training, odd: bool) -> None:
     assert t.model.activation is F.relu
 
 
-@pytest.mark.parametrize("loop", [*LOOPS, over_a_loader, carried])
+def positional(t: Training, odd: bool) -> None:
+    """As most scripts are written; once with labels that do not count, once with gradients from before."""
+    if odd:
+        t.loss().backward()
+    else:
+        t.optimizer.zero_grad()
+    y = torch.where(t.y == 1, -100, t.y) if odd else t.y
+    F.cross_entropy(t.model(t.x), y).backward()
+    t.optimizer.step()
+
+
+def kinds() -> dict[str, type[lane.Lane]]:
+    """The lanes that there may be: in C there is one with the kernel only."""
+    return KINDS if kernel.native is not None else {"python": lane.Lane}
+
+
+@pytest.mark.parametrize("loop", [*LOOPS, over_a_loader, carried, positional])
 def test_it_records_the_same(loop, tmp_path, monkeypatch):
     monkeypatch.setattr(closing, "LONG", 1e9)
     monkeypatch.setattr(lane, "Fastest", LongWay)
     long = trained(tmp_path / "long", loop)
-    for name, kind in KINDS.items():
+    for name, kind in kinds().items():
         monkeypatch.setattr(lane, "Fastest", kind)
         short = trained(tmp_path / name, loop)
         for found, wanted in zip(short[0], long[0], strict=True):
@@ -76,13 +93,14 @@ def test_it_records_the_same(loop, tmp_path, monkeypatch):
 def written(tmp_path, monkeypatch, make) -> list[int]:
     """Steps whose samples were made the short way."""
     found = []
-    write = Routine.write
+    finish = Routine.finish
 
-    def noting(self, step, when):
-        found.append(step)
-        write(self, step, when)
+    def noting(self):
+        found.append(self._training.lane.step)
+        finish(self)
 
-    monkeypatch.setattr(Routine, "write", noting)
+    monkeypatch.setattr(Routine, "finish", noting)
+    tmp_path.mkdir(exist_ok=True)
     watching = Standby({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
     patches = Patches(watching)
     try:
@@ -95,10 +113,11 @@ def written(tmp_path, monkeypatch, make) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_ordinary_samples_are_made_so(kind, tmp_path, monkeypatch):
-    monkeypatch.setattr(lane, "Fastest", KINDS[kind])
-    assert {9, 18} <= set(written(tmp_path, monkeypatch, Training))
+def test_ordinary_samples_are_made_so(tmp_path, monkeypatch):
+    for name, kind in kinds().items():
+        with monkeypatch.context() as patch:
+            patch.setattr(lane, "Fastest", kind)
+            assert {9, 18} <= set(written(tmp_path / name, patch, Training))
 
 
 def test_functions_that_modules_hold_are_seen_without_a_mode(tmp_path, monkeypatch):
@@ -141,6 +160,7 @@ def test_an_error_goes_no_further(broken, tmp_path, monkeypatch):
     def planted(*_):
         raise ValueError("planted")
 
+    monkeypatch.setattr(lane, "Fastest", lane.Lane)  # the one in C has its own way to these functions
     monkeypatch.setattr(kernel.native or arithmetic, broken, planted)
     bare = Training()
     for _ in range(30):
