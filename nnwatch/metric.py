@@ -111,8 +111,8 @@ METRICS = _table(
     ("target.count", "samples", "class", None, "labels", "Training labels seen per class in the batch (classification, up to 1,000 classes)."),
     ("predicted.count", "samples", "class", None, "predictions", "Predicted classes in the batch (classification, up to 1,000 classes)."),
     ("memory.allocated", "B", "run", None, "allocator", "Memory that torch's CUDA allocator has given to tensors after the step."),
-    ("watch.cost", "", "run", "low", "cost of watching", "CPU time of the training thread spent in the probes as a share of the step, from medians of sampled and unsampled steps."),
-    ("watch.every", "steps", "run", None, "sampled every", "Steps from one sampled step to the next, as the overhead budget allows."),
+    ("watch.cost", "", "run", "low", "cost of watching", "Time that the probes take as a share of the step, measured while it goes on: medians of the training thread's CPU time in sampled and unsampled steps. The first 20 steps, which are all sampled, are a fixed cost that is not in it."),
+    ("watch.every", "steps", "run", None, "sampled every", "Steps from one sampled step to the next, as the overhead budget allows; 256 at most, also where a step is so short that the cost is over the budget."),
     # every validation batch, at the training step after which it ran
     ("loss.val", "", "run", "low", "val loss", "Loss of one validation batch; an evaluation is the size-weighted mean over its batches."),
     ("val.size", "samples", "run", None, "val batch", "Samples in the validation batch."),

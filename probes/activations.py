@@ -7,10 +7,10 @@ overwrite this one's output.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from . import kernel
@@ -18,6 +18,9 @@ from .fetch import Arrays, Fetch
 from .kernel import Activation
 from .sample import Sample
 from .subsample import mean_std, strided
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 WINDOW = 512
 """Samples over which a unit must stay silent to count as dead: one batch of 32 overstates by 3 to 20 points."""

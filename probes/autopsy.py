@@ -10,8 +10,8 @@ import torch
 from . import labels, search
 from .case import Case, Report
 from .graph import Pole, pole, suspect
-from .inputs import tensors
 from .loss import Term
+from .nested import tensors
 from .poisoned import poisoned
 from .search import Operation
 from .wrong import HALF, dense, described, finite, local, rows

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from . import batch, inputs
+from . import batch, nested
 from .clock import UNSTEPPED
 from .closing import Closing
 from .linkage import Linkage, leaves
@@ -152,13 +152,13 @@ class Backward:
                 if lane.loader is not None:
                     lane.epoch = loaders.epoch(lane.loader, lane.trained_on, lane.epoch)
             lane.trained_on = lane.loader
-            lane.rows += inputs.rows(lane.batch)
+            lane.rows += nested.rows(lane.batch)
         elif loaders.ahead:
             loaders.ahead -= 1
             lane.batches += 1
-            lane.rows += inputs.rows(lane.batch)
+            lane.rows += nested.rows(lane.batch)
         elif lane.loader is None and term is not None:
-            lane.rows += inputs.rows(term.target)
+            lane.rows += nested.rows(term.target)
 
     def ended(self, gave: Any = None) -> None:
         """It ``gave`` gradients, or put them where they belong."""
@@ -179,7 +179,7 @@ class Backward:
 
     def _gradients(self, sample: Sample, gradients: Any) -> None:
         """Their norm, where no optimizer is there to use them."""
-        parts = [part for part in inputs.tensors(gradients) if not _functorch.is_functorch_wrapped_tensor(part)]
+        parts = [part for part in nested.tensors(gradients) if not _functorch.is_functorch_wrapped_tensor(part)]
         if parts:
             norm = torch.cat([part.detach().reshape(-1) for part in parts]).norm()
             self._training.fetch([norm], lambda arrays: sample.put("grad.norm", arrays[0]))

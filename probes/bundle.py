@@ -11,14 +11,16 @@ import os
 import random
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from .case import Case, Report
 from .undo import Begun
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 BYTES = 16 << 20
 """Size of all arrays together, at most: of a larger batch some samples are kept, the bad ones first."""

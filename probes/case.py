@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from .graph import entered
-from .inputs import tensors
 from .layers import Call
 from .loss import Term
+from .nested import tensors
 from .recall import named, recalled
 from .search import Pass
 from .wrong import HALF

@@ -7,11 +7,10 @@ Of a large batch a strided part of the rows is looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from nnwatch.metric import CONFIDENCE_BINS
 
@@ -19,6 +18,9 @@ from . import kernel
 from .emit import Column
 from .fetch import Arrays
 from .loss import Term
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ELEMENTS = 65536
 """Logits looked at, at most."""

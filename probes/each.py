@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from numpy.typing import NDArray
 
 from .fetch import Fetch
 from .loss import Term
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ELEMENTS = 1 << 18
 """Elements of the model's output that losses are computed from, at most."""

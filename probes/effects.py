@@ -46,7 +46,7 @@ _PLAIN = (
     *(type(None), bool, int, float, complex, str, bytes, range, slice, Enum, type, property, np.ndarray),
     *(torch.Tensor, torch.dtype, torch.device, torch.Size),
 )
-_RANDOM = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+_RANDOM = (torch.Generator, random.Random)
 DEPTH = 4
 """How far functions that call functions are followed."""
 
@@ -97,12 +97,17 @@ def _state(value: Any, found: dict[int, Any], seen: set[Any], depth: int) -> Non
         owner = getattr(value, "__self__", None)
         if owner is not None and not isinstance(owner, types.ModuleType | type):
             _state(owner, found, seen, depth)
-    elif isinstance(value, (*_RANDOM, logging.Logger, Iterator)):
+    elif isinstance(value, (*_RANDOM, logging.Logger, Iterator)) or _of_numpy(value):
         raise EffectsError(type(value).__name__)
     elif isinstance(value, list | dict | set | deque | tuple):
         _contents(value, found, seen, depth)
     elif type(value).__module__.split(".")[0] not in KNOWN and hasattr(value, "__dict__"):
         _contents(vars(value), found, seen, depth)
+
+
+def _of_numpy(value: Any) -> bool:
+    """Does it draw random numbers? Asking numpy for its classes would load them."""
+    return any(kind.__module__.startswith("numpy.random") for kind in type(value).__mro__)
 
 
 def _contents(value: Any, found: dict[int, Any], seen: set[Any], depth: int) -> None:

@@ -6,21 +6,23 @@ Of a parameter with more than ``SAMPLED`` elements a strided part stands for the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from .fetch import Arrays, Fetch
 from .subsample import strided
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SAMPLED = 256
 MEDIAN = 64
 """Elements that a median is taken of."""
 
-Done = Callable[[str, list[int], NDArray[np.float64]], None]
+Done = Callable[[str, list[int], "NDArray[np.float64]"], None]
 """Gets a metric, the places of the parameters it is of, and its values."""
 
 

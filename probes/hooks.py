@@ -16,8 +16,32 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from . import around, passes
 from .frameworks import Frameworks
-from .loss import FUNCTIONS
 from .standby import Standby
+
+LOSSES = (
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cosine_embedding_loss",
+    "cross_entropy",
+    "ctc_loss",
+    "gaussian_nll_loss",
+    "hinge_embedding_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "margin_ranking_loss",
+    "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
+    "nll_loss",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+    "soft_margin_loss",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
+)
+"""Names in torch.nn.functional; the modules of torch.nn call them there."""
 
 
 class Patches:
@@ -26,7 +50,7 @@ class Patches:
     def __init__(self, standby: Standby) -> None:
         self._undo: list[Callable[[], object]] = []
         self._standby = standby
-        for name in FUNCTIONS:
+        for name in LOSSES:
             if hasattr(F, name):
                 self._wrap(F, name, passes.loss)
         self._wrap(torch.autograd, "backward", passes.backward)

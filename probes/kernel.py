@@ -8,26 +8,15 @@ gets the same to 1e-5.
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
+from .native import native as native
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-VERSION = 4
-"""Of what this module and the extension expect of each other: one that was built from other sources is left alone."""
-
-native: ModuleType | None
-try:
-    from . import _kernel as native
-except ImportError:
-    native = None
-if getattr(native, "VERSION", None) != VERSION:
-    native = None
-
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 

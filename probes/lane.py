@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from . import inputs, kernel
+from . import nested
 from .groups import NAN, rates
+from .native import native
 
 if TYPE_CHECKING:
     import weakref
@@ -248,9 +249,9 @@ class Lane:
             self.fresh = False
             self.batches += 1
             self.trained_on = self.loader
-            self.rows = inputs.rows(self.batch)
+            self.rows = nested.rows(self.batch)
         elif self.loader is None:
-            self.rows = inputs.rows(target)
+            self.rows = nested.rows(target)
         if self._looks is None:  # the graph dies as early as it would
             self._call = self._node = None
         self.stage = INSIDE
@@ -315,8 +316,8 @@ def _widths(schema: Schema) -> tuple[int, int]:
 
 def _native() -> type[Lane]:
     """Lane in C (lane.c): all that is public is the same, and it publishes the same bytes."""
-    assert kernel.native is not None
-    base: Any = kernel.native.lane_type(inputs.rows, Left)
+    assert native is not None
+    base: Any = native.lane_type(nested.rows, Left)
 
     class Native(base):  # type: ignore[misc]
         __slots__ = ()
@@ -336,4 +337,4 @@ def _native() -> type[Lane]:
     return found
 
 
-Fastest: type[Lane] = Lane if kernel.native is None else _native()
+Fastest: type[Lane] = Lane if native is None else _native()

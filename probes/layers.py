@@ -22,9 +22,9 @@ from .batchnorm import BatchNorm
 from .carried import Carrier, Swapped, carried
 from .fetch import Fetch
 from .functions import ACTIVATIONS, Functions, Watcher
-from .inputs import tensors
 from .model import Model, plain, prefixes
 from .modes import Modes
+from .nested import tensors
 from .sample import Sample
 from .standby import KEY
 from .undo import Begun

@@ -9,9 +9,9 @@ import torch
 
 from .batch import padding_indices
 from .graph import NODES
-from .inputs import tensors
 from .loss import DEPTH, Term
 from .model import Model
+from .nested import tensors
 from .training import Training
 
 FIRST = 3

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from .inputs import tensors
 from .loss import Term
+from .nested import tensors
 
 Way = Callable[[torch.Tensor], torch.Tensor]
 

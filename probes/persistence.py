@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from .fetch import Fetch
-from .inputs import tensors
 from .loss import Term
+from .nested import tensors
 from .outputs import REGRESSION
 
 ALIKE = 0.5

@@ -18,10 +18,10 @@ from torch.nn.modules import module as _module
 
 from . import effects
 from .emit import Column
-from .inputs import tensors
 from .layers import Call, versions
 from .loss import Term
 from .model import Model
+from .nested import tensors
 from .objective import Objective, objective
 from .replay import cloned, inner
 from .sampler import REPEATS

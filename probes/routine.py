@@ -30,6 +30,7 @@ from .groups import momenta
 from .kernel import Activation
 from .lane import INSIDE, STEPPING
 from .layers import Plans
+from .nested import tensors
 from .sample import THOROUGH, Sample
 from .weights import SAMPLED as WEIGHTS
 
@@ -313,4 +314,4 @@ def _first(call: Call | None) -> torch.Tensor | None:
         return None
     if call.args and type(call.args[0]) is torch.Tensor and call.args[0].is_floating_point():
         return call.args[0]
-    return next((t for t in inputs.tensors([call.args, call.kwargs]) if t.is_floating_point() and t.numel()), None)
+    return next((t for t in tensors([call.args, call.kwargs]) if t.is_floating_point() and t.numel()), None)

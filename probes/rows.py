@@ -7,16 +7,18 @@ GPU agree. 24 bits, as a float32 holds them exactly: two different samples agree
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from .fetch import Fetch
-from .inputs import tensors
+from .nested import tensors
 from .subsample import thinned
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ROWS = 256
 """Samples of a batch that get a fingerprint, at most."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from . import confidence, gradients, inputs
 from .elements import Elements, chained
@@ -18,6 +17,9 @@ from .loss import Term
 from .model import Model
 from .noise import Noise
 from .weights import Snapshot
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 THOROUGH = 5
 """One sampled step in so many is looked at thoroughly: what costs more than its news is worth each time. On a small

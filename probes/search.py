@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from .inputs import tensors
 from .layers import Call
 from .model import plain
+from .nested import tensors
 from .replay import cloned, inner
 from .undo import undone
 from .wrong import HALF, finite

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import sysconfig
 from collections.abc import Iterator
 from types import FrameType
 from typing import NamedTuple
@@ -16,8 +15,8 @@ _OTHERS = tuple(
         os.path.dirname(os.path.dirname(os.path.abspath(torch.__file__))) + os.sep,
         os.path.dirname(os.path.realpath(__file__)) + os.sep,
         os.path.dirname(os.path.abspath(__file__)) + os.sep,
-        sysconfig.get_path("stdlib") + os.sep,
-        sysconfig.get_path("scripts") + os.sep,
+        os.path.dirname(os.__file__) + os.sep,
+        os.path.dirname(sys.executable) + os.sep,
         "<frozen",
     }
 )

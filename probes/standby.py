@@ -7,6 +7,7 @@ or an optimizer that is made, a loader that is read, a checkpoint. A launcher or
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable
@@ -68,6 +69,8 @@ class Standby:
 
     def _load(self) -> Watch:
         self._loading = get_ident()
+        collects = gc.isenabled()
+        gc.disable()  # all that is loaded stays: to look through it, and torch's own half a million objects, is in vain
         try:
             with apart.present():
                 from .watch import Watch
@@ -79,6 +82,8 @@ class Standby:
             raise
         finally:
             self._loading = None
+            if collects:
+                gc.enable()
         return self.made
 
     def _forked(self) -> None:

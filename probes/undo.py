@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from torch import nn
 
+_NUMPYS = "numpy.random"
+"""Takes 10 ms to load, which is not for us to do: where nobody has, nobody draws from it."""
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
 
@@ -80,7 +82,8 @@ def undone(root: nn.Module, begun: Begun | None = None, also: Sequence[Any] = ()
     contents += [(value, value.copy()) for value in also]
     tensors = [(value, value.detach().clone()) for value in held if isinstance(value, torch.Tensor)]
     versions = [value._version for value, _ in tensors]
-    present, own, numpys = Begun.now(), random.getstate(), np.random.get_state()
+    present, own = Begun.now(), random.getstate()
+    numpys = np.random.get_state() if _NUMPYS in sys.modules else None
     try:
         for attributes, before in kept:
             if before["_buffers"]:
@@ -104,7 +107,8 @@ def undone(root: nn.Module, begun: Begun | None = None, also: Sequence[Any] = ()
     finally:
         present.restore()
         random.setstate(own)
-        np.random.set_state(numpys)
+        if numpys is not None:
+            np.random.set_state(numpys)
         for attributes, before in kept:
             for name in [name for name in attributes if name not in before]:
                 del attributes[name]

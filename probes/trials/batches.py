@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.utils.data import dataloader
 
-from ..inputs import rows
+from ..nested import rows
 from ..replay import cloned
 from ..standby import Standby
 

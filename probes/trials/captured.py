@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..inputs import tensors
 from ..layers import Call
 from ..loss import Term
+from ..nested import tensors
 from ..objective import WAYS, Way
 from ..repeats import LABELS, SAME
 from ..replay import cloned, inner

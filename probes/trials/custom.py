@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ..effects import KNOWN
-from ..inputs import tensors
+from ..nested import tensors
 from .subject import Subject
 
 WIDTH = 1e-5

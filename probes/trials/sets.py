@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
-from ..inputs import tensors
+from ..nested import tensors
 from ..repeats import LABELS
 from ..source import frames
 from ..undo import Begun

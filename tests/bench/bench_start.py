@@ -42,6 +42,7 @@ def cpu(code: str, path: Path | None) -> float:
 
 
 def main() -> None:
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else STEPS
     with tempfile.TemporaryDirectory() as folder:
         boot = make_boot(Path(folder))
