@@ -20,6 +20,7 @@ from .metric import METRICS
 from .report import Summary, headline
 from .runs import RunError
 from .series import Doubles
+from .tui.draw.text import of_step
 from .tui.transcript import printed
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 900, 220, 64, 22
@@ -98,7 +99,7 @@ def _about(summary: Summary) -> str:
             for o in facts.get("optimizers") or ()
         ),
         ("planned", f"{facts['planned_steps']:,} steps" if facts.get("planned_steps") else ""),
-        ("watching", f"{cost:.2%} of a step" if cost is not None else ""),
+        ("watching", f"{cost:.2%} {of_step(cost, facts.get('budget'))}" if cost is not None else ""),
     ]
     return _table([(key, value) for key, value in rows if value])
 

@@ -175,6 +175,7 @@ def headline(summary: Summary) -> list[str]:
 
 def text(summary: Summary, *, reasons: bool = True) -> str:
     """The report as a person reads it in a terminal; ``reasons``: with those of the rules that could not judge."""
+    from nnwatch.tui.draw.text import of_step
     from nnwatch.tui.state import last_words
 
     history, card = summary.history, summary.card
@@ -184,7 +185,8 @@ def text(summary: Summary, *, reasons: bool = True) -> str:
         lines.append(f"  command  {' '.join(words)}")
     lines.append(f"  session  {card.session}")
     if cost is not None:
-        lines.append(f"  watching cost {cost:.2%} of a step")
+        budget = history.facts_of(summary.main).get("budget") if summary.main is not None else None
+        lines.append(f"  watching cost {cost:.2%} {of_step(cost, budget)}")
     for finding in summary.in_order():
         if finding.explained_by is None:
             lines += ["", *_paragraph(summary, finding)]

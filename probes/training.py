@@ -54,6 +54,7 @@ class Training:
         self.session: str | None = settings.get("session")
         """Path of the session, where there will be one."""
         self.sources: dict[str, Callable[[], dict[str, Any]]] = {
+            "budget": lambda: {"budget": self.sampler.budget},
             "terms": lambda: {"loss_terms": list(self.terms.sites) if self.terms.several else None},
             "distributions": lambda: {"reinforcement": self.distributions.reinforces or None},
             "attention": lambda: {"attention": sorted(self.layers.attention.seen) or None},

@@ -100,3 +100,4 @@ def test_a_real_training_is_told_a_cost_within_its_budget(budget):
     assert len(told)
     assert (told > 0).all()
     assert (told <= budget).all()
+    assert recorded.facts()["budget"] == budget

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from nnwatch.tui.draw.grid import HEAT_LEVELS, Grid, Ink, plain
 from nnwatch.tui.draw.heat import cividis, levels, shade
 from nnwatch.tui.draw.sparkline import bar, spark_codes, sparkline
-from nnwatch.tui.draw.text import duration, number, remaining, si, size, tick, wrapped
+from nnwatch.tui.draw.text import duration, number, of_step, remaining, si, size, tick, wrapped
 
 
 @pytest.mark.parametrize(
@@ -137,3 +137,8 @@ def test_plain_is_ascii_of_the_same_length(text):
 def test_many_sparklines_at_once_are_those_one_by_one(rows):
     together = spark_codes(np.array(rows))
     assert ["".join(map(chr, row)) for row in together] == [sparkline(row) for row in rows]
+
+
+def test_a_cost_over_the_budget_says_so():
+    assert of_step(0.012, 0.01) == "of a step, over the budget of 1.0%"
+    assert of_step(0.009, 0.01) == of_step(0.5, None) == "of a step"

@@ -122,3 +122,8 @@ def wrapped(text: str, width: int) -> list[str]:
                 line = f"{line} {word}" if line else word
         lines.append(line)
     return lines
+
+
+def of_step(cost: float, budget: float | None) -> str:
+    """What share ``cost`` is of, and that it is more than the ``budget`` allows, where it is."""
+    return f"of a step, over the budget of {budget:.1%}" if budget is not None and cost > budget else "of a step"

@@ -10,7 +10,7 @@ import numpy as np
 from ..draw.grid import Grid, Ink
 from ..draw.scale import scale
 from ..draw.sparkline import bar, sparkline
-from ..draw.text import count, duration, number, remaining
+from ..draw.text import count, duration, number, of_step, remaining
 from ..view import View
 from .listed import Listed
 
@@ -144,7 +144,14 @@ class Progress(Listed):
             draw_row(grid, 1, "watching", "–", "its cost is known after some steps", spark_ink=Ink.DIM)
             return
         sampled = "every step sampled" if every in (None, 1.0) else f"1 step in {every:.0f} sampled"
-        draw_row(grid, 1, "watching", f"{cost:.1%}", f"of a step; {sampled}", spark_ink=Ink.DIM)
+        draw_row(
+            grid,
+            1,
+            "watching",
+            f"{cost:.1%}",
+            f"{of_step(cost, view.facts.get('budget'))}; {sampled}",
+            spark_ink=Ink.DIM,
+        )
 
     def _pace(self, view: View) -> float:
         """Median seconds of the last steps."""
