@@ -40,8 +40,8 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
     outside, ends = [], []
     for role, data in at.found.items():
         target = data.get("target") or {}
-        between = [value for value in (target.get("min"), target.get("max")) if value is not None]
-        values = [float(value) for value in (*(target.get("counts") or ()), *between)]
+        numbers = () if labels else (target.get("min"), target.get("max"))  # of several targets the last is told
+        values = [float(value) for value in (*(target.get("counts") or ()), *numbers) if value is not None]
         outside += [f"{role}: {number(v)}" for v in values if not 0 <= v <= top and v != ignored]
         ends += [v for v in values if v != ignored]
     if not ends:
