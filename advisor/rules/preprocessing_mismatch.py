@@ -108,7 +108,10 @@ def _moments(mean: View, std: View) -> Moments:
 
 def _validation(at: Context) -> Moments:
     mean, std = newest(at, "input.val.mean", 3), newest(at, "input.val.std", 3)
-    return Moments(median(mean.scalar), median(std.scalar), float(np.std(finite(mean.scalar))))
+    means = finite(mean.scalar)
+    if not len(means):
+        raise Abstain("the validation inputs have no moments")
+    return Moments(median(means), median(std.scalar), float(np.std(means)))
 
 
 def _outcome(at: Context) -> str | None:
