@@ -36,7 +36,7 @@ def data(subject: Subject) -> dict[str, Any]:
             told["pictures"] = worst(read, _reasons(told))
             found["sets"][read.source.role] = told
     for read in held:
-        if read.source.rows and len(read):
+        if read.source.rows and len(read) and not train.source.partly:
             found["leaks"][read.source.role] = overlap.leak(train, read)
     for read in held[:1]:
         for name, common in (("groups", overlap.groups(train, read)), ("near", overlap.near(train, read))):

@@ -44,6 +44,8 @@ class Set:
 
     def __init__(self, role: str, rows: int | None, read: Callable[[int], Sample], dataset: Any, drawn: bool) -> None:
         self.role, self.rows, self.read, self.dataset, self.drawn = role, rows, read, dataset, drawn
+        self.partly = False
+        """Training may draw from a part of it only: a tensor that the script indexes itself."""
 
     def order(self) -> Iterator[int]:
         """Every place once, each beginning of the order spread over all of them: multiples of a step near the golden
@@ -183,6 +185,7 @@ def _held(subject: Subject) -> list[Set]:
         raise NotPossibleError("neither a DataLoader nor a tensor holds what the model was called with", LINE)
     name = max(sources, key=lambda each: len(held[each]))
     sets = [_of_arrays("train", name, held[name], wanted)]
+    sets[0].partly = role_of(name) != "train"
     for other, value in held.items():
         role = role_of(other)
         if role not in (None, "train") and other not in sources and role not in {known.role for known in sets}:

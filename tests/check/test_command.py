@@ -4,8 +4,11 @@ import json
 
 from .trying import PLAIN, check
 
-LEAK = PLAIN.replace("EPOCHS", "2").replace(
-    "model =", "val_loader = DataLoader(TensorDataset(x[:100], y[:100]), 50)\nmodel ="
+LOADER = "DataLoader(TensorDataset(x, y), 32, shuffle=True)"
+LEAK = (
+    PLAIN.replace("EPOCHS", "2")
+    .replace(LOADER, "loader")
+    .replace("model =", f"loader, val_loader = {LOADER}, DataLoader(TensorDataset(x[:100], y[:100]), 50)\nmodel =")
 )
 
 
