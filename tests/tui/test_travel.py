@@ -1,7 +1,6 @@
 """The moment that is shown: keys that choose it, freezing, replay, segments."""
 
 import numpy as np
-from textual.events import Key
 
 from nnwatch.frame import Segment
 from nnwatch.tui.widgets.chart import Chart
@@ -139,14 +138,3 @@ async def test_a_replay_does_not_tell_the_end_before_it_comes():
         assert "AssertionError" not in text(app)
         await press(app, pilot, "end")
         assert "AssertionError" in text(app)
-
-
-async def test_one_types_on_before_the_question_is_there():
-    async with opened("faulty") as (app, pilot):
-        for key, character in (("at", "@"), ("4", "4"), ("0", "0"), ("enter", "\r")):
-            app.post_message(Key(key, character))
-        while app.moment.step != 40:
-            await pilot.pause(0.01)
-        await settle(app, pilot)
-        assert "step 40 " in text(app)
-        assert app.focused is app.screen.query_one("#loss")

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
@@ -26,14 +25,6 @@ class Ask(ModalScreen[str | None]):
         box.border_title = self.question
         box.cursor_blink = False
         yield box
-
-    def on_key(self, event: Key) -> None:
-        """What was typed before the line was there."""
-        box = self.query_one(Input)
-        if not box.has_focus and event.is_printable and event.character:
-            box.insert_text_at_cursor(event.character)
-        elif not box.has_focus and event.key == "enter":
-            self.dismiss(box.value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.dismiss(event.value)

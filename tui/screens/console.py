@@ -33,7 +33,6 @@ class ConsoleScreen(Room):
             "filter",
             "Search",
             key_display="/",
-            priority=True,
             tooltip="Show only the lines with these letters in them",
         ),
         Binding("escape", "clear", "All lines", show=False),

@@ -32,7 +32,6 @@ class LayersScreen(Room):
             "filter",
             "Filter",
             key_display="/",
-            priority=True,
             tooltip="Show the layers with these letters in their name",
         ),
         Binding("escape", "clear", "Show all layers", show=False),

@@ -44,13 +44,11 @@ class Room(Travel):
         # before lists and texts take them: the moment is the same on every screen
         Binding("home", "start", "Start", show=False, priority=True, tooltip="To the first step"),
         Binding("end", "end", "End", show=False, priority=True, tooltip="To the newest step; live again"),
-        # before the next key, so that one can type on where the line is slow
         Binding(
             "at",
             "goto",
             "Go to step",
             show=False,
-            priority=True,
             tooltip="To step 1200, to -2h before the end, to 03:00 on the clock",
         ),
     ]
