@@ -54,7 +54,7 @@ def put(wrap: Callable[..., None], put: Callable[[Any, str, Any], None], standby
         follow(owner, "save", lambda _, obj=None, f=None, *args, **kwargs: standby.watch.checkpoints.saved(obj, f))
         follow(owner, "load", lambda content, f=None, *args, **kwargs: standby.watch.checkpoints.loaded(content, f))
     wrap(torch, "compile", functools.partial(_before, told=_compiles))
-    wrap(module, "eval", functools.partial(_before, told=_evaluates))
+    wrap(module, "eval", _eval)
     wrap(torch.jit, "trace", functools.partial(_before, told=_exports))
     wrap(torch.jit, "script", _scripting)
     wrap(module, "__reduce_ex__", _reduce)
@@ -105,16 +105,20 @@ def _compiles(standby: Standby) -> None:
 # of no interest before there is a watch
 
 
-def _evaluates(standby: Standby) -> None:
-    watch = standby.made
-    if watch is not None:
-        watch.evaluation_begins()
-
-
 def _exports(standby: Standby) -> None:
     watch = standby.made
     if watch is not None:
         watch.exporting()
+
+
+def _eval(standby: Standby, original: Function) -> Function:
+    @functools.wraps(original)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if (watch := standby.made) is not None:
+            watch.evaluation_begins(self)
+        return original(self, *args, **kwargs)
+
+    return wrapper
 
 
 def _copies(standby: Standby) -> None:

@@ -25,6 +25,12 @@ class Averaged:
         self._last: np.ndarray | None = None
         self._follows = False
 
+    @property
+    def rests(self) -> bool:
+        """Is there a copy, in eval mode?"""
+        copy = self._copy() if self._copy is not None else None
+        return copy is not None and not copy.training
+
     def distance(
         self, root: nn.Module, modules: Iterable[nn.Module], fetch: Fetch, put: Callable[[float], None]
     ) -> None:

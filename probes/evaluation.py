@@ -6,6 +6,8 @@ the evaluation is noticed before: by ``eval()``, by a batch from another loader,
 
 from __future__ import annotations
 
+from torch import nn
+
 from .training import Training
 
 FIRST = 4
@@ -28,10 +30,21 @@ class Evaluation:
         self._detailed = False
         self._last = 0
         self._misses = 0
+        self._apart = -1
+        """Step after which a module that is not trained was sent to eval mode."""
 
-    def noticed(self) -> None:
-        """One seems to begin: what enters the model is noted until the next training step is over."""
+    @property
+    def elsewhere(self) -> bool:
+        """Is another module evaluated than the one that is trained: an average of it?"""
         training = self._training
+        return training.layers.other is None and (self._apart == training.lane.step or training.averaged.rests)
+
+    def noticed(self, module: nn.Module | None = None) -> None:
+        """One seems to begin: what enters the model is noted until the next training step is over. ``module`` goes to
+        eval mode."""
+        training = self._training
+        if module is not None and training.model is not None and not _joined(module, training.model.roots):
+            self._apart = training.lane.step
         layers = training.layers
         if not training.awake or training.deaf or training.script.compiled or self._misses >= MISSES:
             return
@@ -55,3 +68,10 @@ class Evaluation:
         self.noticed()
         self._misses = 0
         return self._detailed and (place < FIRST or place % EVERY == 0)
+
+
+def _joined(module: nn.Module, roots: list[nn.Module]) -> bool:
+    """Is one of the roots the module, a part of it, or what it is a part of?"""
+    return any(module is root for root in roots) or any(
+        module is part or root is whole for root in roots for part in root.modules() for whole in module.modules()
+    )

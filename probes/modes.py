@@ -37,9 +37,12 @@ class Modes:
         calls = self._calls[self._evaluating]
         if len(calls) < FUNCTIONAL and not isinstance(calling_module(), KINDS):
             self.functional = True
-            calls.append(bool(kwargs.get("training", args[2] if len(args) > 2 else True)))
+            if kwargs.get("p", args[1] if len(args) > 1 else 0.5):
+                calls.append(bool(kwargs.get("training", args[2] if len(args) > 2 else True)))
 
     def share(self, evaluating: bool) -> float | None:
-        """Share of the layers, and of the functional calls of the last such pass, that are in training mode."""
-        flags = [module.training for ref in self._modules if (module := ref()) is not None] + self._calls[evaluating]
+        """Share of the layers, and of the functional calls of the last such pass, that are in training mode. A dropout
+        that drops nothing has no mode."""
+        modules = [module for ref in self._modules if (module := ref()) is not None and getattr(module, "p", None) != 0]
+        flags = [module.training for module in modules] + self._calls[evaluating]
         return sum(flags) / len(flags) if flags else None

@@ -103,7 +103,9 @@ class Pending:
     def _measure(self, term: Term, value: torch.Tensor, gradients: bool) -> None:
         training, step = self._training, self._training.lane.step
         layers = training.layers
-        mode = term.mode if term.mode is not None else layers.modes.share(evaluating=not gradients)
+        mode = term.mode
+        if mode is None and not self.evaluation.elsewhere:
+            mode = layers.modes.share(evaluating=not gradients)
         known: list[Column] = [("grad.val", 0, float(gradients))]
         if mode is not None:
             known.append(("mode.val", 0, mode))

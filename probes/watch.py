@@ -154,10 +154,10 @@ class Watch:
             self._phase = name
             self._training.emit.event("phase", self.step if after is None else after, {"name": name})
 
-    def evaluation_begins(self) -> None:
-        """By the looks of it: the model goes to eval mode, or a batch comes from another loader than training's."""
+    def evaluation_begins(self, module: torch.nn.Module | None = None) -> None:
+        """By the looks of it: ``module`` goes to eval mode, or a batch comes from another loader than training's."""
         try:
-            self.pending.evaluation.noticed()
+            self.pending.evaluation.noticed(module)
         except Exception as error:
             self.probes.failed("validation", error)
 

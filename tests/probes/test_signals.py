@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from zlib import crc32
 
@@ -103,6 +104,35 @@ def test_training_with_dropout_and_batch_norm_asleep(tmp_path):
     approx(done.scalars("mode.train"), [2 / 3] * STEPS)
     approx(done.scalars("mode.val"), [1 / 3] * STEPS)
     assert set(done.scalars("grad.val")) == {0.0}
+
+
+def test_the_mode_of_an_average_that_is_evaluated_is_not_that_of_the_model(tmp_path):
+    torch.manual_seed(0)
+    val = torch.randn(9, 6), torch.randint(0, 3, (9,))
+    data = [(torch.randn(20, 6), torch.randint(0, 3, (20,)))]
+    averages = []
+
+    def make():
+        model = nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.5), nn.Linear(8, 3))
+        averages.append(copy.deepcopy(model).requires_grad_(False))
+        return model
+
+    def after(step, model):
+        averages[-1].eval()
+        with torch.no_grad():
+            F.cross_entropy(averages[-1](val[0]), val[1])
+
+    done = watched(tmp_path, lambda: train(make, data, F.cross_entropy, after=after))
+    assert set(done.scalars("grad.val")) == {0.0}
+    assert "mode.val" not in done.series
+    approx(done.scalars("mode.train"), [1.0] * STEPS)
+
+
+def test_a_dropout_that_drops_nothing_has_no_mode(tmp_path):
+    data = [(torch.randn(20, 6), torch.randint(0, 3, (20,)))]
+    make = lambda: nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.0), nn.Linear(8, 3))  # noqa: E731
+    done = watched(tmp_path, lambda: train(make, data, F.cross_entropy))
+    assert "mode.train" not in done.series
 
 
 def test_regression_and_validation(tmp_path):
