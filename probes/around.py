@@ -114,11 +114,16 @@ def _exports(standby: Standby) -> None:
 def _eval(standby: Standby, original: Function) -> Function:
     @functools.wraps(original)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if (watch := standby.made) is not None:
-            watch.evaluation_begins(self)
+        _tell(standby, functools.partial(_evaluates, module=self))
         return original(self, *args, **kwargs)
 
     return wrapper
+
+
+def _evaluates(standby: Standby, module: Any) -> None:
+    watch = standby.made
+    if watch is not None:
+        watch.evaluation_begins(module)
 
 
 def _copies(standby: Standby) -> None:

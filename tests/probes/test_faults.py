@@ -132,13 +132,14 @@ UNMET = {
     "run:user",
     "run:fetch",
     "run:noise",
+    "run:step",
     "run:framework",
     "entry:backward.trains",
     "entry:backward.transformed",
     "run:r2",
     "entry:compiling",
 }
-"""What this script gives no occasion for: notebooks, logging, a GPU, accumulation, regression, torch.compile."""
+"""What this script gives no occasion for: notebooks, logging, a GPU, accumulation, regression, torch.compile, checks."""
 
 
 @pytest.fixture(scope="module")
