@@ -139,7 +139,7 @@ UNMET = {
     "run:r2",
     "entry:compiling",
 }
-"""What this script gives no occasion for: notebooks, logging, a GPU, accumulation, regression, torch.compile, checks."""
+"""What this script gives no occasion for: notebooks, logging, a GPU, accumulation, regression, compiling, a check."""
 
 
 @pytest.fixture(scope="module")
