@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -136,7 +137,7 @@ def transformers(out: Path) -> None:
     )  # fmt: skip
     trainer = Trainer(
         Model(Config()), arguments, train_dataset=rows(4096, 1), eval_dataset=rows(512, 2),
-        compute_metrics=lambda p: {"accuracy": float((p.predictions.argmax(1) == p.label_ids).mean())},
+        compute_metrics=lambda p: {"accuracy": float((np.asarray(p.predictions).argmax(1) == p.label_ids).mean())},
     )  # fmt: skip
     trainer.train()
     for path in out.glob("checkpoint-*/*"):
