@@ -7,6 +7,7 @@ Rows say no time: they have that of the file when they were read, or of a column
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,10 +125,14 @@ class TableRun:
         step = values.pop(self._count, None) if self._count else None
         self._rows += not self._told
         time = values.pop(self._time, None) if self._time else None
+        if time is not None and not math.isfinite(time):
+            time = None
         if time is not None and time < _EPOCHS:
             self._start = now - time if self._start is None else self._start
             time += self._start
-        return Row(self._rows if step is None else int(step), now if time is None else time, values)
+        if step is None or not math.isfinite(step):
+            step = self._rows
+        return Row(int(step), now if time is None else time, values)
 
 
 def _number(cell: str) -> float | None:

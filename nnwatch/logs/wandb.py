@@ -8,6 +8,7 @@ all of wandb; the few fields that matter have had these numbers since 2020, so t
 from __future__ import annotations
 
 import json
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -123,8 +124,9 @@ class WandbRun:
     def _history(self, message: bytes) -> Iterator[Row]:
         items = dict(_item(value) for field, value in _fields(message) if field == 1)
         values = {name: float(value) for name, value in items.items() if _number(value)}
-        step = int(values.pop("_step", self._rows))
-        time = values.pop("_timestamp", 0.0) or self._path.stat().st_mtime
+        step, time = values.pop("_step", math.nan), values.pop("_timestamp", math.nan)
+        step = int(step) if math.isfinite(step) else self._rows
+        time = time if 0 < time < math.inf else self._path.stat().st_mtime
         values.pop("_runtime", None)
         self._rows = step + 1
         yield Row(step, time, values)

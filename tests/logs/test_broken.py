@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nnwatch.logs import find
@@ -111,6 +111,7 @@ CELLS = st.text(st.sampled_from("0123456789.-e+naif,;\t \"'\r"), max_size=9)
 
 
 @given(rows=st.lists(st.lists(CELLS, max_size=4), max_size=6))
+@example(rows=[["inf", "1", "inf", "inf"], ["nan", "nan", "nan", "nan"], ["1e300", "1e300", "1e300", "1"]])
 @settings(max_examples=20)
 def test_any_cells(rows, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "cells.csv"
