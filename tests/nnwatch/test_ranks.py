@@ -12,10 +12,9 @@ SCRIPT = Path(__file__).parents[1] / "styles" / "scripts" / "faulty_ranks.py"
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0")
 
 
-def trained(home, fault, steps, *, ranks=2, restarts=0, code=0):
+def trained(home, fault, steps, *, ranks=2, options=(), code=0):
     """The session of one job."""
-    count = f"--nproc-per-node={ranks}"
-    words = [*TORCHRUN, count, f"--max-restarts={restarts}", SCRIPT, fault, steps]
+    words = [*TORCHRUN, f"--nproc-per-node={ranks}", *options, SCRIPT, fault, steps]
     budget = ("--budget", "50%")  # these steps take a millisecond: by default few of them are looked at
     done = home.nnwatch("run", "--headless", *budget, "--name", fault, "--", *words, timeout=240)
     assert done.returncode == code, done.stderr
@@ -56,7 +55,8 @@ def test_one_that_is_slow_to_read_its_data(home):
 
 
 def test_one_that_is_killed_is_named_not_the_one_that_noticed(home):
-    seen = trained(home, "killed", 60, code=1)
+    patience = "--monitor-interval=5"  # else it may end the one that notices before that has said what it saw
+    seen = trained(home, "killed", 60, options=[patience], code=1)
     found = open_findings(seen)["crashed"]
     assert found.what == "rank 1 ended at step 29 without an exception; the others lost their connection to it"
     assert last_steps(seen) == {(0, 0): 29, (0, 1): 29}
@@ -64,7 +64,7 @@ def test_one_that_is_killed_is_named_not_the_one_that_noticed(home):
 
 def test_a_restart_by_the_launcher_is_a_segment_of_all_ranks(home):
     home.env["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # else gloo may find the addresses of those that are gone
-    seen = trained(home, "restart", 60, restarts=1)
+    seen = trained(home, "restart", 60, options=["--max-restarts=1"])
     assert last_steps(seen) == {(0, 0): 29, (0, 1): 29, (1, 0): 60, (1, 1): 60}
     assert not open_findings(seen).keys() - PACE
 
