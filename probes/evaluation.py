@@ -72,6 +72,8 @@ class Evaluation:
 
 def _joined(module: nn.Module, roots: list[nn.Module]) -> bool:
     """Is one of the roots the module, a part of it, or what it is a part of?"""
-    return any(module is root for root in roots) or any(
-        module is part or root is whole for root in roots for part in root.modules() for whole in module.modules()
-    )
+    if any(module is root for root in roots):
+        return True
+    wholes = {id(root) for root in roots}
+    parts = {id(part) for root in roots for part in root.modules()}
+    return id(module) in parts or any(id(part) in wholes for part in module.modules())

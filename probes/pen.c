@@ -6,6 +6,7 @@
 #define TAIL 80 /* places in the header of the ring */
 #define DROPPED 64
 #define PLACE 96
+#define CHECKED 1024 /* bytes of a payload that the CRC covers, as in ring.py */
 
 /* CRC-32 of zlib with tables of 16: half a kilobyte to load where the usual tables take eight. */
 static uint32_t crcs[8][16];
@@ -63,9 +64,12 @@ void write_record(const Pen *pen, uint32_t schema, unsigned char *record, uint32
     uint32_t head[2] = {payload, schema};
     memcpy(record, head, sizeof head);
     memcpy(record + sizeof head, &place[1], sizeof place[1]);
-    crc = crc32(record, HEAD + payload);
+    unsigned char *there = pen->map + pen->ring + at;
+    crc = crc32(record, HEAD + (payload < CHECKED ? payload : CHECKED));
     memcpy(record + HEAD + payload, &crc, sizeof crc);
-    memcpy(pen->map + pen->ring + at, record, HEAD + payload + sizeof crc);
+    memcpy(there + HEAD, record + HEAD, payload + sizeof crc);
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* of a longer payload the CRC does not tell whether it is all there */
+    memcpy(there, record, HEAD);
     place[0] += size;
     place[1]++;
     memcpy(pen->map + PLACE, place, sizeof place);

@@ -38,6 +38,8 @@ class Standby:
         self._lock = RLock()
         self._loading: int | None = None
         """The thread that loads."""
+        self._collects = False
+        """Is garbage to be collected again when it has?"""
         self._error: Exception | None = None
         os.register_at_fork(after_in_child=self._forked)
         self.lane = lane.Fastest()
@@ -69,7 +71,7 @@ class Standby:
 
     def _load(self) -> Watch:
         self._loading = get_ident()
-        collects = gc.isenabled()
+        self._collects = gc.isenabled()
         gc.disable()  # all that is loaded stays: to look through it, and torch's own half a million objects, is in vain
         try:
             with apart.present():
@@ -82,15 +84,19 @@ class Standby:
             raise
         finally:
             self._loading = None
-            if collects:
-                gc.enable()
+            self._collect()
         return self.made
+
+    def _collect(self) -> None:
+        if self._collects:
+            gc.enable()
 
     def _forked(self) -> None:
         """In a child that was forked while another thread loaded, that thread is gone and its modules are half made."""
         if self._loading not in (None, get_ident()):
             self._lock, self._loading = RLock(), None
             self._error = RuntimeError("forked while another thread was loading the probes")
+            self._collect()
 
     def _tell(self, error: Exception) -> None:
         """The monitor, which tells the user why nothing is watched: in what the boot file left in JOB/hello."""
