@@ -9,6 +9,7 @@ import json
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,8 @@ class TrainerRun:
         at = sorted(self._times)
         if len(at) < 2:
             return [self._stamp[-1][1] / 1e9] * len(steps)
-        return [self._between(at, step) for step in steps]
+        # a copy's files are as old as the copying, in any order: no row is before the one above it
+        return list(accumulate((self._between(at, step) for step in steps), max))
 
     def _between(self, at: list[int], step: int) -> float:
         """On the line through the two checkpoints around a step, the first two or last two for one outside."""

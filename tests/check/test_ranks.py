@@ -1,6 +1,7 @@
 """Several ranks: the same last step for all, and nobody is left behind."""
 
 import socket
+import sys
 import textwrap
 
 import pytest
@@ -9,6 +10,7 @@ from nnwatch.check.plan import STEPS
 
 from .trying import Check
 
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
 RANKS = """
 import os, sys
 import torch
@@ -69,6 +71,6 @@ def test_all_ranks_end_with_the_same_step(home, way):
     if way == "spawn":
         script = RANKS.replace('\nif __name__ == "__main__":\n    main()\n', SPAWN.replace("{port}", str(free_port())))
     home.script("train.py", textwrap.dedent(script))
-    start = ["train.py"] if way == "spawn" else ["--", "torchrun", "--nproc-per-node", "2", "--standalone", "train.py"]
+    start = ["train.py"] if way == "spawn" else ["--", *TORCHRUN, "train.py"]
     done = home.nnwatch("check", "--only", "overfit", *start, timeout=240)
     looked_at(Check(home, done))

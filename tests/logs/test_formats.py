@@ -106,6 +106,16 @@ def test_a_trainers_times_are_those_of_its_checkpoints(tmp_path):
     assert (series.times - series.steps).tolist() == [1e9] * 12
 
 
+def test_a_copied_trainers_times_do_not_run_backwards(tmp_path):
+    run = shutil.copytree(PATHS["trainer"], tmp_path / "trainer")
+    for order, step in enumerate((400, 600, 200)):  # as the copying went
+        os.utime(run / f"checkpoint-{step}" / "trainer_state.json", (1e9 + order, 1e9 + order))
+    history = told(run)
+    times = main(history)["loss.train"].times
+    assert (np.diff(times) >= 0).all()
+    assert history.run.started <= times[0]
+
+
 def test_a_newer_checkpoint_adds_its_rows(tmp_path):
     run = tmp_path / "run"
     shutil.copytree(PATHS["trainer"] / "checkpoint-200", run / "checkpoint-200")
