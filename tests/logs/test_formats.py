@@ -113,7 +113,8 @@ def test_a_copied_trainers_times_do_not_run_backwards(tmp_path):
     history = told(run)
     times = main(history)["loss.train"].times
     assert (np.diff(times) >= 0).all()
-    assert history.run is not None and history.run.started <= times[0]
+    assert history.run is not None
+    assert history.run.started <= times[0]
 
 
 def test_a_newer_checkpoint_adds_its_rows(tmp_path):
