@@ -56,6 +56,8 @@ class Narrator:
             if now.explained_by is not None and now.explained_by in self._told:
                 yield f"  explained by {self._told[now.explained_by].rule}"
                 return
+            if now.severity == "info":  # a fact, nothing to be done at once: the report has the rest
+                return
             if now.why:
                 yield f"  because {now.why}"
             yield from (f"  do: {remedy(advice)}" for advice in now.remedies)

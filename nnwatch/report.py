@@ -195,11 +195,19 @@ def text(summary: Summary, *, reasons: bool = True) -> str:
     judgement = history.judgement
     if reasons and judgement is not None and judgement.abstained:
         lines += ["", f"{len(judgement.judged)} rules judged, {len(judgement.abstained)} could not:"]
-        lines += [f"  {rule}: {why}" for rule, why in sorted(judgement.abstained.items())]
+        lines += [f"  {why}: {', '.join(rules)}" for why, rules in _by_reason(judgement.abstained)]
     lines += ["", *(f"note: {e.data.get('text')}" for e in history.events if e.name == "notice")]
     if history.end is not None and history.end.status != "finished" and (words := last_words(history, 12)):
         lines += ["", "last lines:", *(f"  {word}" for word in words)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _by_reason(abstained: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """The rules that abstained, by why; the reason of most comes first."""
+    found: dict[str, list[str]] = {}
+    for rule, why in sorted(abstained.items()):
+        found.setdefault(why, []).append(rule)
+    return sorted(found.items(), key=lambda each: (-len(each[1]), each[0]))
 
 
 def _paragraph(summary: Summary, finding: Finding) -> list[str]:

@@ -10,11 +10,13 @@ from nnwatch.frame import Event, Evidence, Remedy, Severity
 
 from ..context import Context
 from ..finding import Abstain, Found
+from ..fixes import restore
 from ..rule import Rule
 
 FIX = "Fix the exception"
 MEMORY = "Use less memory"
 RESUME = "Start again from the last checkpoint"
+SAVE = "Save checkpoints"
 NOT_YOURS = re.compile(r"/(site|dist)-packages/|/lib/python3|/nnwatch/probes/")
 """Installed packages, the standard library, and the probes that a call passed through."""
 BY_ANOTHER = "killed by another process"
@@ -68,9 +70,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         )
     elif kind:
         place = _place(str(raised.get("traceback", "")))
-        what = f"{kind} at step {at.step}{f', {place}' if place else ''}: {(message or 'no message').splitlines()[0]}"
+        what = f"{kind} at step {at.step}{f', {place}' if place else ''}: {_first_words(message)}"
         why = f"the exception left the script, which ended with exit status {end.exit}"
-        fix = Remedy(FIX, f"{place or 'the line its traceback names'} → without {kind}", _passes(at))
+        fix = Remedy(FIX, f"{kind} at {place or 'the line its traceback names'} → gone", _passes(at))
     elif end.signal:
         what, why = f"killed by {_name(end.signal)} at step {at.step}", "no exception was seen before it"
         fix = Remedy(FIX, f"what sent {_name(end.signal)} → gone", _passes(at))
@@ -117,8 +119,18 @@ def _passes(at: Context) -> str:
 
 
 def _resume(at: Context) -> Remedy:
+    """From the checkpoint that was saved; where none was seen, that one be saved from now on."""
+    if at.checkpoint(at.step) is None:
+        change = "no checkpoint was seen → model, optimizer and epoch saved after each epoch"
+        return Remedy(SAVE, change, f"the next end costs an epoch, not {at.step} steps")
     planned = f" of {at.planned}" if at.planned else ""
-    return Remedy(RESUME, "from step 1 → from the last checkpoint", f"it passes step {at.step}{planned} again")
+    return Remedy(RESUME, f"from step 1 → from {restore(at, at.step)}", f"it passes step {at.step}{planned} again")
+
+
+def _first_words(message: str) -> str:
+    """The first line of an exception's message, and the next where that one only announces it."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()] or ["no message"]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
 
 
 def _place(traceback: str) -> str:
@@ -140,7 +152,7 @@ RULE = Rule(
     "the script did not finish",
     "invariant",
     ("loss.train", "batch.size"),
-    (FIX, MEMORY, RESUME),
+    (FIX, MEMORY, RESUME, SAVE),
     "The launcher's wait status and the exception as it left the script.",
     check,
     votes=(1, 1),

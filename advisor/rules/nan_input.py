@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from nnwatch.frame import Remedy
 
@@ -41,8 +42,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if first is None or first.origin not in GIVEN or "outside" in first.data:
         return None
     part = "targets" if first.origin == "target" else "input"
-    bad = first.data.get("bad_samples")
-    which = f": samples {', '.join(map(str, bad[:5]))} of the batch" if isinstance(bad, list) and bad else ""
+    where = _where(first.data)
     tensor = "y" if first.origin == "target" else "x"
     why = f"the {part} was not finite before any layer had touched it"
     if first.origin == "entered":
@@ -51,12 +51,12 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         why = "all that the net made of these samples is NaN, and nothing of any other: it came in with them"
     return Found(
         "fatal",
-        f"the {part} of step {first.step} held NaN or infinity{which}",
+        f"the {part} of step {first.step} held NaN or infinity{': ' * bool(where)}{where}",
         (why,),
         first.step,
         (last_finite(at, first.step),),
         (
-            Remedy(CLEAN, f"the batch of step {first.step} → without its bad samples, or with them repaired",
+            Remedy(CLEAN, f"{where or f'the bad samples of step {first.step}'} → dropped or repaired",
                    restart(at, first.step)),
             Remedy(GUARD, f"no check → assert torch.isfinite({tensor}).all() over the whole data set",
                    "it names the bad rows before the first step"),
@@ -65,6 +65,15 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         title=f"NaN in the {part}",
         exact=True,
     )  # fmt: skip
+
+
+def _where(data: Mapping[str, Any]) -> str:
+    """``row 700 of the data set`` where that place is known, else that in the batch; "" if neither is."""
+    for key, name, whole in (("samples", "row", "data set"), ("bad_samples", "sample", "batch")):
+        if rows := data.get(key):
+            listed = ", ".join(map(str, rows[:5])) + ", ..." * (len(rows) > 5)
+            return f"{name}{'s' * (len(rows) > 1)} {listed} of the {whole}"
+    return ""
 
 
 RULE = Rule(

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from nnwatch.cli import main
-from nnwatch.frame import End, Evidence, Finding, Remedy, Run
+from nnwatch.frame import End, Evidence, Finding, Judgement, Remedy, Run
 from nnwatch.history import History
 from nnwatch.narrate import Narrator
 from nnwatch.report import Summary, finding_json, headline, text
@@ -126,3 +126,18 @@ def test_explain_and_metrics_print_what_there_is(capsys):
     assert "overfitting" in capsys.readouterr().out
     assert main(["metrics"]) == 0
     assert "update.ratio" in capsys.readouterr().out
+
+
+def test_a_fact_is_told_in_a_line_and_a_warning_with_what_to_do():
+    told = list(Narrator().tell(finding(severity="info")))
+    assert told == ["step 20  INFO lr-too-high: Too high: large"]
+    assert [line.split()[0] for line in Narrator().tell(finding())] == ["step", "because", "do:"]
+
+
+def test_rules_that_could_not_judge_stand_together_by_their_reason():
+    why = {"plateau": "no numbers", "amp-overflow": "no scaler", "overfitting": "no numbers"}
+    lines = text(summary(Judgement(40, 0, 0, ["lr-too-high"], why))).splitlines()
+    assert lines[lines.index("1 rules judged, 3 could not:") + 1 :] == [
+        "  no numbers: overfitting, plateau",
+        "  no scaler: amp-overflow",
+    ]
