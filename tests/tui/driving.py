@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 
 from nnwatch.tui.app import NnwatchApp
+from nnwatch.tui.screens.page import Page
 from nnwatch.tui.screens.room import Room
 from nnwatch.tui.widgets.cells import Cells
 
@@ -90,6 +91,15 @@ async def settle(app, pilot):
 async def press(app, pilot, *keys):
     await pilot.press(*keys)
     await settle(app, pilot)
+
+
+async def asked(app, pilot, *keys):
+    """The metric that the page is of which comes up after these keys; and back."""
+    await press(app, pilot, *keys)
+    assert isinstance(app.screen, Page), keys
+    title = app.screen.text.splitlines()[0]
+    await press(app, pilot, "escape")
+    return title.partition(":")[0]
 
 
 def lines(app):

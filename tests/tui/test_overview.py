@@ -2,10 +2,10 @@
 
 import asyncio
 
-from nnwatch.tui.screens.page import Page
+from nnwatch.tui.draw.grid import Ink
 from nnwatch.tui.widgets.chart import Chart
 
-from .driving import lines, opened, press, settle, text
+from .driving import asked, lines, opened, press, settle, text
 from .recording import Frames
 from .sessions import SESSIONS
 
@@ -106,20 +106,10 @@ async def test_a_phone_shows_the_remedy_in_whole_words_on_lines_of_its_own():
         assert "→ stop here" in lines(app)[2], "cut where rows are few"
 
 
-async def asked(app, pilot, *keys):
-    """The first line of the page that comes up, and back."""
-    await press(app, pilot, *keys)
-    assert isinstance(app.screen, Page), keys
-    title = app.screen.text.splitlines()[0]
-    await press(app, pilot, "escape")
-    return title
-
-
 async def test_with_arrows_every_number_is_reached_and_its_page():
     async with opened("faulty", size=(45, 20)) as (app, pilot):
-        assert (await asked(app, pilot, "i")).startswith("loss.train:")
-        titles = [await asked(app, pilot, "down", "enter") for _ in range(7)]
-        assert [title.partition(":")[0] for title in titles] == [
+        assert await asked(app, pilot, "i") == "loss.train"
+        assert [await asked(app, pilot, "down", "enter") for _ in range(7)] == [
             "accuracy.train",
             "lr",
             "update.ratio",
@@ -128,25 +118,31 @@ async def test_with_arrows_every_number_is_reached_and_its_page():
             "step.seconds",
             "watch.cost",
         ]
-        assert (await asked(app, pilot, "down", "i")).startswith("loss.train:")
-        assert (await asked(app, pilot, "up", "i")).startswith("watch.cost:")
+        assert await asked(app, pilot, "down", "i") == "loss.train"
+        assert await asked(app, pilot, "up", "i") == "watch.cost"
 
 
 async def test_the_charts_of_the_wide_overview_are_reached_with_the_arrows():
     async with opened("faulty", size=(140, 40)) as (app, pilot):
         titles = {await asked(app, pilot, "down", "i") for _ in range(8)}
-        assert {"accuracy.train", "update.ratio", "grad.norm", "lr", "loss.train"} <= {
-            title.partition(":")[0] for title in titles
-        }
+        assert {"accuracy.train", "update.ratio", "grad.norm", "lr", "loss.train"} <= titles
+
+
+async def test_where_the_focus_is_shows_at_once_though_nothing_else_is_new():
+    async with opened("healthy", size=(140, 40)) as (app, pilot):
+        loss, accuracy = app.screen.query_one("#loss"), app.screen.query_one("#accuracy")
+        assert loss._inks[0, 0] == Ink.SELECTED
+        await pilot.press("tab")
+        while loss._inks[0, 0] == Ink.SELECTED:  # no tick of the test's own
+            await pilot.pause(0.01)
+        assert accuracy._inks[0, 0] == Ink.SELECTED
 
 
 async def test_a_gauge_of_the_machine_has_a_page_too():
     async with opened("healthy", size=(100, 30)) as (app, pilot):
         await press(app, pilot, "5")
-        assert (await asked(app, pilot, "i")).startswith("step.seconds:")
-        await press(app, pilot, "up")
-        titles = [(await asked(app, pilot, "i")).partition(":")[0]]
-        titles += [(await asked(app, pilot, "down", "i")).partition(":")[0] for _ in range(7)]
+        titles = [await asked(app, pilot, "i")]
+        titles += [await asked(app, pilot, "down", "i") for _ in range(7)]
         assert titles[0] == "cpu.percent"
         assert "host.memory.used" in titles
         assert titles[-1] == "step.seconds", "beyond the last gauge comes the chart"

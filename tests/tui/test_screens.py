@@ -13,7 +13,7 @@ from nnwatch.tui.screens.palette import Palette
 from nnwatch.tui.widgets.chart import Chart
 from nnwatch.tui.widgets.heat_table import HeatTable
 
-from .driving import lines, opened, press, settle, text
+from .driving import asked, lines, opened, press, settle, text
 from .library import LIBRARY
 
 SCREENS = {
@@ -48,6 +48,24 @@ async def test_reliability_and_classes_where_there_is_room_or_by_key():
         await press(app, pilot, "v")
         assert "ECE 0." in text(app)
         assert "class 9" in text(app)
+
+
+async def test_the_pictures_of_confidence_take_the_keyboard_and_the_mouse():
+    async with opened("overfitting", size=(45, 20)) as (app, pilot):
+        await press(app, pilot, "3")
+        assert await asked(app, pilot, "i") == "confidence.train"
+        await press(app, pilot, "left")
+        first = app.moment.step
+        assert 9_000 < first < 9_400, "the cursor is the moment"
+        assert await asked(app, pilot, "down", "i") == "confidence.val"
+        await press(app, pilot, "left")
+        assert app.moment.step < first
+        await pilot.click(app.screen.focused, offset=(5 + 20, 3))
+        assert app.moment.step == 5_249, "the last step of that cell: 40 of them are 10,500 steps"
+        await press(app, pilot, "v")
+        assert await asked(app, pilot, "i") == "confidence.val"
+        assert await asked(app, pilot, "down", "i") == "predicted.count"
+        assert "sure 0.12" in text(app), "as many bins as there are rows, the lowest among them"
 
 
 async def test_help_lists_the_keys_and_is_searched():

@@ -13,7 +13,6 @@ from nnwatch.metric import CONFIDENCE_BINS
 from ..calibration import advice, recent
 from ..curves import Curve
 from ..draw.grid import Ink
-from ..messages import Changed
 from ..view import View
 from ..widgets.calibration import Classes, ReliabilityDiagram
 from ..widgets.chart import Chart
@@ -28,6 +27,7 @@ class ConfidenceScreen(Room):
     confidence against accuracy over time."""
 
     name_of = "confidence"
+    AUTO_FOCUS = "Confidence"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "v", "calibration", "Reliability", tooltip="Histograms, or reliability and classes, where only one fits"
@@ -64,4 +64,8 @@ class ConfidenceScreen(Room):
 
     def action_calibration(self) -> None:
         self.toggle_class("-calibration")
-        self.call_after_refresh(self.post_message, Changed())
+        self.call_after_refresh(self._focus_shown)
+
+    def _focus_shown(self) -> None:
+        """What has just been hidden cannot keep the focus."""
+        self.query(ReliabilityDiagram if self.has_class("-calibration") else Confidence).first().focus()

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from ..draw.grid import Grid
+from ..messages import Changed
 from ..view import View
 from ..widgets.cells import Cells
 from ..widgets.keys import Keys
@@ -70,6 +71,9 @@ class Room(Travel):
         yield Scrubber()
         yield Keys()
         yield TooSmall()
+
+    def on_descendant_focus(self) -> None:
+        self.post_message(Changed())  # where the focus is, and the keys that go with it
 
     @abstractmethod
     def body(self) -> ComposeResult:

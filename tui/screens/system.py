@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 
+from textual.containers import VerticalScroll
+
 from ..curves import Curve
 from ..view import View
 from ..widgets.chart import Chart
@@ -16,16 +18,17 @@ class SystemScreen(Room):
     """Gauges above, time of a step and its wait for data below."""
 
     name_of = "system"
-    AUTO_FOCUS = "Chart"
+    AUTO_FOCUS = "Gauges"
 
     def body(self) -> ComposeResult:
-        yield Gauges()
-        yield Ranks()
-        yield Chart(
-            "seconds a step",
-            [Curve("step.seconds", "whole"), Curve("data.wait", "waiting for data", 1, "o", dashed=True)],
-            missing="no step was timed yet",
-        )
+        with VerticalScroll(id="machine", can_focus=False):  # several devices and ranks are more than a screen holds
+            yield Gauges()
+            yield Ranks()
+            yield Chart(
+                "seconds a step",
+                [Curve("step.seconds", "whole"), Curve("data.wait", "waiting for data", 1, "o", dashed=True)],
+                missing="no step was timed yet",
+            )
 
     def look(self, view: View) -> None:
         gauges, ranks = self.query_one(Gauges), self.query_one(Ranks)

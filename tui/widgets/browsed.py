@@ -13,10 +13,10 @@ from ..draw.raster import DOTS
 from ..messages import Changed
 from ..segments import beside
 from ..view import View
-from .cells import Cells
+from .explained import BESIDE, Explained
 
 
-class Browsed(Cells, can_focus=True):
+class Browsed(Explained, inherit_bindings=False):
     """Subclasses set ``axis`` when they draw, None where they have none."""
 
     ALLOW_SELECT = False  # to drag is to pan
@@ -30,17 +30,22 @@ class Browsed(Cells, can_focus=True):
         Binding("plus,equals_sign", "zoom(0.5)", "Zoom", key_display="+ - 0", tooltip="Zoom in, out, show all"),
         Binding("minus", "zoom(2.0)", "Zoom out", show=False),
         Binding("0", "fit", "Show all steps", show=False),
-        # for those who have the arrows alone; on a page of charts the next one lies below or beside
-        Binding("down,j", "app.focus_next", "Next chart", show=False),
-        Binding("up,k", "app.focus_previous", "Chart before", show=False),
+        *BESIDE,
+        Binding("i", "about", "About", show=False, tooltip="What this metric is, and which rules read it"),
         Binding("x", "clock", "Time axis", show=False, tooltip="Steps, or the time on the clock, along the charts"),
     ]
 
+    axis_from: ClassVar[int] = GUTTER
+    """Cells left of the axis."""
     axis: Axis | None = None
     _dragged: int | None = None
     """Where the mouse was last while its button is held."""
     _panned = False
     """Whether it moved meanwhile, so that this was no click."""
+
+    def columns_of_cell(self, view: View) -> int:
+        """Columns of the axis in one cell."""
+        return DOTS[view.symbols][0]
 
     def action_move(self, cells: int) -> None:
         """Move the cursor so many cells: that moment is shown."""
@@ -48,7 +53,7 @@ class Browsed(Cells, can_focus=True):
             return
         view = self.view
         now = view.moment.at(view.timeline)
-        cell = self.axis.column(now) // DOTS[view.symbols][0] + cells
+        cell = self.axis.column(now) // self.columns_of_cell(view) + cells
         if self._entered(cell, cells > 0, view):
             return
         step = self._last_step(cell, view)
@@ -60,7 +65,7 @@ class Browsed(Cells, can_focus=True):
         """Whether another segment lies at a cell of the clock or beyond it: then its nearest step is shown."""
         if not isinstance(self.axis, ClockAxis) or not self.axis.others:
             return False
-        wide = DOTS[view.symbols][0]
+        wide = self.columns_of_cell(view)
         found = beside(view.stretches, self.axis.times(cell * wide)[0], self.axis.times((cell + 1) * wide)[0], forward)
         if found is None or found[0].track is view.track:
             return False
@@ -72,7 +77,7 @@ class Browsed(Cells, can_focus=True):
         """The last step in a cell of the chart, None where that is out of sight."""
         assert self.axis is not None
         edges = self.axis.edges()
-        column = (cell + 1) * DOTS[view.symbols][0]
+        column = (cell + 1) * self.columns_of_cell(view)
         return view.timeline.at_or_before(int(edges[column]) - 1) if 0 <= column < len(edges) else None
 
     def _go(self, step: int, view: View) -> None:
@@ -106,11 +111,11 @@ class Browsed(Cells, can_focus=True):
             self.post_message(Changed())
 
     def on_click(self, event: Click) -> None:
-        if self.view is None or self.axis is None or event.x < GUTTER or self._panned:
+        if self.view is None or self.axis is None or event.x < self.axis_from or self._panned:
             return
-        cell = event.x - GUTTER
-        forward = cell > self.axis.column(self.view.moment.at(self.view.timeline)) // DOTS[self.view.symbols][0]
-        if self._entered(cell, forward, self.view):
+        cell = event.x - self.axis_from
+        now = self.axis.column(self.view.moment.at(self.view.timeline)) // self.columns_of_cell(self.view)
+        if self._entered(cell, cell > now, self.view):
             return
         step = self._last_step(cell, self.view)
         if step is not None:
@@ -125,7 +130,7 @@ class Browsed(Cells, can_focus=True):
     def _zoom_at(self, x: int, factor: float) -> None:
         """Zoom around the step under the mouse."""
         if self.view is not None and self.axis is not None:
-            centre = self._last_step(max(x - GUTTER, 0), self.view)
+            centre = self._last_step(max(x - self.axis_from, 0), self.view)
             self._zoom(factor, self.view.seen if centre is None else centre, self.view)
 
     def on_mouse_down(self, event: MouseDown) -> None:
@@ -133,7 +138,7 @@ class Browsed(Cells, can_focus=True):
         self.capture_mouse()
 
     def on_mouse_move(self, event: MouseMove) -> None:
-        width = self.size.width - GUTTER
+        width = self.size.width - self.axis_from
         if self._dragged is not None and event.x != self._dragged and width > 0:
             self.action_pan((self._dragged - event.x) / width)
             self._dragged, self._panned = event.x, True

@@ -14,18 +14,19 @@ from ..calibration import RECENT, recent, reliability
 from ..draw.grid import Grid, Ink
 from ..draw.text import number
 from ..view import View
-from .cells import Cells
+from .explained import Explained
 
 _LABEL = 10
 
 
-class ReliabilityDiagram(Cells):
+class ReliabilityDiagram(Explained):
     """One bar for each bin of confidence: how often these predictions were right, against how sure they were.
 
     ECE is the expected calibration error, the mean distance between the two.
     """
 
     DEFAULT_CSS = "ReliabilityDiagram { height: 1fr; }"
+    about = "confidence.val"
 
     def key(self, view: View) -> Any:
         return view.row("confidence.val"), view.row("confidence.train")
@@ -36,12 +37,12 @@ class ReliabilityDiagram(Cells):
             ((n, row) for n, row in rows.items() if row and row[0].width == 2 * CONFIDENCE_BINS), ("", None)
         )
         if found is None:
-            grid.put(0, 0, "reliability", Ink.TITLE)
+            grid.put(0, 0, "reliability", self.title_ink)
             grid.middle("needs softmax confidences", Ink.DIM)
             return
-        bins = 10 if grid.height >= 12 else 5
+        bins = next((n for n in (10, 5, 4, 2) if n <= grid.height - 2), 1)
         told = reliability(recent(found[0], found[1] + 1), bins)
-        x = grid.put(0, 0, f"reliability ({name})", Ink.TITLE)
+        x = grid.put(0, 0, f"reliability ({name})", self.title_ink)
         grid.put(x + 2, 0, f"ECE {told.error:.3f}", Ink.TEXT)
         room = grid.width - _LABEL - 7
         for row in range(min(bins, grid.height - 2)):
@@ -56,16 +57,17 @@ class ReliabilityDiagram(Cells):
         grid.put(x + 2, min(bins, grid.height - 2) + 1, "┃ as often as sure", Ink.WARN)
 
 
-class Classes(Cells):
+class Classes(Explained):
     """Predictions against labels, the classes that differ most first."""
 
     DEFAULT_CSS = "Classes { height: 1fr; }"
+    about = "predicted.count"
 
     def key(self, view: View) -> Any:
         return view.row("target.count"), view.row("predicted.count")
 
     def draw(self, view: View, grid: Grid) -> None:
-        grid.put(0, 0, f"predictions against labels (last {RECENT} batches)", Ink.TITLE)
+        grid.put(0, 0, f"predictions against labels (last {RECENT} batches)", self.title_ink)
         labels, predicted = view.row("target.count"), view.row("predicted.count")
         if labels is None or predicted is None or labels[0].width != predicted[0].width:
             grid.middle("no labels per class: it needs a classification loss", Ink.DIM)

@@ -17,7 +17,7 @@ from ..draw.plot import Line, Window, dots, plot, tick_count
 from ..draw.pyramid import Extremes
 from ..draw.scale import KINDS, Kind, Scale, scale
 from ..draw.text import number
-from ..messages import About, Changed
+from ..messages import Changed
 from ..view import View
 from .browsed import Browsed
 from .marks import marks
@@ -36,7 +36,6 @@ class Chart(Browsed):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "scale", "Log", tooltip="Linear, log or symlog axis"),
         Binding("s", "smooth", "Smooth", show=False, tooltip="Moving average: none, 0.8, 0.9, 0.99, 0.999"),
-        Binding("i", "about", "About", show=False, tooltip="What this metric is, and which rules read it"),
         Binding("r", "band", "Raw band", show=False, tooltip="Show the raw values behind the average"),
     ]
 
@@ -70,6 +69,10 @@ class Chart(Browsed):
             self.title, self.curves, self.guide, self.window = title, curves, guide, window
             self._scale = None
             self.repaint()
+
+    @property
+    def about(self) -> str:
+        return self.curves[0].column
 
     def key(self, view: View) -> Any:
         lens = view.lens
@@ -183,7 +186,7 @@ class Chart(Browsed):
         return "log" if low > 0 and high > _AUTO_LOG * low else "linear"
 
     def _legend(self, view: View, grid: Grid, have: list[Curve]) -> None:
-        x = grid.put(0, 0, self.title, Ink.SELECTED if self.has_focus else Ink.TITLE)
+        x = grid.put(0, 0, self.title, self.title_ink)
         for curve in have:
             column = view.column(curve.column)
             value = number(column.at(view.step) if column is not None else None, 4)
@@ -226,9 +229,6 @@ class Chart(Browsed):
         if self.view is not None:
             self.view.lens.next_smoothing()
             self.post_message(Changed())
-
-    def action_about(self) -> None:
-        self.post_message(About(self.curves[0].column))
 
     def action_band(self) -> None:
         if self.view is not None:

@@ -89,10 +89,8 @@ class Gauges(Listed):
         """(heading or remark, gauge, device)"""
         if view.machine("cpu.percent") is None:
             ended = view.state.kind not in ("opening", "waiting", "running", "stalled")
-            return [
-                (f"no sample of the machine {'was taken' if ended else 'yet; one comes about every second'}", None, 0)
-            ]
-        found: list[tuple[str, Gauge | None, int]] = [("this run, all its processes (100 % is one core)", None, 0)]
+            return [(f"no sample of the machine {'was taken' if ended else 'yet (one a second)'}", None, 0)]
+        found: list[tuple[str, Gauge | None, int]] = [("this run (100 % is one core)", None, 0)]
         found += [("", gauge, 0) for gauge in _RUN if gauge.metric == "cpu.percent" or view.machine(gauge.metric)]
         found += [("this machine", None, 0), *(("", gauge, 0) for gauge in _HOST if view.machine(gauge.metric))]
         gpu = view.machine("gpu.percent")

@@ -10,9 +10,12 @@ from textual.events import Click
 from ..draw.grid import Grid, Ink
 from ..view import View
 from .cells import Cells
+from .status import TABS_FROM
 
-_ALWAYS = ("keys", "quit")
-"""Actions that keep their place however narrow the screen is."""
+_LAST = ("keys", "quit")
+"""Actions that stand at the end."""
+_SCREENS = "room('overview')"
+"""Nobody could guess these keys where the top line has no room for their names."""
 
 
 class Keys(Cells):
@@ -30,15 +33,17 @@ class Keys(Cells):
         return [binding for binding in shown.values() if binding.description]
 
     def draw(self, view: View, grid: Grid) -> None:
-        bindings = self.wanted()
-        last = sorted((b for b in bindings if b.action in _ALWAYS), key=lambda b: _ALWAYS.index(b.action))
-        room = grid.width - sum(len(self._label(binding)) + 2 for binding in last)
+        bindings = sorted(self.wanted(), key=lambda one: _LAST.index(one.action) if one.action in _LAST else -1)
+        always = _LAST if grid.width >= TABS_FROM else (_SCREENS, *_LAST)
+        room = grid.width - sum(len(self._label(binding)) + 2 for binding in bindings if binding.action in always)
         x = 0
         self._spans: list[tuple[int, int, str]] = []
-        for binding in [*(b for b in bindings if b.action not in _ALWAYS), *last]:
+        for binding in bindings:
             length = len(self._label(binding)) + 2
-            if binding.action not in _ALWAYS and x + length > room:
-                continue
+            if binding.action not in always:
+                if length > room:
+                    continue
+                room -= length
             at = grid.put(x, 0, self._keys(binding), Ink.KEY)
             grid.put(at + 1, 0, binding.description, Ink.TEXT)
             self._spans.append((x, x + length, binding.key.split(",")[0]))

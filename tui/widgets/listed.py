@@ -6,7 +6,9 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.containers import ScrollableContainer
 from textual.events import Click
+from textual.geometry import Region
 
 from ..draw.grid import Grid, Ink
 from ..messages import About
@@ -29,6 +31,10 @@ class Listed(Cells, can_focus=True):
     @abstractmethod
     def metrics(self, view: View) -> list[str | None]:
         """The column or metric of each row, None of one that has no number."""
+
+    def line(self, row: int) -> int:
+        """Where a row is drawn."""
+        return row
 
     def choose(self, view: View, grid: Grid, width: int) -> None:
         """Show which row is chosen, by the first ``width`` cells of it."""
@@ -55,6 +61,8 @@ class Listed(Cells, can_focus=True):
     def _take(self, row: int) -> None:
         self.at, self._key = row, None
         self.repaint()
+        if isinstance(self.parent, ScrollableContainer):  # the list may be taller than the screen
+            self.parent.scroll_to_region(Region(0, self.virtual_region.y + self.line(row), 1, 1), animate=False)
 
     def on_click(self, event: Click) -> None:
         known = self.metrics(self.view) if self.view is not None else []

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from textual.binding import Binding, BindingType
 
 from nnwatch.history import Track
 
@@ -12,12 +13,14 @@ from ..draw.grid import Grid, Ink
 from ..draw.sparkline import sparkline
 from ..draw.text import count, number
 from ..view import View
-from .cells import Cells
+from .listed import Listed
 
 MOST = 8
-"""Rows; of more ranks those furthest from the others."""
+"""Rows; of more ranks those furthest from the others come first."""
 _NEWEST = 50
-_STEP, _LOSS, _SECONDS, _WAIT, _SPARK = 9, 17, 29, 40, 50
+_STEP, _LOSS, _SECONDS, _WAIT, _SPARK = 6, 15, 25, 36, 45
+_COLUMNS = ((_LOSS, "loss", "loss.train"), (_SECONDS, "s a step", "step.seconds"), (_WAIT, "waits", "data.wait"))
+"""Where the numbers stand, their headings, and the metrics that they are made from."""
 
 
 class Rank(NamedTuple):
@@ -31,13 +34,12 @@ class Rank(NamedTuple):
     times: Any
 
 
-def ranks(view: View) -> list[Rank]:
+def tracks(view: View) -> list[tuple[int, Track]]:
     """The ranks of the segment that is shown, in order."""
     if view.track is None:
         return []
     segment = view.track.segment.segment
-    tracks = sorted((rank, track) for (of, rank), track in view.history.tracks.items() if of == segment)
-    return [_rank(rank, track, view.until) for rank, track in tracks]
+    return sorted((rank, track) for (of, rank), track in view.history.tracks.items() if of == segment)
 
 
 def _rank(rank: int, track: Track, until: int | None) -> Rank:
@@ -48,7 +50,7 @@ def _rank(rank: int, track: Track, until: int | None) -> Rank:
 
     def median(values: Any) -> float:
         good = values[np.isfinite(values)]
-        return float(np.median(good)) if len(good) else float("nan")
+        return float(np.sort(good)[len(good) // 2]) if len(good) else float("nan")
 
     loss, times, waits = newest("loss.train"), newest("step.seconds"), newest("data.wait")
     seconds = median(times)
@@ -56,42 +58,67 @@ def _rank(rank: int, track: Track, until: int | None) -> Rank:
     return Rank(rank, step, float(loss[-1]) if len(loss) else float("nan"), seconds, median(waits) / seconds, times)
 
 
-def oddest(found: list[Rank], most: int) -> list[Rank]:
-    """Those whose time is furthest from the others', in the order of their numbers."""
-    if len(found) <= most:
-        return found
-    times = np.nan_to_num([one.seconds for one in found])
-    far = np.argsort(-np.abs(times - np.median(times)), kind="stable")[:most]
-    return [found[i] for i in sorted(far)]
+def oddest(found: list[Rank]) -> list[Rank]:
+    """Those whose loss is not finite first, then those that are behind, then by how far their time is from the others'."""
+    usual = float(np.nanmedian([one.seconds for one in found]))
+    return sorted(found, key=lambda one: (np.isfinite(one.loss), one.step, -abs(np.nan_to_num(one.seconds) - usual)))
 
 
-class Ranks(Cells):
-    """Nothing for a run of one rank."""
+class Ranks(Listed):
+    """Nothing for a run of one rank. Of many ranks the odd ones are in sight, the others an arrow away."""
 
     DEFAULT_CSS = "Ranks { height: 0; margin-bottom: 1; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right,l", "column(1)", "Column", key_display="h l", tooltip="Choose a number in the row"),
+        Binding("left,h", "column(-1)", "Column before", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._column = 1
+        self._top = 0
 
     def rows(self, view: View) -> int:
-        """Rows that it needs: a heading, the ranks, a line about those left out."""
-        there = len(ranks(view))
+        """Rows that it needs: a heading, the ranks, a line about those out of sight."""
+        there = len(tracks(view))
         return 0 if there < 2 else 1 + min(there, MOST) + (there > MOST)
 
+    def metrics(self, view: View) -> list[str | None]:
+        return [None, *(_COLUMNS[self._column][2] for _ in tracks(view))]
+
     def key(self, view: View) -> Any:
-        return view.step, tuple(one[:5] for one in ranks(view))
+        made = view.history.version, view.until, self._top, self.at, self._column
+        return made if len(tracks(view)) > 1 else ()
 
     def draw(self, view: View, grid: Grid) -> None:
-        found = ranks(view)
-        shown = oddest(found, MOST)
+        found = [_rank(rank, track, view.until) for rank, track in tracks(view)]
+        if len(found) > MOST:
+            found = oddest(found)
         slowest = max(found, key=lambda one: np.nan_to_num(one.seconds))
+        slow = slowest.seconds > 1.2 * np.nanmedian([one.seconds for one in found])
         top = max(float(np.nanmax(one.times, initial=0)) for one in found) or 1.0
-        for x, word in ((0, "rank"), (_STEP, "step"), (_LOSS, "loss"), (_SECONDS, "s a step"), (_WAIT, "waits")):
+        for x, word in ((0, "rank"), (_STEP, "step"), *(column[:2] for column in _COLUMNS)):
             grid.put(x, 0, word, Ink.TITLE)
-        for y, one in enumerate(shown, 1):
+        self.at = min(max(self.at, 1), len(found)) if self.has_focus else 1
+        self._top = min(max(self._top, self.at - MOST), self.at - 1)
+        for y, one in enumerate(found[self._top : self._top + MOST], 1):
+            late = slow and one is slowest
             grid.put(0, y, str(one.rank), Ink.TEXT)
             grid.put(_STEP, y, count(one.step), Ink.TEXT)
             grid.put(_LOSS, y, number(one.loss), Ink.TEXT if np.isfinite(one.loss) else Ink.ERROR)
-            late = one is slowest and one.seconds > 1.2 * np.nanmedian([other.seconds for other in found])
             grid.put(_SECONDS, y, number(one.seconds) + (" !" if late else ""), Ink.WARN if late else Ink.TEXT)
             grid.put(_WAIT, y, f"{one.wait:.0%}" if np.isfinite(one.wait) else "–", Ink.DIM)
             grid.put(_SPARK, y, sparkline(one.times[-max(grid.width - _SPARK, 0) :] / top), Ink.BAND)
-        if len(shown) < len(found):
-            grid.put(0, len(shown) + 1, f"{len(found) - len(shown)} more, as fast as most", Ink.DIM)
+        if len(found) > MOST:
+            grid.put(0, MOST + 1, f"{len(found) - MOST} more, nearer to what most do", Ink.DIM)
+        if self.has_focus:
+            x, word, _ = _COLUMNS[self._column]
+            grid.fill(self.line(self.at), Ink.SELECTED, 0, _STEP - 1)
+            grid.fill(self.line(self.at), Ink.SELECTED, x, len(word))
+
+    def line(self, row: int) -> int:
+        return row - self._top
+
+    def action_column(self, by: int) -> None:
+        self._column = (self._column + by) % len(_COLUMNS)
+        self.repaint()

@@ -11,9 +11,10 @@ from .cells import Cells
 
 SCREENS = ("overview", "layers", "confidence", "advisor", "system", "console", "runs")
 
-
 _LEFT = 56
 """Cells that state, name, step and time want before the screens are all named."""
+TABS_FROM = 60
+"""Columns from which the screens are named."""
 
 
 class Status(Cells):
@@ -49,7 +50,7 @@ class Status(Cells):
         titles = [f"{i} {name}" for i, name in enumerate(SCREENS, 1)]
         if grid.width < len("  ".join(titles)) + _LEFT:
             titles = [title if name == self.current else title[0] for title, name in zip(titles, SCREENS, strict=True)]
-        if grid.width < 60:
+        if grid.width < TABS_FROM:
             return grid.width
         x = begin = grid.width - len("  ".join(titles))
         for title, name in zip(titles, SCREENS, strict=True):
