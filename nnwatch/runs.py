@@ -126,6 +126,17 @@ class Card:
         processes = (self.trainer, self.launcher, self.monitor)
         return "running" if any(p is not None and p.alive for p in processes) else "lost"
 
+    @property
+    def last_step(self) -> int | None:
+        step = self.latest.get("step")
+        return step if isinstance(step, int) else None
+
+    @property
+    def last_loss(self) -> float | None:
+        """Not finite ones are words in the card, as JSON has no number for them."""
+        loss = self.latest.get("loss")
+        return float(loss) if isinstance(loss, int | float) or loss in ("nan", "inf", "-inf") else None
+
     def save(self, path: Path) -> None:
         write_json(path, dataclasses.asdict(self))
 

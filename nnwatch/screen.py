@@ -166,8 +166,8 @@ def _rows(cards: Callable[[], list[Card]]) -> list[Any]:
             name=card.name,
             status=card.state,
             when=card.started,
-            last_step=card.latest.get("step"),
-            last_loss=card.latest.get("loss"),
+            last_step=card.last_step,
+            last_loss=card.last_loss,
             verdict=" ".join(str(card.latest[key]) for key in ("severity", "finding") if card.latest.get(key)),
             path=card.session,
         )

@@ -46,9 +46,8 @@ def ls(options: argparse.Namespace) -> int:
     for card in cards:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(card.started))
         latest = card.latest
-        loss = latest.get("loss")
         said = f"{latest['severity']} {latest['finding']}" if latest.get("finding") else ""
-        at = f"step {latest.get('step', 0):,}" + (f"  loss {loss:.4g}" if isinstance(loss, float | int) else "")
+        at = f"step {card.last_step or 0:,}" + (f"  loss {card.last_loss:.4g}" if card.last_loss is not None else "")
         if card.state == "elsewhere":  # its processes cannot be seen from here, only what they write
             said += f"  on {card.host}, {max(0.0, time.time() - latest.get('time', card.started)):.0f} s ago"
         print(f"{card.id}  {when}  {card.state:9}  {card.name:24}  {at:28}  {said}".rstrip())

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from nnwatch import job as jobs
 from nnwatch import runs
 from nnwatch.cli import main
 from nnwatch.runs import Card, Process, RunError
+from nnwatch.screen import _rows
 
 
 @pytest.fixture
@@ -171,3 +173,14 @@ def test_ls_says_what_there_is(make, capsys):
     assert (row["name"], row["status"], row["latest"]["step"]) == ("one", "finished", 7)
     assert main([]) == 0
     assert "one" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("written", "loss"), [(0.5, 0.5), ("nan", np.nan), ("-inf", -np.inf), (None, None), ("low", None), ([1], None)]
+)
+def test_a_loss_that_is_not_finite_is_a_word_in_the_card_and_a_number_in_the_lists(make, written, loss, capsys):
+    make("one", latest={"step": 7, "loss": written})
+    [row] = _rows(runs.runs)
+    assert (row.last_step, row.last_loss) == (7, loss if loss is None else pytest.approx(loss, nan_ok=True))
+    assert main(["ls"]) == 0
+    assert ("  loss " in capsys.readouterr().out) == (loss is not None)

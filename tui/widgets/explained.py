@@ -11,7 +11,6 @@ from ..draw.grid import Ink
 from ..messages import About
 from .cells import Cells
 
-
 BESIDE: list[BindingType] = [
     # for those who have the arrows alone; on a page of charts the next one lies below or beside
     Binding("down,j", "app.focus_next", "Next chart", show=False),

@@ -59,7 +59,7 @@ def _rank(rank: int, track: Track, until: int | None) -> Rank:
 
 
 def oddest(found: list[Rank]) -> list[Rank]:
-    """Those whose loss is not finite first, then those that are behind, then by how far their time is from the others'."""
+    """Those whose loss is not finite first, then those behind, then by how far their time is from the usual one."""
     usual = float(np.nanmedian([one.seconds for one in found]))
     return sorted(found, key=lambda one: (np.isfinite(one.loss), one.step, -abs(np.nan_to_num(one.seconds) - usual)))
 
