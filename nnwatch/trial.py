@@ -79,9 +79,10 @@ class Gradient(Trial):
     across: float | None
     """Of the gradient of one sample's output, the share (by absolute value) that lands on other samples."""
     future: float | None
-    """Of the gradient of an output at one position, the share that lands on later positions; None: no sequence."""
+    """Of the gradient of an output at one position, the share that lands on later positions: of the input that the
+    targets are later, of every sequence where there is none; None: no sequence."""
     shift: int | None
-    """The targets are the tokens so many positions later; None where they are something else."""
+    """The targets are an input so many positions later; None where they are something else."""
 
 
 class Range(Trial):

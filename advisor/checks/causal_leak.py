@@ -17,8 +17,8 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
 
     How it is decided
         Exact: the share of the gradient of one output position with respect to later input positions. An error where
-        the targets are the only input, shifted by one; told for other sequences, whose model may look both ways, and
-        for a model with a second input, all of which it may see.
+        the targets are that input some positions later: the one of a language model, and of an encoder and a decoder
+        the decoder's, whatever it sees of the source. Told for other sequences, whose model may look both ways.
 
     When it is a false alarm
         Encoders, taggers and masked language models look both ways on purpose.
@@ -33,7 +33,7 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
     share = float(future)
     if share <= limit["future"]:
         return Verdict("pass", "no output sees a later input", share, 0.0)
-    if not told.get("shift") or len(told.get("inputs") or ()) > 1:
+    if not told.get("shift"):
         return Verdict("info", f"outputs see later inputs ({percent(share)} of their gradient)", share, 0.0)
     return Verdict(
         "error",

@@ -30,7 +30,8 @@ MEAN, SUM = "mean", "sum"
 
 
 class Passed(NamedTuple):
-    """What a pass gave: the loss (mean over the targets), what the loss function judged, and what the model gave."""
+    """What a pass gave: the loss (mean over the targets), what the loss function judged, and what the model gave (where
+    that holds the loss, its first tensor of several axes)."""
 
     loss: torch.Tensor
     prediction: torch.Tensor | None
@@ -121,9 +122,10 @@ class Step:
         """A pass of these samples, and its loss. ``copied``: the model gets copies, which it may overwrite."""
         args, kwargs = (cloned(batch.args), cloned(batch.kwargs)) if copied else (batch.args, batch.kwargs)
         output = self.root(*args, **kwargs)
-        given = list(tensors(output))[self._place]
+        every = list(tensors(output))
+        given = every[self._place]
         if self._way is None:
-            return Passed(given, None, given)
+            return Passed(given, None, next((part for part in every if part.dim() > 1 and part.requires_grad), given))
         rows = self._form[0] * batch.rows // self.batch.rows
         prediction = self._way(given).reshape((rows, *self._form[1:]))
         term = batch.term
