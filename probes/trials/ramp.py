@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from statistics import fmean, stdev
 from typing import Any
 
@@ -15,8 +15,9 @@ RISE, ABOVE = 1.5, 1.1
 """Diverged: the average is so many times its minimum, and so many times the loss of the first steps ..."""
 APART = 1.5
 """... and above that by so many times its standard deviation, of which the average has a third."""
-WINDOW = 5
-"""Points of the average whose slope is taken."""
+WINDOW = 11
+"""The slope is taken over one part in so many of the ramp, which is two thirds of a power of ten: over less of it the
+place that is found for the same net lies up to four times apart from seed to seed, over this it does not."""
 QUIET = 6
 """The first steps, one in so many, have rates that are too low to teach anything."""
 PART = 0.2
@@ -79,9 +80,13 @@ class Ramp:
         }
 
     def _steepest(self) -> int | None:
-        """Where the average fell fastest, on its way from the losses of the first steps, which teach nothing, to its
+        """Where the loss fell fastest on its way from the losses of the first steps, which teach nothing, to its
         minimum; rates are equally far apart on a logarithmic scale. What comes before a part of that fall is only the
-        difference between batches."""
+        difference between batches.
+
+        The moving average tells how far the fall goes, but shows it late, by up to twice the rate: its place is looked
+        for with what comes before and after it alike. Coming down from a rise counts for nothing.
+        """
         averages = self.averages
         if len(averages) <= self._first:
             return None
@@ -90,11 +95,22 @@ class Ramp:
         fall = level - averages[least]
         if fall <= noise:
             return None
-        slopes = [after - before for before, after in pairwise(averages)]
-        half = WINDOW // 2
+        lowest = [*accumulate(_centred(self.losses[: least + 1]), min)]
+        slopes = [after - before for before, after in pairwise(lowest)]
+        half = max(2, self._steps // (2 * WINDOW))
         smooth = {
             place: fmean(slopes[place - half : place + half + 1])
             for place in range(half, len(slopes) - half)
-            if place <= least and averages[place + 1] <= level - PART * fall
+            if lowest[place + 1] <= level - PART * fall
         }
         return min(smooth, key=lambda place: smooth[place]) if smooth else None
+
+
+def _centred(losses: list[float]) -> list[float]:
+    """Means around each loss, with weights that fall off to both sides as those of the moving average do to one."""
+    weights = [SMOOTH**apart for apart in range(len(losses))]
+    found = []
+    for place in range(len(losses)):
+        mine = [weights[abs(place - other)] for other in range(len(losses))]
+        found.append(sum(weight * loss for weight, loss in zip(mine, losses, strict=True)) / sum(mine))
+    return found

@@ -85,9 +85,9 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 
-def train(task: str, model: str, optimizer: str, rate: float, steps: int = STEPS) -> float:
+def train(task: str, model: str, optimizer: str, rate: float, seed: int = 0, steps: int = STEPS) -> float:
     """Accuracy on the test part after so many steps."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     data, models = TASKS[task]
     x, y, test_x, test_y = data()
     net = models[model]()

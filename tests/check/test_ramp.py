@@ -22,12 +22,25 @@ def test_rates_rise_geometrically_from_the_lowest_to_the_highest():
     assert ramp.rates[7] / ramp.rates[6] == pytest.approx(ramp.rates[100] / ramp.rates[99])
 
 
-def test_the_steepest_place_of_a_fall_is_suggested():
-    """A logistic fall around 1e-3, smoothed by an average that lags behind by some steps."""
-    found = ramped(lambda rate: 2 - 1.5 / (1 + (1e-3 / rate) ** 3)).found()
-    assert 1e-3 < found["suggested"] < 4e-3
+@pytest.mark.parametrize("steps", [STEPS, 60, 40])
+@pytest.mark.parametrize("width", [3, 1])
+def test_the_steepest_place_of_a_fall_is_suggested(steps, width):
+    """A logistic fall around 1e-3: neither smoothing nor a short ramp moves it."""
+    found = ramped(lambda rate: 2 - 1.5 / (1 + (1e-3 / rate) ** width), steps).found()
+    assert 6e-4 < found["suggested"] < 1.3e-3
     assert found["suggested"] == found["rates"][found["steepest"]]
     assert found["ceiling"] is None
+
+
+def test_coming_down_from_a_rise_is_no_fall():
+    """A slow fall around 1e-3, a rise that ends before it is a divergence, and a steep fall from there."""
+
+    def loss(rate):
+        return 2 - 1 / (1 + 1e-3 / rate) + (0.5 if 0.05 < rate < 0.2 else 0) - (0.1 if rate > 0.2 else 0)
+
+    ramp = ramped(loss)
+    assert not ramp.diverged
+    assert ramp.found()["suggested"] < 5e-3
 
 
 def test_it_stops_where_the_loss_rises_for_good_and_calls_that_the_ceiling():
