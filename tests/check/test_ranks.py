@@ -8,7 +8,7 @@ import pytest
 
 from nnwatch.check.plan import STEPS
 
-from .trying import Check
+from .trying import ENOUGH, Check
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
 RANKS = """
@@ -72,5 +72,5 @@ def test_all_ranks_end_with_the_same_step(home, way):
         script = RANKS.replace('\nif __name__ == "__main__":\n    main()\n', SPAWN.replace("{port}", str(free_port())))
     home.script("train.py", textwrap.dedent(script))
     start = ["train.py"] if way == "spawn" else ["--", *TORCHRUN, "train.py"]
-    done = home.nnwatch("check", "--only", "overfit", *start, timeout=240)
+    done = home.nnwatch("check", *ENOUGH, "--only", "overfit", *start, timeout=600)
     looked_at(Check(home, done))

@@ -31,6 +31,9 @@ print("trained to the end")
 """
 
 
+ENOUGH = ("--minutes", "60")
+
+
 class Check:
     """One check: how the command ended, and what its session tells."""
 
@@ -58,6 +61,10 @@ class Check:
 
 
 def check(home: Home, script: str, *options: str, args: tuple[str, ...] = (), **more: Any) -> Check:
-    """``nnwatch check OPTIONS train.py ARGS``."""
+    """``nnwatch check OPTIONS train.py ARGS``; unless it is about time, there is enough on any machine."""
     home.script("train.py", script)
-    return Check(home, home.nnwatch("check", *options, "train.py", *args, timeout=240, **more))
+    return Check(home, home.nnwatch("check", *_time(options), "train.py", *args, timeout=600, **more))
+
+
+def _time(options: tuple[str, ...]) -> tuple[str, ...]:
+    return options if "--minutes" in options else (*ENOUGH, *options)
