@@ -14,7 +14,7 @@ import pytest
 
 from nnwatch.check.contain import Spec
 
-from ..nnwatch.doors import ROOT
+from ..nnwatch.doors import PATIENCE, ROOT
 from .trying import PLAIN, check
 
 VANDAL = """
@@ -82,7 +82,7 @@ def contained(spec: Spec, path: Path, *words: str) -> subprocess.CompletedProces
     spec.save(path)
     command = [sys.executable, "-m", "nnwatch.check.contain", str(path), *words]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=30, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=PATIENCE, check=False)
 
 
 def test_under_landlock_nothing_is_written_outside_of_the_scratch_folder(tmp_path):

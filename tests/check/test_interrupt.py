@@ -4,7 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-from ..nnwatch.doors import until
+from ..nnwatch.doors import PATIENCE, until
 from .trying import PLAIN
 
 
@@ -20,7 +20,7 @@ def test_an_interrupt_ends_the_script_too(home):
         until(lambda: pid.exists() and pid.read_text().isdigit())
         trainer = int(pid.read_text())
         os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE)
     finally:
         pid.unlink(missing_ok=True)
     assert process.returncode == 130

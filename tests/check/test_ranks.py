@@ -1,6 +1,5 @@
 """Several ranks: the same last step for all, and nobody is left behind."""
 
-import socket
 import sys
 import textwrap
 
@@ -38,19 +37,15 @@ if __name__ == "__main__":
 SPAWN = """
 import torch.multiprocessing as mp
 
-def rank(number):
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="{port}", RANK=str(number), WORLD_SIZE="2")
+def rank(number, port):
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(number), WORLD_SIZE="2")
+    os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "True"  # the one of the process that spawned them
     main()
 
 if __name__ == "__main__":
-    mp.spawn(rank, nprocs=2)
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    mp.spawn(rank, (store.port,), nprocs=2)
 """
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def looked_at(found: Check) -> None:
@@ -69,8 +64,8 @@ def looked_at(found: Check) -> None:
 def test_all_ranks_end_with_the_same_step(home, way):
     script = RANKS
     if way == "spawn":
-        script = RANKS.replace('\nif __name__ == "__main__":\n    main()\n', SPAWN.replace("{port}", str(free_port())))
+        script = RANKS.replace('\nif __name__ == "__main__":\n    main()\n', SPAWN)
     home.script("train.py", textwrap.dedent(script))
     start = ["train.py"] if way == "spawn" else ["--", *TORCHRUN, "train.py"]
-    done = home.nnwatch("check", *ENOUGH, "--only", "overfit", *start, timeout=600)
+    done = home.nnwatch("check", *ENOUGH, "--only", "overfit", *start)
     looked_at(Check(home, done))

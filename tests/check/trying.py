@@ -63,7 +63,7 @@ class Check:
 def check(home: Home, script: str, *options: str, args: tuple[str, ...] = (), **more: Any) -> Check:
     """``nnwatch check OPTIONS train.py ARGS``; unless it is about time, there is enough on any machine."""
     home.script("train.py", script)
-    return Check(home, home.nnwatch("check", *_time(options), "train.py", *args, timeout=600, **more))
+    return Check(home, home.nnwatch("check", *_time(options), "train.py", *args, **more))
 
 
 def _time(options: tuple[str, ...]) -> tuple[str, ...]:

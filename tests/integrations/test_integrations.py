@@ -12,7 +12,7 @@ from nnwatch.history import History
 from nnwatch.runs import Card
 
 from ..nnwatch.conftest import home as _home
-from ..nnwatch.doors import history, until
+from ..nnwatch.doors import PATIENCE, history, until
 
 home = _home
 DATA = """
@@ -130,7 +130,7 @@ def recorded(home, framework: str) -> History:
     home.env["PYTHONPATH"] = os.path.dirname(os.path.dirname(package))
     home.script("own.py", SCRIPTS[framework])
     done = subprocess.run(
-        [sys.executable, "own.py"], cwd=home.folder, env=home.env, capture_output=True, text=True, timeout=120,
+        [sys.executable, "own.py"], cwd=home.folder, env=home.env, capture_output=True, text=True, timeout=PATIENCE,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]

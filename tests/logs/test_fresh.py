@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from ..nnwatch.doors import PATIENCE, ROOT
 from .make import KINDS
 from .reading import main, told, values
 
@@ -22,7 +23,7 @@ def test_what_a_framework_writes_today(kind, tmp_path):
         pytest.skip(f"{NEEDED[kind]} is not installed")
     env = os.environ | {"WANDB_SILENT": "true", "OMP_NUM_THREADS": "1"}
     words = [sys.executable, "-m", "tests.logs.make", kind, str(tmp_path / "log")]
-    subprocess.run(words, env=env, check=True, capture_output=True, timeout=300)
+    subprocess.run(words, cwd=ROOT, env=env, check=True, capture_output=True, timeout=PATIENCE)
     history = told(tmp_path)
     track = main(history)
     losses = [loss for _, loss in values(history, "loss.train")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +24,9 @@ NNWATCH = (
     f"import sys; sys.path.insert(0, {str(ROOT)!r}); from nnwatch.cli import main; sys.exit(main())",
 )
 """The command of this very tree, whichever is installed, with the environment as a user has it."""
+
+PATIENCE = 600.0
+"""Seconds after which a test gives up on what must happen. No measure: a loaded machine is slow, a hang is for ever."""
 
 TRAINER = '''
 """Writes STEPS records into a ring as the probes would, one each PAUSE seconds, then ends as END says.
@@ -99,7 +104,7 @@ class Home:
         command = [*NNWATCH, *map(str, words)]
         return subprocess.Popen(command, cwd=self.folder, env=env, **(pipes | options))
 
-    def nnwatch(self, *words: str, timeout: float = 60, **options) -> subprocess.CompletedProcess[str]:
+    def nnwatch(self, *words: str, timeout: float = PATIENCE, **options) -> subprocess.CompletedProcess[str]:
         """``nnwatch WORDS``, to its end."""
         given = options.pop("input", None)
         if given is not None:
@@ -140,9 +145,9 @@ class Home:
         return path
 
 
-def until(look, seconds: float = 20.0):
+def until(look):
     """What ``look`` returns, as soon as it is true."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while not (found := look()):
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.02)
@@ -174,6 +179,14 @@ def blocks(found: list[Frame]) -> int:
     return sum(frame.count for frame in found if isinstance(frame, Block))
 
 
+def kill(card: Card) -> None:
+    """End a job as a batch system does: all of it at once, nobody sees the others die."""
+    launcher, monitor, trainer = (one.pid for one in (card.launcher, card.monitor, card.trainer) if one is not None)
+    os.kill(monitor, signal.SIGSTOP)
+    for pid in (launcher, monitor, trainer):  # the launcher first: it would start a new monitor
+        os.kill(pid, signal.SIGKILL)
+
+
 def gone(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
@@ -190,4 +203,12 @@ def fill(file: int) -> None:
         pass
 
 
-needs_tmpfs = pytest.mark.skipif(os.getuid() != 0, reason="needs to mount a small file system")
+def _mounts() -> bool:
+    """Whether this user may mount: not every root may, in a container."""
+    if os.getuid() != 0 or shutil.which("unshare") is None:
+        return False
+    tried = subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/tmp"], capture_output=True)
+    return tried.returncode == 0
+
+
+needs_tmpfs = pytest.mark.skipif(not _mounts(), reason="needs to mount a small file system")

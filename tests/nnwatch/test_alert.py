@@ -16,7 +16,7 @@ from nnwatch.cli import main
 from nnwatch.frame import Finding, Remedy
 from nnwatch.runs import Card, Process
 
-from .doors import gone, history, steps, until
+from .doors import PATIENCE, gone, history, steps, until
 
 pytest.importorskip("apprise")
 CARD = Card("id", "night", "/s/night.nnw", ["x"], "/", 0.0, host="gpu07", attach="nnwatch attach night")
@@ -159,18 +159,18 @@ def test_a_nan_at_night_is_told_with_the_command_that_shows_it(home, endpoint, b
 @pytest.mark.parametrize("stuck", [False, True], ids=["refuses", "never answers"])
 def test_a_dead_endpoint_costs_the_run_nothing(home, stuck):
     home.gate(41)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        if not stuck:
-            server.close()
-        address = f"json://127.0.0.1:{port}/secret-path"
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if stuck:
+            server.listen()
+        address = f"json://127.0.0.1:{server.getsockname()[1]}/secret-path"
         words = ("run", "--alert", "warn", address, "trainer.py", "200", "0", "exit5")
         process = home.start(*words, env={"NAN": "20"})
         card = home.running(40)
         if not stuck:
             until(lambda: any("--alert json://... failed" in str(e.data) for e in history(card.session).events))
         home.go_on()
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 5
     assert steps(card.session) == list(range(1, 201))
     assert "secret-path" not in said
@@ -195,7 +195,7 @@ def test_the_end_does_not_wait_for_a_message(home):
         process = home.start("run", "--alert", "fatal", address, "trainer.py", "50", "0", "exit5")
         card = home.running(40)
         home.go_on()
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
         assert not gone(card.monitor.pid)  # it waits for an answer that never comes
         assert home.cards()[0].end["exit"] == 5
     until(lambda: gone(card.monitor.pid))

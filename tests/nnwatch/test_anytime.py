@@ -2,14 +2,12 @@
 
 import csv
 import itertools
-import os
-import signal
 import subprocess
 from typing import Any
 
 import pytest
 
-from .doors import NNWATCH, needs_tmpfs, until
+from .doors import NNWATCH, PATIENCE, kill, needs_tmpfs, until
 
 _NUMBERS = itertools.count()
 
@@ -25,7 +23,7 @@ def told(home, session, *before):
 
     def nnwatch(*words):
         process = start(*words)
-        said = process.communicate(timeout=60)
+        said = process.communicate(timeout=PATIENCE)
         return process.returncode, *said
 
     code, flaw = (2, f"nnwatch: {session}: cut off at byte") if session.stem == "torn" else (0, "")
@@ -53,8 +51,7 @@ def test_while_it_grows_after_a_crash_and_from_a_copy(home):
     session = home.session()
     told(home, session)
     whole = session.read_bytes()
-    for one in (card.launcher, card.monitor, card.trainer):
-        os.kill(one.pid, signal.SIGKILL)
+    kill(card)
     process.communicate()
     until(lambda: home.cards()[0].state == "lost")
     told(home, session)

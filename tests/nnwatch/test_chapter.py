@@ -25,6 +25,7 @@ from nnwatch.session import Reader, Writer
 from nnwatch.squeeze import unsqueezed
 
 from . import by_the_book
+from .doors import NNWATCH, ROOT
 
 RUN = Run("digits", "id", "host", ["train.py"], "python3", "/home/me", 1e9)
 SCHEMAS = [
@@ -126,9 +127,8 @@ def test_a_reader_written_from_the_document_alone_reads_the_same(tmp_path, again
 
 
 def test_the_golden_recordings_read_the_same_by_the_document():
-    for path in ("tests/sessions/healthy.nnw", "nnwatch/demo.nnw"):
-        with open(path, "rb") as file:
-            data = file.read()
+    for path in (ROOT / "tests" / "sessions" / "healthy.nnw", ROOT / "nnwatch" / "demo.nnw"):
+        data = path.read_bytes()
         assert [f["type"] for f in by_the_book.plain(data)] == [type(f).__name__.lower() for f in Reader(path).read()]
 
 
@@ -403,7 +403,7 @@ print(full)
 
 def test_a_disk_that_is_full_in_the_middle_of_a_chapter_leaves_no_trace(tmp_path):
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "s.nnw")]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 20
     assert (tmp_path / "s.nnw").read_bytes() == write(tmp_path / "whole.nnw", 20).read_bytes()
@@ -414,15 +414,15 @@ set -e
 mount --bind "$1" "$1"
 mount -o remount,ro,bind "$1"
 if touch "$1/x" 2>/dev/null; then exit 77; fi
-"$2" -m nnwatch report "$1/s.nnw"
+shift
+exec "$@"
 """
 
 
 def test_a_session_on_a_read_only_mount_is_reported(tmp_path):
     write(tmp_path / "s.nnw", 40)
-    done = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", READ_ONLY, "sh", str(tmp_path), sys.executable], capture_output=True, text=True
-    )
+    report = [str(tmp_path), *NNWATCH, "report", str(tmp_path / "s.nnw")]
+    done = subprocess.run(["unshare", "-rm", "sh", "-c", READ_ONLY, "sh", *report], capture_output=True, text=True)
     if "unshare" in done.stderr or "mount:" in done.stderr:
         pytest.skip("no mount namespace here")
     assert done.returncode == 0, done.stderr

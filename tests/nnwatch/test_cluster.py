@@ -16,7 +16,7 @@ from nnwatch import follow
 from nnwatch.cli import main
 from nnwatch.frame import Segment
 
-from .doors import NNWATCH, frames, history, steps, until
+from .doors import NNWATCH, PATIENCE, frames, history, steps, until
 
 NODE = """
 hostname node7
@@ -77,11 +77,11 @@ def test_a_run_of_another_machine_is_listed_followed_and_waited_for_by_its_file_
         assert said
     assert " s behind)" in said
     home.go_on()
-    out, _ = viewer.communicate(timeout=60)
+    out, _ = viewer.communicate(timeout=PATIENCE)
     assert "failed with exit code 7, step 80" in out
-    assert waiting.wait(60) == 7
+    assert waiting.wait(PATIENCE) == 7
     waiting.communicate()
-    assert there.wait(60) == 7
+    assert there.wait(PATIENCE) == 7
     assert main(["wait", "far"]) == 7
     capsys.readouterr()
     assert main(["ls"]) == 0
@@ -111,9 +111,9 @@ def test_another_machine_leaves_the_job_of_this_one_alone(home, node):
     process = home.start("run", "--name", "here", "trainer.py", "80", "0", "close")
     card = home.running(40)
     there = node("run", "--name", "there", "trainer.py", "5", "0", "close", GATE="0:")
-    assert there.wait(60) == 0
+    assert there.wait(PATIENCE) == 0
     home.go_on()
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert steps(card.session) == list(range(1, 81))
 
@@ -152,7 +152,7 @@ def test_the_launchers_of_a_step_share_one_monitor_and_keep_their_own_ends(home)
     until(lambda: tasks[led.index(False)].poll() is not None)
     home.go_on()
     for task in tasks:
-        task.communicate(timeout=60)
+        task.communicate(timeout=PATIENCE)
     codes = [0, 0, 0]
     codes[led.index(False)] = -signal.SIGTERM
     assert [task.returncode for task in tasks] == codes
@@ -168,7 +168,7 @@ def test_the_launchers_of_a_step_share_one_monitor_and_keep_their_own_ends(home)
 def test_the_next_command_of_a_step_is_another_run(home):
     for _ in range(2):
         for task in step(home, "5 0 close", "5 0 close"):
-            task.communicate(timeout=60)
+            task.communicate(timeout=PATIENCE)
             assert task.returncode == 0
     sessions = list((home.folder / "sessions").glob("*.nnw"))
     assert len(sessions) >= 2
@@ -181,6 +181,6 @@ def test_a_step_of_one_task_and_tasks_of_different_steps_share_nothing(home):
         slurm = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": number, "SLURM_NTASKS": tasks}
         started.append(home.start("run", "trainer.py", "20", "0", "close", env=slurm))
     for process in started:
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
         assert process.returncode == 0
     assert len(home.cards()) == 3

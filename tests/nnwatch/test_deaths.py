@@ -14,8 +14,8 @@ from nnwatch.frame import Block
 from nnwatch.recorder import Recorder
 from nnwatch.runs import Card, Process
 
-from .doors import NNWATCH, fill, frames, history, needs_tmpfs, steps, until
-from .test_launch import in_a_terminal, read_until
+from .doors import NNWATCH, PATIENCE, fill, frames, history, kill, needs_tmpfs, steps, until
+from .terminals import in_a_terminal, read_until
 
 
 def counted(home) -> int:
@@ -64,7 +64,7 @@ def test_a_trainer_ended_from_outside_loses_no_step(home, number):
     card = home.running(50)
     home.go_on()
     os.kill(card.trainer.pid, number)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == -number
     assert history(card.session).end.signal == number
     assert steps(card.session) == list(range(1, counted(home) + 1))
@@ -73,9 +73,12 @@ def test_a_trainer_ended_from_outside_loses_no_step(home, number):
 def test_what_overflows_while_the_monitor_is_dead_is_counted(home):
     process = home.start("run", "trainer.py", "6000", "0", "close", env={"RING": "65536"})
     card = home.running(50)
+    os.kill(card.launcher.pid, signal.SIGSTOP)  # it would start a new monitor
     os.kill(card.monitor.pid, signal.SIGKILL)
-    home.go_on()  # 5,950 records of 48 bytes before the next monitor is there
-    process.communicate(timeout=30)
+    home.go_on()
+    until(lambda: counted(home) == 6000)
+    os.kill(card.launcher.pid, signal.SIGCONT)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     seen, kept = history(card.session), steps(card.session)
     dropped = sum(event.data["dropped"] for event in seen.events if event.name == "overflow")
@@ -88,9 +91,7 @@ def test_what_overflows_while_the_monitor_is_dead_is_counted(home):
 def test_a_job_killed_as_a_whole_loses_what_came_since_the_last_flush_and_no_more(home):
     process = home.start("run", "trainer.py", "5000", "0", "close")
     card = home.running(50)
-    os.kill(card.monitor.pid, signal.SIGSTOP)  # all at once: it must not see the others die
-    for one in (card.launcher, card.monitor, card.trainer):  # the launcher first: it would start a new monitor
-        os.kill(one.pid, signal.SIGKILL)
+    kill(card)
     process.communicate()
     assert counted(home) == 50
     assert steps(card.session) == list(range(1, 51))
@@ -99,15 +100,15 @@ def test_a_job_killed_as_a_whole_loses_what_came_since_the_last_flush_and_no_mor
 
 
 def test_a_job_that_is_stopped_for_a_while_goes_on(home):
-    process = home.start("run", "trainer.py", "300", "0.002", "close")
+    process = home.start("run", "trainer.py", "300", "0", "close")
     card = home.running(50)
-    home.go_on()
     for one in (card.trainer, card.monitor, card.launcher):
         os.kill(one.pid, signal.SIGSTOP)
+    home.go_on()
     time.sleep(1.2)  # longer than any interval of the monitor
     for one in (card.launcher, card.monitor, card.trainer):
         os.kill(one.pid, signal.SIGCONT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert steps(card.session) == list(range(1, 301))
     assert history(card.session).end.status == "finished"
@@ -150,7 +151,7 @@ def test_a_clock_that_jumps_loses_nothing_and_ends_nothing(home, jump):
     before = len(frames(card.session))
     until(lambda: len(frames(card.session)) > before + 3)  # it goes on writing
     home.go_on()
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert "Traceback" not in said
     assert steps(card.session) == list(range(1, 251))
@@ -169,7 +170,7 @@ def test_a_full_shared_memory_moves_the_rings_to_a_disk(home):
     words = " ".join(["mount -t tmpfs -o size=64k none /dev/shm;", 'exec "$@"'])
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", words, "sh", *NNWATCH, "run", "trainer.py", "50", "0", "exit3"],
-        cwd=home.folder, env=home.env, capture_output=True, text=True, timeout=60,
+        cwd=home.folder, env=home.env, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert done.returncode == 3
     assert steps(home.session()) == list(range(1, 51))
@@ -210,7 +211,7 @@ def test_the_job_folder_may_be_deleted_under_a_killed_monitor_too(home):
     shutil.rmtree(home.job(card))
     os.kill(card.monitor.pid, signal.SIGKILL)
     home.go_on()
-    out, said = process.communicate(timeout=30)
+    out, said = process.communicate(timeout=PATIENCE)
     assert (process.returncode, "trained" in out) == (5, True)
     assert "Traceback" not in said
     kept = steps(card.session)  # nobody can watch it any more; what was flushed is whole

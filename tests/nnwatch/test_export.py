@@ -13,7 +13,7 @@ from nnwatch.frame import Block, Commit, Console, FieldSpec, Labels, Run, Schema
 from nnwatch.session import Reader, Writer
 from nnwatch.tables import Tables
 
-from .doors import Home, history
+from .doors import PATIENCE, Home, history
 
 DEMO = Path(__file__).parents[2] / "nnwatch" / "demo.nnw"
 RUN = Run("one", "id", "host", ["x"], "python", "/", 10.0)
@@ -126,7 +126,7 @@ def test_a_running_job_is_exported_as_far_as_it_is(home: Home):
     rows = (home.folder / "some" / "step.csv").read_text().splitlines()[1:]
     assert [int(row.split(",")[2]) for row in rows] == list(range(1, len(rows) + 1))
     assert len(rows) >= 10
-    assert running.wait(60) == 0
+    assert running.wait(PATIENCE) == 0
     done = home.nnwatch("export", "--to", "csv")
     [folder] = home.folder.glob("*-csv")
     assert f"{folder.name}/step.csv" in done.stdout.splitlines()

@@ -28,7 +28,7 @@ from nnwatch.tui.feed import Feed
 from nnwatch.tui.moment import Moment
 from nnwatch.tui.presenter import Presenter
 
-from .doors import NNWATCH, gone, steps, until
+from .doors import NNWATCH, PATIENCE, gone, steps, until
 from .test_server import Job, lost
 
 TOKEN = "a-token-of-a-test-only"
@@ -392,9 +392,9 @@ def test_a_run_that_listens_is_attached_to_with_the_token_it_made(home):
     viewer = home.start("attach", card.listen, "--token-file", str(token))
     assert viewer.stdout.readline().startswith("far on ")
     home.go_on()
-    said, _ = viewer.communicate(timeout=30)
+    said, _ = viewer.communicate(timeout=PATIENCE)
     assert "failed with exit code 4, step 80" in said
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=PATIENCE)
     assert f"far viewers: nnwatch attach {card.listen} --token-file {token}" in said
     assert steps(card.session) == list(range(1, 81))
     until(lambda: not token.exists())
@@ -412,7 +412,7 @@ def test_a_line_that_breaks_just_before_the_end_is_waited_for(home):
     assert stayed._socket is not None
     stayed._socket.shutdown(socket.SHUT_RDWR)
     home.go_on()
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert not gone(card.monitor.pid)
     seen(stayed, lambda known: known.end is not None, known)
     assert (known.last_step, known.end.exit) == (80, 4)

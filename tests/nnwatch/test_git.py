@@ -1,5 +1,7 @@
 """The state of a repository, read without git, is what git says."""
 
+import os
+import shutil
 import subprocess
 
 import pytest
@@ -7,6 +9,10 @@ import pytest
 from nnwatch.git import state
 
 from .doors import history
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+BARE = os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+"""As git is for somebody who has set up nothing."""
 
 
 class Git:
@@ -16,7 +22,9 @@ class Git:
 
     def __call__(self, *words):
         who = ["-c", "user.name=n", "-c", "user.email=e@x", "-c", "init.defaultBranch=trunk"]
-        done = subprocess.run(["git", *who, *words], cwd=self.folder, check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            ["git", *who, *words], cwd=self.folder, env=BARE, check=True, capture_output=True, text=True
+        )
         return done.stdout.strip()
 
 
@@ -71,7 +79,7 @@ def test_a_damaged_repository_is_none(git, spoilt):
 
 
 def test_it_is_a_fact_of_the_run(home):
-    subprocess.run(["git", "init", "-q", "-b", "trunk"], cwd=home.folder, check=True)
+    subprocess.run(["git", "init", "-q", "-b", "trunk"], cwd=home.folder, env=BARE, check=True)
     done = home.nnwatch("run", "trainer.py", "5", "0", "close")
     assert done.returncode == 0, done.stderr
     seen = history(home.session())

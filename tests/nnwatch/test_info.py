@@ -11,7 +11,7 @@ from nnwatch.frame import Block, Commit, FieldSpec, Run, Schema, Segment, pack
 from nnwatch.parser import PRELUDE, pieces
 from nnwatch.seal import sealed
 
-from .doors import Home
+from .doors import PATIENCE, Home
 
 DEMO = Path(__file__).parents[2] / "nnwatch" / "demo.nnw"
 RUN = pack(Run("one", "id", "host", ["x"], "python", "/", 10.0, producer="nnwatch 9"))
@@ -116,7 +116,7 @@ def test_a_running_job_s_file_is_whole_at_any_moment_and_after_its_end(home: Hom
     home.running(10)
     during = [home.nnwatch("report", "--verify") for _ in range(2)]
     assert [(done.returncode, done.stdout.split()[0]) for done in during] == [(0, "whole:")] * 2
-    assert running.wait(60) == 0
+    assert running.wait(PATIENCE) == 0
     done = home.nnwatch("report", "--verify")
     assert (done.returncode, done.stderr) == (0, "")
     assert "run's end" not in done.stdout

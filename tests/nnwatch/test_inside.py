@@ -13,7 +13,7 @@ from jupyter_client.manager import KernelManager
 from nnwatch import __file__ as package
 from nnwatch.runs import Card
 
-from .doors import gone, history, until
+from .doors import PATIENCE, gone, history, until
 
 TRAIN = """
 import sys
@@ -51,7 +51,7 @@ def python(home):
         home.script("own.py", text)
         return subprocess.run(
             [sys.executable, "own.py"], cwd=home.folder, env=home.env | options, capture_output=True, text=True,
-            timeout=60, check=False,
+            timeout=PATIENCE, check=False,
         )  # fmt: skip
 
     return run
@@ -171,7 +171,7 @@ class Kernel:
         self.manager.start_kernel(cwd=str(home.folder), env=home.env | {"IPYTHONDIR": str(home.folder / "ipython")})
         self.client = self.manager.client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=60)
+        self.client.wait_for_ready(timeout=PATIENCE)
         self.said = ""
 
     def cell(self, text: str) -> str:
@@ -182,7 +182,7 @@ class Kernel:
             if message["msg_type"] == "stream":
                 printed.append(message["content"]["text"])
 
-        reply = self.client.execute_interactive(text, timeout=60, output_hook=hear)
+        reply = self.client.execute_interactive(text, timeout=PATIENCE, output_hook=hear)
         assert reply["content"]["status"] == "ok", reply["content"]
         return "".join(printed)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from nnwatch.advisor.finding import Abstain
 from nnwatch.cli import main
 from nnwatch.runs import Card, Process
 
-from .doors import history, until
+from .doors import PATIENCE, history, until
 
 ROOT = os.path.dirname(os.path.dirname(package))
 SLEEPS = "import time\nprint('up', flush=True)\nwhile True: time.sleep(0.01)"
@@ -118,7 +119,7 @@ def test_what_is_no_python(place, process, capsys):
 def test_a_process_of_another_user(place, capsys):
     other = subprocess.Popen(["sleep", "60"], user=1)
     try:
-        assert "belongs to daemon; only they can attach to it" in refused(capsys, other.pid)
+        assert f"belongs to {pwd.getpwuid(1).pw_name}; only they can attach to it" in refused(capsys, other.pid)
     finally:
         other.kill()
         other.wait()
@@ -172,7 +173,7 @@ def asked(place, where: str, optimizer: str):
         training.send_signal(signal.SIGUSR1)
     answer = late._answer(hello, target)
     inside.start_monitor(job)
-    out, _ = training.communicate(timeout=120)
+    out, _ = training.communicate(timeout=PATIENCE)
     assert answer is not None
     assert answer["error"] is None
     until(lambda: Card.load(job / "job.json").end)

@@ -1,21 +1,20 @@
 """`nnwatch run --headless` is the command itself: its end, its signals, its streams, its arguments."""
 
 import os
-import pty
+import shlex
 import signal
 import subprocess
-import sys
 import termios
-import time
-from pathlib import Path
 
 import pytest
 
+from nnwatch import stall
 from nnwatch.cli import main
 from nnwatch.parser import PRELUDE
 from nnwatch.seal import MARK
 
-from .doors import NNWATCH, fill, history, until
+from .doors import NNWATCH, PATIENCE, fill, history, until
+from .terminals import in_a_terminal, read_until
 
 
 @pytest.mark.parametrize(
@@ -74,27 +73,26 @@ def test_modules_and_any_command(home):
 
 SIGNALLED = """
 import os, signal, sys, time
-got = []
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
-    signal.signal(number, lambda n, _: got.append(signal.Signals(n).name))
-print("ready", os.getpid(), os.getpgrp() == int(sys.argv[1]), flush=True)
-deadline = time.monotonic() + float(sys.argv[2])
-while time.monotonic() < deadline:
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, lambda n, _: os.write(1, signal.Signals(n).name.encode() + b"\\n"))
+signal.signal(signal.SIGUSR2, lambda *_: os._exit(0))
+print("ready", flush=True)
+while True:
     time.sleep(0.05)
-print(*got, flush=True)
 """
+"""Says which signals come until it is sent SIGUSR2, before which all others have come."""
 
 
 def test_a_signal_from_a_process_is_passed_on_once(home):
     home.script("signalled.py", SIGNALLED)
-    process = home.start("run", "signalled.py", str(os.getpgrp()), "1.2")
-    assert process.stdout.readline().startswith("ready")
+    process = home.start("run", "signalled.py")
+    assert process.stdout.readline() == "ready\n"
     for number in (signal.SIGUSR1, signal.SIGINT, signal.SIGTERM):
         process.send_signal(number)
-        time.sleep(0.2)
-    out, _ = process.communicate(timeout=20)
-    assert out.split() == ["SIGUSR1", "SIGINT", "SIGTERM"]
-    assert process.returncode == 0
+        assert process.stdout.readline() == f"{number.name}\n"
+    process.send_signal(signal.SIGUSR2)
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert (out, process.returncode) == ("", 0)
 
 
 def test_an_ignored_signal_stays_ignored(home):
@@ -103,34 +101,15 @@ def test_an_ignored_signal_stays_ignored(home):
     assert done.stdout == "True\n"
 
 
-def in_a_terminal(home, *words):
-    """Start a command as the foreground job of a terminal of its own; returns its pid and our end."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(home.folder)
-        os.execvpe(words[0], words, home.env)
-    return pid, terminal
-
-
-def read_until(terminal, what, seconds=20.0):
-    text = b""
-    deadline = time.monotonic() + seconds
-    while what not in text:
-        assert time.monotonic() < deadline, text
-        try:
-            text += os.read(terminal, 4096)
-        except OSError:
-            break
-    return text
-
-
 def test_ctrl_c_in_a_terminal_arrives_exactly_once(home):
     home.script("signalled.py", SIGNALLED)
-    pid, terminal = in_a_terminal(home, *NNWATCH, "run", "--headless", "signalled.py", "0", "1.0")
+    pid, terminal = in_a_terminal(home, *NNWATCH, "run", "--headless", "signalled.py")
     before = termios.tcgetattr(terminal)
     read_until(terminal, b"ready")
     os.write(terminal, b"\x03")
-    text = read_until(terminal, b"finished")
+    text = read_until(terminal, b"SIGINT")
+    os.kill(pid, signal.SIGUSR2)
+    text += read_until(terminal, b"finished")
     assert text.count(b"SIGINT") == 1
     assert os.waitpid(pid, 0)[1] == 0
     assert termios.tcgetattr(terminal) == before
@@ -159,13 +138,15 @@ def test_an_untouched_ctrl_c_ends_it_as_without_us(home):
 
 
 def test_ctrl_z_stops_the_whole_job_and_fg_goes_on(home):
-    job = f"{sys.executable} -m nnwatch run --headless trainer.py 150 0.01 close"
-    script = f"set -m; {job}; echo first=$?; sleep 0.5; fg > /dev/null; echo then=$?"
+    home.gate(51)
+    job = shlex.join([*NNWATCH, "run", "--headless", "trainer.py", "150", "0", "close"])
+    script = f"set -m; {job}; echo first=$?; until [ -e gate ]; do sleep 0.02; done; fg > /dev/null; echo then=$?"
     pid, terminal = in_a_terminal(home, "bash", "-c", script)
-    card = home.running()
+    card = home.running(50)
     os.write(terminal, b"\x1a")
     assert b"first=148" in read_until(terminal, b"first=148")
-    assert Path(f"/proc/{card.trainer.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+    until(lambda: stall.waits(card.trainer.pid) == "stopped by a signal")
+    home.go_on()
     assert b"then=0" in read_until(terminal, b"then=")
     os.waitpid(pid, 0)
     os.close(terminal)

@@ -10,7 +10,7 @@ import pytest
 
 from nnwatch.memory import Kills
 
-from .doors import NNWATCH, history, until
+from .doors import NNWATCH, PATIENCE, history, until
 
 
 def removed(folder):
@@ -68,7 +68,7 @@ def test_a_kill_for_want_of_memory_is_named_and_loses_no_step(home, cgroup):
         env=home.env,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert job.returncode == -9
     assert "was ended by SIGKILL (out of memory: the kernel killed it at the limit of 0.188 GiB)" in job.stderr

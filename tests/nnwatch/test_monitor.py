@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -15,7 +14,7 @@ import pytest
 from nnwatch.frame import Commit, End, Run
 from nnwatch.runs import Card, card_path
 
-from .doors import fill, frames, history, needs_tmpfs, steps, until
+from .doors import PATIENCE, fill, frames, history, needs_tmpfs, steps, until
 
 
 def test_a_killed_monitor_is_started_again_without_gap_or_duplicate(home):
@@ -26,7 +25,7 @@ def test_a_killed_monitor_is_started_again_without_gap_or_duplicate(home):
         os.kill(card.monitor.pid, signal.SIGKILL)
         until(lambda card=card: home.cards()[0].monitor != card.monitor)
     home.go_on()
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert "Traceback" not in err
     assert steps(card.session) == list(range(1, 401))
@@ -45,13 +44,20 @@ def test_the_ring_holds_what_comes_while_there_is_no_monitor(home):
     home.go_on()
     assert process.stdout.readline() == "trained\n"  # the training ends while the monitor stands still
     os.kill(card.monitor.pid, signal.SIGCONT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE)
     assert steps(card.session) == list(range(1, 201))
 
 
 def test_an_overflow_is_counted_and_told(home):
-    done = home.nnwatch("run", "trainer.py", "20000", "0", "close", env={"RING": "65536"})
-    assert done.returncode == 0
+    home.gate(51)
+    process = home.start("run", "trainer.py", "20000", "0", "close", env={"RING": "65536"})
+    card = home.running(50)
+    os.kill(card.monitor.pid, signal.SIGSTOP)
+    home.go_on()
+    assert process.stdout.readline() == "trained\n"
+    os.kill(card.monitor.pid, signal.SIGCONT)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
     seen = history(home.session())
     dropped = sum(event.data["dropped"] for event in seen.events if event.name == "overflow")
     assert dropped > 0
@@ -99,11 +105,13 @@ def test_a_full_disk_stops_the_recording_but_not_the_training(home):
         with ballast.open("wb", buffering=0) as file:
             fill(file.fileno())
         home.go_on()
-        time.sleep(1.5)  # what is written meanwhile does not fit
+        told = ""
+        while "cannot be written (No space left on device)" not in told:
+            told = process.stderr.readline()
+            assert told
         ballast.unlink()
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0
-        assert "cannot be written (No space left on device)" in err
         assert "can be written again" in err
         assert steps(card.session) == list(range(1, 601))
         assert [e.data["seconds"] > 0 for e in history(card.session).events if e.name == "disk.full"] == [True]
@@ -141,7 +149,7 @@ def test_a_job_folder_that_goes_away_does_not_end_the_training(home):
     card = home.running(50)
     shutil.rmtree(home.job(card))
     home.go_on()
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 5
     assert "trained" in out
     assert "Traceback" not in err
@@ -157,7 +165,7 @@ def test_a_finding_is_made_once_although_the_monitor_dies_after_it(home):
     card = until(lambda: (card := home.running(60)) and history(card.session).finding_log and card)
     os.kill(card.monitor.pid, signal.SIGKILL)
     home.go_on()
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=PATIENCE)
     log = history(card.session).finding_log
     told = [(finding.id, finding.status, finding.severity, finding.last_step) for finding in log]
     assert told

@@ -16,7 +16,7 @@ def trained(home, fault, steps, *, ranks=2, options=(), code=0):
     """The session of one job."""
     words = [*TORCHRUN, f"--nproc-per-node={ranks}", *options, SCRIPT, fault, steps]
     budget = ("--budget", "50%")  # these steps take a millisecond: by default few of them are looked at
-    done = home.nnwatch("run", "--headless", *budget, "--name", fault, "--", *words, timeout=240)
+    done = home.nnwatch("run", "--headless", *budget, "--name", fault, "--", *words)
     assert done.returncode == code, done.stderr
     return history(home.session())
 
@@ -70,7 +70,7 @@ def test_a_restart_by_the_launcher_is_a_segment_of_all_ranks(home):
 
 
 def test_ranks_that_the_script_spawns_itself(home):
-    done = home.nnwatch("run", "--headless", SCRIPT, "none", 40, "spawn", timeout=240)
+    done = home.nnwatch("run", "--headless", SCRIPT, "none", 40, "spawn")
     assert done.returncode == 0, done.stderr
     seen = history(home.session())
     assert last_steps(seen) == {(0, 0): 40, (0, 1): 40}

@@ -10,7 +10,7 @@ from nnwatch import job as jobs
 from nnwatch import launch
 
 from .doors import NNWATCH, history, steps, until
-from .test_launch import in_a_terminal, read_until
+from .terminals import in_a_terminal, read_until
 
 WORDS = ("run", "--name", "seen", "trainer.py", "220", "0", "exit4")
 

@@ -58,7 +58,7 @@ def planted(tmp_path_factory):
         patch.chdir(folder)
         command = [sys.executable, "script_secret.py", "--token", "argument-secret"]
         launch.detach(jobs.prepare(command, python=sys.executable, headless=False))
-        card = until(lambda: next((card for card in home.cards() if card.end), None), 60)
+        card = until(lambda: next((card for card in home.cards() if card.end), None))
     return Path(card.session)
 
 

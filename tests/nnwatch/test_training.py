@@ -98,7 +98,7 @@ def test_torch_without_training_is_told_of(home):
 def test_every_rank_of_torchrun_is_in_the_session(home):
     home.script("ranks.py", RANKS)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = home.nnwatch("run", "--", *torchrun, "ranks.py", timeout=120)
+    done = home.nnwatch("run", "--", *torchrun, "ranks.py")
     assert done.returncode == 0, done.stderr
     seen = history(home.session())
     assert sorted(seen.tracks) == [(0, 0), (0, 1)]

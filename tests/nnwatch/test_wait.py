@@ -1,7 +1,6 @@
 """`nnwatch wait` returns when the run has ended, with the run's own status, and touches nothing."""
 
 import json
-import os
 import shutil
 import signal
 from pathlib import Path
@@ -14,7 +13,7 @@ from nnwatch.frame import Commit, End, Run, Segment
 from nnwatch.session import Writer
 from nnwatch.stall import waits
 
-from .doors import Home, steps, until
+from .doors import PATIENCE, Home, kill, steps, until
 
 RUN = Run("far", "feedbeef", "other", ["x"], "python", "/", 10.0)
 
@@ -40,10 +39,10 @@ def test_a_running_job_is_waited_for_and_its_status_is_ours(home: Home, end, cod
     waiting = home.start("wait", "mine")
     until(lambda: waits(waiting.pid) == "sleeping")
     home.go_on()
-    assert (*waiting.communicate(timeout=30), waiting.returncode) == ("", "", code)
+    assert (*waiting.communicate(timeout=PATIENCE), waiting.returncode) == ("", "", code)
     assert home.cards()[0].end is not None
     assert home.nnwatch("wait").returncode == code  # it has ended: told at once
-    assert running.wait(20) == (code if code < 128 else 128 - code)
+    assert running.wait(PATIENCE) == (code if code < 128 else 128 - code)
     shutil.copy(card.session, home.folder / "alone.nnw")  # and from the recording without its card
     assert home.nnwatch("wait", "alone.nnw").returncode == code
 
@@ -55,10 +54,10 @@ def test_ctrl_c_leaves_the_waiting_and_nothing_else(home: Home):
     waiting = home.start("wait")
     until(lambda: waits(waiting.pid) == "sleeping")  # between two looks at the card
     waiting.send_signal(signal.SIGINT)
-    out, err = waiting.communicate(timeout=20)
+    out, err = waiting.communicate(timeout=PATIENCE)
     assert (waiting.returncode, out, err) == (130, "", "")
     home.go_on()
-    assert running.wait(60) == 4
+    assert running.wait(PATIENCE) == 4
     assert steps(home.session()) == list(range(1, 151))
 
 
@@ -70,7 +69,7 @@ def test_a_run_elsewhere_is_followed_by_its_growing_file(home: Home, far):
         with pytest.raises(Exception, match="timed out"):
             waiting.wait(0.4)
     writer.append([End(14.0, "failed", 7)], Commit(14.0))
-    assert waiting.wait(20) == 7
+    assert waiting.wait(PATIENCE) == 7
 
 
 def test_a_run_elsewhere_whose_file_does_not_grow_is_lost(far, monkeypatch, capsys):
@@ -84,9 +83,7 @@ def test_a_run_elsewhere_whose_file_does_not_grow_is_lost(far, monkeypatch, caps
 def test_a_job_that_was_killed_as_a_whole_is_lost(home: Home):
     home.start("run", "--name", "gone", "trainer.py", "1000", "0.02", "close")
     card = home.running(5)
-    for process in (card.launcher, card.monitor, card.trainer):  # the launcher first: it would start a new monitor
-        assert process is not None
-        os.kill(process.pid, signal.SIGKILL)
+    kill(card)
     done = home.nnwatch("wait", "gone")
     assert done.returncode == 2
     assert "gone is lost, its exit status is not known" in done.stderr

@@ -10,6 +10,7 @@ from nnwatch.frame import Commit
 from nnwatch.session import Writer
 from nnwatch.tui.feed import Feed
 
+from ..nnwatch.doors import PATIENCE
 from .recording import Frames, write
 from .sessions import SESSIONS
 
@@ -22,7 +23,7 @@ class Held(FileSource):
         self.may_read = Event()
 
     def read(self):
-        assert self.may_read.wait(20)
+        assert self.may_read.wait(PATIENCE)
         return super().read()
 
 
@@ -55,7 +56,7 @@ def test_the_newest_is_shown_until_all_is_read(session, monkeypatch):
     assert recent.main["loss.train"].steps[0] > 1
     assert recent.run is not None
     source.may_read.set()
-    assert feed.caught_up.wait(20)
+    assert feed.caught_up.wait(PATIENCE)
     assert feed.history is whole
     assert whole.replaced > recent.replaced
     assert whole.main is not None
@@ -70,7 +71,7 @@ def test_a_short_one_is_read_at_once(tmp_path):
     feed = Feed(FileSource(tmp_path / "s.nnw", follow=False))
     whole = feed.history
     feed.start()
-    assert feed.caught_up.wait(20)
+    assert feed.caught_up.wait(PATIENCE)
     assert feed.history is whole
     assert whole.replaced == 0
     feed.stop()
@@ -100,14 +101,14 @@ def test_news_is_told_when_there_is_some_and_not_otherwise(monkeypatch):
             pass
         return not told.acquire(blocking=False)
 
-    assert told.acquire(timeout=20)
-    assert feed.caught_up.wait(20)
-    assert told.acquire(timeout=20)
+    assert told.acquire(timeout=PATIENCE)
+    assert feed.caught_up.wait(PATIENCE)
+    assert told.acquire(timeout=PATIENCE)
     assert quiet()
     source.waiting = SESSIONS["overfitting"]()[12:14]
-    assert told.acquire(timeout=20)
+    assert told.acquire(timeout=PATIENCE)
     assert quiet()
     source.at_the_end = "the line is cut"
-    assert told.acquire(timeout=20)
+    assert told.acquire(timeout=PATIENCE)
     assert quiet()
     feed.stop()

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.nnwatch.doors import NNWATCH
+from tests.nnwatch.doors import NNWATCH, PATIENCE
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
 
@@ -21,7 +21,7 @@ class Terminal:
 
     def __init__(self, folder, *words, size=(100, 30), **env):
         self.socket, self.width = str(folder / "tmux"), size[0]
-        given = {"NNWATCH_HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "LANG": "C.UTF-8"} | env
+        given = {"NNWATCH_HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "LC_ALL": "C.UTF-8"} | env
         settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in given.items())
         command = f"env -u COLUMNS -u LINES {settings} {shlex.join([*NNWATCH, *words])}; echo left with $?; sleep 60"
         self._tmux("-f", os.devnull, "new-session", "-d", "-x", str(size[0]), "-y", str(size[1]), command)
@@ -39,9 +39,9 @@ class Terminal:
     def screen(self, *options):
         return self._tmux("capture-pane", "-p", *options)
 
-    def shows(self, *words, seconds=30.0):
+    def shows(self, *words):
         """The screen, once all the words are on it."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE
         while not all(word in (shown := self.screen()) for word in words):
             assert time.monotonic() < deadline, f"{words} never came:\n{shown}"
             time.sleep(0.1)

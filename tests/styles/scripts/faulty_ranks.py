@@ -64,23 +64,21 @@ def fail(model, attempt):
         os._exit(7)
 
 
-def spawned(rank, port):
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    train(rank, 2)
+def run(**how):
+    dist.init_process_group("gloo", **how)
+    train(dist.get_rank(), dist.get_world_size())
     dist.destroy_process_group()
+    sys.stdout.flush()
+    os._exit(0)  # at a full exit gloo's threads abort one run in eight on a busy machine, watched or not
+
+
+def spawned(rank, port):
+    run(store=dist.TCPStore("127.0.0.1", port), rank=rank, world_size=2)
 
 
 if __name__ == "__main__":
     if sys.argv[3:4] == ["spawn"]:
-        import socket
-
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        torch.multiprocessing.spawn(spawned, (port,), nprocs=2)
+        store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+        torch.multiprocessing.spawn(spawned, (store.port,), nprocs=2)
     else:
-        dist.init_process_group("gloo")
-        train(dist.get_rank(), dist.get_world_size())
-        dist.destroy_process_group()
-        sys.stdout.flush()
-        os._exit(0)  # at a full exit gloo's threads abort one run in eight on a busy machine, watched or not
+        run()
