@@ -13,7 +13,7 @@ from . import interpreter, listen, notify
 from .runs import RunError
 
 SEVERITIES = ("info", "watch", "warn", "error", "fatal")
-_ONE = ("--session", "--name", "--python", "--budget", "--fail-on", "--listen", "--token-file")
+_ONE = ("--session", "--name", "--python", "--budget", "--fail-on", "--listen", "--token-file", "--join")
 _VALUES = dict.fromkeys(_ONE, 1) | {"--on": 2, "--alert": 2}
 """Options of `run` and how many words each takes; all others take none."""
 
@@ -61,6 +61,10 @@ def parser(parent: Any = None) -> argparse.ArgumentParser:
         "--listen", type=_address, metavar="[HOST:]PORT",
         help="let viewers in over TCP as well, if they have the token; without HOST, from this machine alone",
     )  # fmt: skip
+    made.add_argument(
+        "--join", type=_first, metavar="HOST:PORT",
+        help="one session of all nodes: the same on each of them, HOST is the first one; with a token",
+    )  # fmt: skip
     made.add_argument("--token-file", metavar="FILE", help="the token ($NNWATCH_TOKEN or a new one otherwise)")
     made.add_argument(
         "--expose", action="store_true", help="allow --listen on an address that other machines reach; not encrypted"
@@ -92,9 +96,18 @@ def _address(text: str) -> listen.Address:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _first(text: str) -> listen.Address:
+    found = _address(text)
+    if ":" not in text or not (found.host and found.port):
+        raise argparse.ArgumentTypeError(f"{text}: no address of the first node; give HOST:PORT, such as node1:7007")
+    return found
+
+
 def _check_listen(options: Any) -> None:
+    if options.join is not None and not listen.given_token(options.token_file):
+        raise RunError(f"--join takes a token, the same on every node: ${listen.TOKEN} or --token-file FILE")
     if options.listen is None:
-        if options.expose or options.token_file is not None:
+        if options.expose or (options.token_file is not None and options.join is None):
             raise RunError("--expose and --token-file go with --listen [HOST:]PORT")
     elif not options.expose and not listen.loopback(options.listen):
         raise RunError(

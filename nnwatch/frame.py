@@ -34,7 +34,10 @@ class Run(Struct, tag="run", omit_defaults=True):
 
 
 class Segment(Struct, tag="segment", omit_defaults=True):
-    """One uninterrupted training by one process. Steps are keyed (segment, rank, step)."""
+    """One uninterrupted training by one process. Steps are keyed (segment, rank, step).
+
+    ``node`` is the number of the node it runs on, 0 for the run's own; ``host`` the name of one that joined.
+    """
 
     segment: int
     rank: int
@@ -42,6 +45,8 @@ class Segment(Struct, tag="segment", omit_defaults=True):
     time: float
     reason: str = "start"
     first_step: int = 0
+    node: int = 0
+    host: str = ""
 
 
 class Labels(Struct, tag="labels", omit_defaults=True):

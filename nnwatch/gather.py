@@ -35,7 +35,7 @@ class Gatherer:
         self._history = recorder.history
         self._parts = parts
         commit = recorder.commit
-        rings = {name: cursor for name, cursor in commit.cursors.items() if name != "console"}
+        rings = {name: cursor for name, cursor in commit.cursors.items() if name.endswith(".ring")}
         self._ingest = Ingest(options["rings"], rings, commit.dropped, recorder.ids)
         self._console = Follower(job / "console", commit.cursors.get("console", (0, 0))[0])
         self._told_dropped = commit.dropped

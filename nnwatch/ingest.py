@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -31,7 +32,8 @@ class Ids:
     def __init__(self) -> None:
         self._labels: dict[tuple[Any, ...], int] = {}
         self._schemas: dict[tuple[Any, ...], int] = {}
-        self._segments: dict[tuple[int, int, float], int] = {}  # (rank, pid, time) to the session's number
+        self._segments: dict[tuple[int, int, int, float], int] = {}  # (node, rank, pid, time) to the session's number
+        self._began: dict[int, float] = {}  # when the first rank of each did
         self._local: dict[int, int] = {}  # the session's number to the one the processes use
         self._taken: set[tuple[int, int]] = set()  # (segment, rank)
 
@@ -42,8 +44,7 @@ class Ids:
         elif isinstance(frame, Schema):
             self._schemas[_schema_key(frame)] = frame.id
         elif isinstance(frame, Segment):
-            self._segments[frame.rank, frame.pid, frame.time] = frame.segment
-            self._taken.add((frame.segment, frame.rank))
+            self._open(frame)
 
     def labels(self, names: list[str], notes: list[str]) -> tuple[int, Labels | None]:
         """The id of a label list, and the frame that introduces it if it is new."""
@@ -57,24 +58,35 @@ class Ids:
         known = self._schemas.setdefault(_schema_key(frame), frame.id)
         return known, frame if known == frame.id else None
 
-    def segment(self, entry: dict[str, Any], pid: int) -> tuple[int, Segment | None]:
+    def segment(
+        self, entry: dict[str, Any], pid: int, node: int = 0, host: str = "", since: float = -math.inf
+    ) -> tuple[int, Segment | None]:
         """The session's number of a segment, and the frame that opens it if it is new.
 
-        The ranks of one launch meet in one segment: the first that has the same number in its own process and
-        nothing from this rank yet.
+        The ranks of one launch meet in one segment: the first that has the same number in its own process, nothing
+        from this rank yet, and did not begin before the job of this rank's node was started, at ``since``.
         """
         rank, local, time = int(entry["rank"]), int(entry["segment"]), float(entry["time"])
-        known = self._segments.get((rank, pid, time))
+        known = self._segments.get((node, rank, pid, time))
         if known is not None:
             self._local[known] = local
             return known, None
         number = 0
-        while (number, rank) in self._taken or self._local.get(number, local) != local:
+        while (
+            (number, rank) in self._taken
+            or self._local.get(number, local) != local
+            or self._began.get(number, math.inf) < since
+        ):
             number += 1
-        self._segments[rank, pid, time] = number
         self._local[number] = local
-        self._taken.add((number, rank))
-        return number, Segment(number, rank, pid, time, str(entry.get("reason", "start")), int(entry["first_step"]))
+        reason, first = str(entry.get("reason", "start")), int(entry["first_step"])
+        self._open(frame := Segment(number, rank, pid, time, reason, first, node, host))
+        return number, frame
+
+    def _open(self, frame: Segment) -> None:
+        self._segments[frame.node, frame.rank, frame.pid, frame.time] = frame.segment
+        self._taken.add((frame.segment, frame.rank))
+        self._began[frame.segment] = min(frame.time, self._began.get(frame.segment, math.inf))
 
 
 def _labels_key(frame: Labels) -> tuple[Any, ...]:

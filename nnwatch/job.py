@@ -54,12 +54,15 @@ def prepare(
     alerts: list[list[str]] | None = None,
     listen: Address | None = None,
     token: str = "",
+    join: Address | None = None,
+    node: int = 0,
     check: Mapping[str, Any] | None = None,
 ) -> Path:
     """Make the folder for one run of ``command`` and return it. Raises RunError.
 
     ``interactive``: a person types it, so that silence means nothing. ``late``: it is under way already. ``listen``:
-    where far viewers may come, if they say ``token``; without one, one is made. ``check``: the run is a check
+    where far viewers may come, if they say ``token``; without one, one is made. ``join``: where the first node listens,
+    with the ``token``; ``node``: the number of this one, 0 where nobody gave it one. ``check``: the run is a check
     (`check/plan.py`), which tells by itself.
     """
     prune()
@@ -107,11 +110,12 @@ def prepare(
         "settings": settings or {},
     }
     wanted = {"host": listen.host, "port": listen.port, "given": bool(token)} if listen is not None else None
-    if listen is not None:
+    if listen is not None or join is not None:
         with open(job / "token", "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             file.write(token or new_token())
     options |= {"settings": settings or {}, "interactive": interactive, "late": late}
-    options |= {"listen": wanted, "quiet": check is not None}
+    options |= {"listen": wanted, "quiet": check is not None, "node": node}
+    options["join"] = {"host": join.host, "port": join.port} if join is not None else None
     runs.write_json(job / "options.json", options)
     card.save(job / "job.json")
     return job

@@ -25,6 +25,8 @@ from .frame import SEVERITIES, End, Finding, Frame
 from .gather import Gatherer
 from .memory import Kills
 from .narrate import Narrator
+from .nodes import choose
+from .nodes.role import Role
 from .parser import SessionError
 from .parts import Parts
 from .recorder import Recorder
@@ -76,6 +78,7 @@ class Monitor:
         self._ready = selectors.DefaultSelector()
         self._server = self._parts.attempt("socket", lambda: self._serve(options["listen"]))
         self._watch_trainer()
+        self._nodes = self._parts.attempt("nodes", lambda: self._role(options)) or Role()
         self._gatherer = Gatherer(job, card, self._trainer, options, self._recorder, self._parts)
 
     def _serve(self, listen: dict[str, Any] | None) -> Server:
@@ -83,6 +86,11 @@ class Monitor:
         server = Server(recorder.path, self.card.id, recorder.number, recorder.end, self._ready, self._history)
         open_doors(server, self.card, self.job, listen, recorder.notice)
         return server
+
+    def _role(self, options: dict[str, Any]) -> Role:
+        if self._server is None:
+            return Role()
+        return choose.role(options, self.card, self.job, self._recorder, self._server, self._ready)
 
     def _watch_trainer(self) -> None:
         """Wake the loop as soon as the trainer ends."""
@@ -129,6 +137,8 @@ class Monitor:
     def _flush(self, now: float) -> None:
         if not self._recorder.stalled:
             self._gatherer.read(now)
+            for frame in self._parts.attempt("nodes", lambda: [*self._nodes.read(now)]) or ():
+                self._recorder.take(frame)
         self._judge()
         for text in self._later:
             self._recorder.notice(text)
@@ -173,7 +183,8 @@ class Monitor:
 
     def _write(self, now: float) -> bool:
         before = self._recorder.number
-        written = self._recorder.write(now, self._gatherer.cursors, self._gatherer.dropped)
+        cursors = self._gatherer.cursors | self._nodes.cursors
+        written = self._recorder.write(now, cursors, self._gatherer.dropped)
         if written:
             self._gatherer.release()
             if self._server is not None:
@@ -182,6 +193,10 @@ class Monitor:
 
     def _finish(self, end: End) -> None:
         """What is left in the rings, the last judgement, and the end."""
+        deadline = time.monotonic() + _PATIENCE
+        while self._nodes.awaited and time.monotonic() < deadline:  # the ranks of a job end together
+            self._wait(WATCHED_FLUSH)
+            self._flush(time.time())
         step = -1
         while step != self._history.last_step:
             step = self._history.last_step
@@ -209,6 +224,8 @@ class Monitor:
     def _leave(self) -> None:
         """The launcher may go; viewers get the rest, and messages are sent."""
         self._voice.close()
+        self._linger(_RETURN, self._nodes.owed)
+        self._nodes.close()
         if (server := self._server) is not None:
             self._linger(_RETURN, lambda: server.missed(_RETURN))
             self._linger(_PATIENCE, lambda: server.behind)

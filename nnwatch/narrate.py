@@ -34,7 +34,7 @@ class Narrator:
     def tell(self, frame: Frame) -> Iterator[str]:
         """Lines about one frame; most frames have none. Continuation lines are indented."""
         if isinstance(frame, Event):
-            if frame.name == "notice":
+            if frame.name in ("notice", "node"):
                 yield str(frame.data.get("text", ""))
             elif frame.name == "overflow":
                 yield f"{frame.data.get('dropped')} records came faster than they could be taken, and are missing"

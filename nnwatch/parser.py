@@ -13,7 +13,7 @@ from .seal import MARK, FrameError
 MAGIC = b"\x89NNW\r\n\x1a\n"
 VERSION = 1
 _PRELUDE = struct.Struct("<8sHHI")  # magic, major version, minor version, reserved
-PRELUDE = _PRELUDE.pack(MAGIC, VERSION, 2, 0)
+PRELUDE = _PRELUDE.pack(MAGIC, VERSION, 3, 0)
 SUFFIX = ".nnw"
 
 

@@ -83,7 +83,7 @@ class Card:
     ``latest``: time, step, loss, and rule and severity of the primary finding. ``end``: status, exit, signal,
     time, and the worst severity of any finding. ``checkpoints``: size in bytes and time of change in nanoseconds of
     the newest files it saved, by path, so that a run that goes on from one finds this one. ``format`` is that of a log
-    of another tool, which ``session`` is the path of then.
+    of another tool, which ``session`` is the path of then. ``joins``: the first node's address, where this is another.
     """
 
     id: str
@@ -100,6 +100,7 @@ class Card:
     namespace: str = ""
     socket: str = ""
     listen: str = ""
+    joins: str = ""
     attach: str = ""
     format: str = ""
     launcher: Process | None = None

@@ -9,13 +9,13 @@ overview, and then what is new; what it looks at closer it fetches.
 from __future__ import annotations
 
 import contextlib
-import hmac
 import selectors
 import socket
 import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from . import wire
 from .history import History
@@ -36,11 +36,22 @@ Callback = Callable[[int], None]
 """What a registered file calls when it is ready, with the event mask."""
 
 
+class Caller(Protocol):
+    """Who made the connection, where it was made from here: the first node's monitor looks at this one's session."""
+
+    def welcomed(self) -> None:
+        """It looks now."""
+
+    def left(self, refused: str) -> None:
+        """The connection is gone; ``refused`` is its reason if it does not want to look at all."""
+
+
 class _Viewer:
-    def __init__(self, connection: socket.socket, token: str) -> None:
+    def __init__(self, connection: socket.socket, token: str, caller: Caller | None) -> None:
         self.socket = connection
         self.token = token
         """What it has to say; "" where the file system decides who may connect."""
+        self.caller = caller
         self.heard = bytearray()
         self.answer = memoryview(b"")  # still to be sent, before more of the file
         self.offset = -1  # into the file; -1 before its Hello
@@ -65,10 +76,13 @@ class Server:
         self._viewers: set[_Viewer] = set()
         self._doors: dict[Door, socket.socket] = {}
         self._broken: deque[float] = deque(maxlen=_MOST_VIEWERS)  # when lines of far viewers broke that are not back
+        self.join: Callable[[socket.socket, wire.Join], str] = lambda *_: "it is no first node"
+        """Takes the connection of a node that joins; else why it does not."""
 
     @property
     def watched(self) -> bool:
-        return bool(self._viewers)
+        """Whether somebody looks who wants to see it at once; the first node's monitor does not."""
+        return any(viewer.caller is None for viewer in self._viewers)
 
     @property
     def behind(self) -> bool:
@@ -118,16 +132,18 @@ class Server:
             return
         self.admit(connection, token)
 
-    def admit(self, connection: socket.socket, token: str = "") -> None:
-        """A viewer has connected; it has to say ``token`` where there is one."""
+    def admit(self, connection: socket.socket, token: str = "", caller: Caller | None = None) -> None:
+        """A viewer has connected; it has to say ``token`` where there is one. ``caller`` went to fetch it."""
         waiting = [viewer for viewer in self._viewers if viewer.offset < 0]
         if len(self._viewers) - len(waiting) >= _MOST_VIEWERS:
             connection.close()
+            if caller is not None:
+                caller.left("")
             return
         if len(waiting) >= _MOST_WAITING:
             self._drop(min(waiting, key=lambda viewer: viewer.progress))
         connection.setblocking(False)
-        viewer = _Viewer(connection, token)
+        viewer = _Viewer(connection, token, caller)
         self._viewers.add(viewer)
         self._ready.register(connection, selectors.EVENT_READ, lambda mask: self._serve(viewer, mask))
 
@@ -166,6 +182,14 @@ class Server:
                 viewer.progress = time.monotonic()
                 if viewer.refused:
                     return
+                if viewer.caller is not None:
+                    viewer.caller.welcomed()
+            elif viewer.offset < 0 and isinstance(message, wire.Join) and viewer.caller is None:
+                self._turn(viewer, message)
+                return
+            elif viewer.offset < 0 and isinstance(message, wire.Refused) and viewer.caller is not None:
+                self._drop(viewer, message.reason)
+                return
             elif viewer.offset >= 0 and isinstance(message, wire.Fetch):
                 viewer.fetch = message  # the newest is what it looks at
             elif isinstance(message, wire.Bye):
@@ -175,24 +199,32 @@ class Server:
 
     def _answer(self, hello: wire.Hello, token: str) -> tuple[int, bytes]:
         """Where the viewer's cursor stands, and what it is told first; -1 for one that is refused."""
-        protocol, since, overview = wire.common(hello.protocols), hello.since, b""
+        protocol, since, first = wire.common(hello.protocols), hello.since, b""
         offset: int | None = None
-        if token and not hmac.compare_digest(token.encode(), hello.token.encode("utf-8", "replace")):
-            reason = "the token is missing or is another one; it comes from $NNWATCH_TOKEN or --token-file"
-        elif protocol is None:
-            reason = wire.misunderstood(hello.protocols)
-        elif hello.run not in ("", self._shown.run):
+        reason = wire.unwelcome(hello, token)
+        if not reason and hello.run not in ("", self._shown.run):
             reason = f"run {hello.run} is over; here is {self._shown.run}"
-        else:
+        if not reason:
             if hello.overview > 0 and not since:
-                since, overview = self._shown.overview(hello.overview)
+                since, first = self._shown.overview(hello.overview)
+            elif hello.names:
+                first = self._shown.names()
             if hello.run and token and self._broken:
                 self._broken.popleft()  # it was here before
             offset = self._shown.locate(since)
             reason = f"the session has no frame {since}; attach again from the start"
         if offset is None or protocol is None:
             return -1, wire.pack(wire.Refused(reason))
-        return offset, wire.pack(wire.Welcome(protocol, self._shown.run, since, len(overview))) + overview
+        return offset, wire.pack(wire.Welcome(protocol, self._shown.run, since, len(first), time.time())) + first
+
+    def _turn(self, viewer: _Viewer, join: wire.Join) -> None:
+        """A node has come: it is the one to be looked at."""
+        self._forget(viewer)
+        why = wire.unwelcome(join, viewer.token) or self.join(viewer.socket, join)
+        if why:
+            with contextlib.suppress(OSError):
+                viewer.socket.send(wire.pack(wire.Refused(why)))
+            viewer.socket.close()
 
     def _pending(self, viewer: _Viewer) -> bool:
         return bool(viewer.answer) or 0 <= viewer.offset < self._shown.end
@@ -222,11 +254,16 @@ class Server:
         if viewer.refused and not viewer.answer:
             raise EOFError
 
-    def _drop(self, viewer: _Viewer) -> None:
+    def _forget(self, viewer: _Viewer) -> None:
         self._viewers.discard(viewer)
         with contextlib.suppress(KeyError, ValueError):
             self._ready.unregister(viewer.socket)
+
+    def _drop(self, viewer: _Viewer, refused: str = "") -> None:
+        self._forget(viewer)
         viewer.socket.close()
+        if viewer.caller is not None:
+            viewer.caller.left(refused)
 
     def close(self) -> None:
         for viewer in list(self._viewers):

@@ -80,7 +80,7 @@ class Without:
             case Run():
                 return self._run(frame)
             case Segment():
-                return frame if "host" in keep else replace(frame, pid=0)
+                return frame if "host" in keep else self._segment(frame)
             case Console():
                 return frame if "console" in keep else None
             case Event() if frame.name in _EVENTS:
@@ -103,8 +103,8 @@ class Without:
             known = {run.cwd, run.python, str(Path.home())}  # these may hold blanks, which no pattern can tell
             longest_first = sorted((path for path in known if "/" in path.strip("/")), key=len, reverse=True)
             self._secrets += [re.compile(re.escape(path)) for path in longest_first]
-        if "host" not in self._keep and run.host:
-            self._secrets.append(re.compile(rf"(?<!\w){re.escape(run.host)}(?!\w)"))
+        if "host" not in self._keep:
+            self._hide(run.host)
         words = run.command if "command" in self._keep else []
         paths = "paths" in self._keep
         return replace(
@@ -115,6 +115,14 @@ class Without:
             python=run.python if paths else "",
             cwd=run.cwd if paths else "",
         )
+
+    def _segment(self, segment: Segment) -> Segment:
+        self._hide(segment.host)
+        return replace(segment, pid=0, host=_NONE if segment.host else "")
+
+    def _hide(self, host: str) -> None:
+        if host:
+            self._secrets.append(re.compile(rf"(?<!\w){re.escape(host)}(?!\w)"))
 
     def _finding(self, finding: Finding) -> Finding:
         if finding.rule == "crashed" and "exception" not in self._keep:  # it quotes the exception

@@ -10,7 +10,7 @@ from pathlib import Path
 from . import wire
 from .archive import Archive
 from .decimate import stretches
-from .frame import pack
+from .frame import Frame, pack
 from .history import History
 from .outline import outline
 from .parser import PRELUDE
@@ -59,6 +59,13 @@ class Shown:
             number, data = self._number, b"".join(map(pack, frames))
             self._overview = most, time.monotonic(), number, data
         return number, data
+
+    def names(self) -> bytes:
+        """What the frames so far declare: what those that follow refer to by its number."""
+        known = self._history
+        declared: list[Frame] = [*known.labels.values(), *known.schemas.values()]
+        declared += [track.segment for track in known.tracks.values()]
+        return b"".join(map(pack, declared))
 
     def locate(self, since: int) -> int | None:
         """Offset of frame number ``since``; None if there is no such frame."""

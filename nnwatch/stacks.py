@@ -55,13 +55,13 @@ class Frame(NamedTuple):
 
 
 def ranks(history: History) -> dict[int, int]:
-    """The process that trains as each rank, from the newest segment of each."""
+    """The process of this node that trains as each rank, from the newest segment of each."""
     newest: dict[int, Any] = {}
     for track in history.tracks.values():
         segment = track.segment
         if segment.rank not in newest or segment.time >= newest[segment.rank].time:
             newest[segment.rank] = segment
-    return {rank: segment.pid for rank, segment in sorted(newest.items())}
+    return {rank: segment.pid for rank, segment in sorted(newest.items()) if segment.node == 0}
 
 
 def ask(card: Card, patience: float = 10.0) -> dict[str, Any]:

@@ -19,6 +19,7 @@ def run(words: list[str]) -> int:
     """`nnwatch run`: headless where there is no terminal for a screen."""
     from .. import job as jobs
     from .. import settings
+    from ..nodes import group
 
     asked = command.request(words)
     options = asked.options
@@ -39,7 +40,9 @@ def run(words: list[str]) -> int:
         settings=settings.read(Path.cwd()),
         alerts=options.alert,
         listen=options.listen,
-        token=listen.given_token(options.token_file) if options.listen is not None else "",
+        token=listen.given_token(options.token_file) if options.listen or options.join else "",
+        join=options.join,
+        node=group.number(),
     )
     from .. import launch, slurm
 

@@ -89,7 +89,7 @@ def test_frames_of_a_newer_writer_are_counted_and_are_no_flaw(session, capsys):
     assert capsys.readouterr().out == "whole: 2 frames, the run's end is not among them\n"
     assert main(["report", path, "--info"]) == 0
     said = capsys.readouterr().out
-    assert "format    1.2, by nnwatch 9" in said
+    assert "format    1.3, by nnwatch 9" in said
     assert "unknown            1" in said
 
 

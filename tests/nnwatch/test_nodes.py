@@ -1,0 +1,145 @@
+"""Monitors of several nodes: one session of the whole job, whatever breaks on the way."""
+
+import os
+import signal
+import socket
+
+import pytest
+
+from nnwatch.frame import Event
+from nnwatch.runs import Card
+
+from .doors import frames, gone, history, steps, until
+from .test_far import Line
+
+TOKEN = "the-token-of-these-tests"
+
+
+@pytest.fixture
+def port():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+def node(home, port, rank, *trainer, token=TOKEN, **env):
+    """The launcher of one node, and the card of its run once there is one."""
+    words = ("run", "--join", f"127.0.0.1:{port}", "--name", f"n{rank}", "trainer.py", *trainer)
+    process = home.start(*words, env={"NNWATCH_TOKEN": token, "RANK": str(rank)} | env)
+    return process, until(lambda: card(home, f"n{rank}"))
+
+
+def card(home, name) -> Card | None:
+    """Of the newest run of that name whose monitor is there."""
+    found = [card for card in home.cards() if card.name == name and card.monitor is not None]
+    return found[-1] if found else None
+
+
+def joined(card, rank, count):
+    """The session of the first node, once it has so many steps of a rank."""
+
+    def look():
+        track = history(card.session).tracks.get((0, rank))
+        return track is not None and track.last_step >= count
+
+    return until(look)
+
+
+def events(session):
+    return [frame.data for frame in frames(session) if isinstance(frame, Event) and frame.name == "node"]
+
+
+def states(session):
+    return [event["state"] for event in events(session)]
+
+
+def finish(home, *processes):
+    home.go_on()
+    said = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes)
+    return said
+
+
+def test_the_first_session_has_all_ranks_with_their_nodes(home, port):
+    home.gate(41)
+    first, one = node(home, port, 0, 80, 0, "close")
+    second, two = node(home, port, 5, 80, 0, "close")
+    joined(one, 5, 40)
+    said, _ = finish(home, first, second)
+    seen, own = history(one.session), history(two.session)
+    assert sorted(seen.tracks) == [(0, 0), (0, 5)]
+    assert sorted(own.tracks) == [(0, 5)]
+    segment = seen.tracks[0, 5].segment
+    assert (segment.node, segment.host) == (1, two.host)
+    assert seen.tracks[0, 0].segment.node == 0
+    for metric in ("loss.train", "lr"):
+        here, there = seen.tracks[0, 5][metric], own.tracks[0, 5][metric]
+        assert list(here.steps) == list(range(1, 81))
+        assert list(here.values) == list(there.values)
+        assert list(here.times) == list(there.times)
+    assert seen.facts[0, 5]["planned_steps"] == 80
+    assert states(one.session) == ["joined", "ended"]
+    assert states(two.session) == ["joined"]
+    assert f"node 1 ({two.host}) has joined; its clock agrees" in said
+    assert seen.end.status == "finished"
+
+
+def whole(one, two, rank, count):
+    """The first node's session has all records of a rank of another, each once, as that one's own session has them."""
+    assert steps(one.session, rank) == steps(two.session, rank) == list(range(1, count + 1))
+
+
+def test_a_link_that_breaks_heals_without_gap_or_duplicate(home, port):
+    home.gate(241)
+    first, one = node(home, port, 0, 300, 0, "close")
+    way = Line(port)
+    second, two = node(home, way.port, 1, 300, 0.005, "close")
+    for count in (20, 120):
+        joined(one, 1, count)
+        way.cut()
+    joined(one, 1, 240)
+    finish(home, first, second)
+    whole(one, two, 1, 300)
+    assert states(two.session)[0] == "joined"
+    way.close()
+
+
+@pytest.mark.parametrize("whose", ["first", "second"])
+def test_a_monitor_that_is_killed_goes_on_where_it_was(home, port, whose):
+    home.gate(241)
+    first, one = node(home, port, 0, 300, 0, "close")
+    second, two = node(home, port, 1, 300, 0.005, "close")
+    joined(one, 1, 50)
+    victim = (one if whose == "first" else two).monitor.pid
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: gone(victim))
+    joined(one, 1, 240)
+    finish(home, first, second)
+    whole(one, two, 1, 300)
+    assert sorted(history(one.session).tracks) == [(0, 0), (0, 1)]
+    assert states(one.session).count("joined") == 1
+
+
+def test_a_wrong_token_is_one_line_and_training_goes_on(home, port):
+    home.gate(41)
+    first, one = node(home, port, 0, 80, 0, "close")
+    second, two = node(home, port, 1, 80, 0, "close", token="another-token-than-theirs")
+    until(lambda: states(two.session) == ["refused"])
+    _, said = finish(home, first, second)
+    [line] = [line for line in said.splitlines() if "first node" in line]
+    assert "does not take this node: the token is missing or is another one" in line
+    assert sorted(history(one.session).tracks) == [(0, 0)]
+    assert steps(two.session, 1) == list(range(1, 81))
+
+
+def test_a_first_node_that_is_not_there_is_one_line_and_may_come_late(home, port):
+    home.gate(41)
+    with socket.socket() as taken:  # nobody listens, and none of them can
+        taken.bind(("127.0.0.1", port))
+        second, two = node(home, port, 1, 80, 0, "close")
+        until(lambda: states(two.session) == ["cut"])
+    first, one = node(home, port, 0, 80, 0, "close")
+    joined(one, 1, 40)
+    said = finish(home, first, second)[1]
+    assert said.count("does not answer") == 1
+    assert "is there again" in said
+    whole(one, two, 1, 80)
