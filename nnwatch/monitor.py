@@ -44,6 +44,8 @@ _SECOND = 1.0
 _CARD_EVERY = 10.0
 _PATIENCE = 5.0
 """Seconds at the end for a full disk, and then for viewers that have not got everything yet."""
+_NODES = 10.0
+"""Seconds at the end for other nodes, which end with this one."""
 _RETURN = 60.0
 """Seconds for a far viewer whose line broke to come back for the end."""
 _SENDING = 10.0
@@ -193,7 +195,7 @@ class Monitor:
 
     def _finish(self, end: End) -> None:
         """What is left in the rings, the last judgement, and the end."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _NODES
         while self._nodes.awaited and time.monotonic() < deadline:  # the ranks of a job end together
             self._wait(WATCHED_FLUSH)
             self._flush(time.time())

@@ -33,7 +33,8 @@ def role(
         return first
     card.joins = str(address)
     join = wire.Join([*wire.PROTOCOLS], card.id, card.host, card.started, options["node"], token)
-    return Link(address, join, server, ready)
+    told = [str(event.data["state"]) for event in recorder.history.events if event.name == "node"]
+    return Link(address, join, server, ready, told)
 
 
 def _listening(server: Server, address: Address, token: str) -> str:

@@ -15,6 +15,8 @@ from .role import Role
 
 _CURSOR = "node:"
 """What the names of their cursors begin with in a Commit."""
+_RETURN = 10.0
+"""Seconds for which a node that was cut off is waited for at the end."""
 
 
 class First(Role):
@@ -70,7 +72,7 @@ class First(Role):
 
     @property
     def awaited(self) -> bool:
-        return any(not (node.ended or node.lost) for node in self._nodes.values())
+        return any(not node.ended and node.silent < _RETURN for node in self._nodes.values())
 
     def close(self) -> None:
         for node in self._nodes.values():

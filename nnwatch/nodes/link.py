@@ -7,7 +7,7 @@ import os
 import selectors
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .. import wire
 from ..frame import Event, Frame
@@ -24,20 +24,26 @@ _ANSWER = 10.0
 
 
 class Link(Role):
-    """Shows the session of ``server`` at ``address``, where it introduces itself with ``join``."""
+    """Shows the session of ``server`` at ``address``, where it introduces itself with ``join``.
 
-    def __init__(self, address: Address, join: wire.Join, server: Server, ready: selectors.BaseSelector) -> None:
+    ``told`` is what an earlier monitor has told of it.
+    """
+
+    def __init__(
+        self, address: Address, join: wire.Join, server: Server, ready: selectors.BaseSelector, told: Sequence[str]
+    ) -> None:
         self._address = address
         self._join = join
         self._server = server
         self._ready = ready
         self._socket: socket.socket | None = None  # while it is being made
-        self._shown = self._been = False
+        self._shown = False
+        self._been = "joined" in told
         self._refused = ""
         self._why = "no answer"
         self._alone_since = self._due = time.monotonic()
         self._pause = _SOON
-        self._told = ""
+        self._told = told[-1] if told else ""
 
     def read(self, now: float) -> Iterator[Frame]:
         """Dials where it is due, and tells what became of it."""

@@ -27,12 +27,16 @@ class Node:
         self.cursor: Cursor = START
         self.line: Line | None = None
         self.ended = False
-        self.lost = False
-        """Whether it was told that nothing comes any more."""
+        self._lost = False  # that nothing comes any more was told
         self._started = started
         self._ids = ids
         self._adopter: Adopter | None = None
-        self._alone = time.monotonic()
+        self._heard = time.monotonic()
+
+    @property
+    def silent(self) -> float:
+        """Seconds for which there was no way to it."""
+        return 0.0 if self.present else time.monotonic() - self._heard
 
     @property
     def present(self) -> bool:
@@ -65,21 +69,21 @@ class Node:
         if line.cut is not None:
             yield from self._missed(now, step, line.cut)
         else:
-            self._alone = time.monotonic()
+            self._heard = time.monotonic()
 
     def _welcome(self, now: float, step: int, clock: Clock) -> Iterator[Frame]:
         if self._adopter is None:
             self._adopter = Adopter(self.number, self.host, self._started, clock.ahead, self._ids)
             told = {"started": self._started, "ahead": clock.ahead, "within": clock.within}
             yield self._event(now, step, "joined", f"{self} has joined; {clock.told()}", told)
-        elif self.lost:
-            self.lost = False
+        elif self._lost and self.present:
+            self._lost = False
             yield self._event(now, step, "back", f"{self} is back, with all it recorded meanwhile", {})
 
     def _missed(self, now: float, step: int, why: str) -> Iterator[Frame]:
-        if self.lost or self.ended or self._adopter is None or time.monotonic() - self._alone < _PATIENCE:
+        if self._lost or self.ended or self._adopter is None or self.silent < _PATIENCE:
             return
-        self.lost = True
+        self._lost = True
         yield self._event(now, step, "lost", f"no connection to {self} ({why}): it goes on recording there", {})
 
     def _event(self, now: float, step: int, state: str, text: str, told: dict[str, Any]) -> Event:
