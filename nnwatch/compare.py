@@ -153,10 +153,7 @@ def text(told: dict[str, Any]) -> str:
     ]
     lines += [
         "",
-        *(
-            [f"  {s['setting']}: {_shown(s['a'])} → {_shown(s['b'])}" for s in told["settings"]]
-            or ["  no setting differs"]
-        ),
+        *([f"  {changed(s)}" for s in told["settings"]] or ["  no setting differs"]),
     ]
     lines.append("")
     for one in told["curves"]:
@@ -170,7 +167,27 @@ def text(told: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def changed(one: dict[str, Any]) -> str:
+    """A setting and how it changed; of two commands the words that differ."""
+    a, b = _shown(one["a"]), _shown(one["b"])
+    if one["setting"] == "command":
+        sides = [one["a"].split(), one["b"].split()]
+        begin = _alike(*sides)
+        sides = [words[begin:] for words in sides]
+        end = _alike(*(words[::-1] for words in sides))
+        a, b = (" ".join(["…", *words[: len(words) - end]]) for words in sides)
+    return f"{one['setting']}: {a} → {b}"
+
+
+def _alike(a: list[str], b: list[str]) -> int:
+    """How many words two lists begin with alike."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
 def _shown(value: Any) -> str:
+    """A setting in a word; of the groups of an optimizer where there is but one, its own."""
+    if isinstance(value, list) and len(value) == 1:
+        return _shown(value[0])
     return "not known" if value in (None, "") else str(value)
 
 

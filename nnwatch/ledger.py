@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import compare
-from .compare import SCHEMA, curve, difference, judge, settings
+from .compare import SCHEMA, changed, curve, difference, judge, settings
 from .report import Summary
 from .stall import usual_step
 
@@ -110,7 +110,7 @@ def text(told: dict[str, Any]) -> str:
     for row in told["runs"]:
         best = f"best loss {row['best']:.4g}" if row["best"] is not None else "no loss"
         lines.append(f"{row['name']}  {best}{_against(row)}")
-        lines += [f"    {one['setting']}: {_shown(one['a'])} → {_shown(one['b'])}" for one in row["changed"]]
+        lines += [f"    {changed(one)}" for one in row["changed"]]
         lines += [f"    found: {', '.join(row['findings'])}"] if row["findings"] else []
     lines += [line for hint in told["hints"] for line in ("", f"hint ({hint['id']}): {hint['text']}")]
     return "\n".join(lines) + "\n"
@@ -122,7 +122,3 @@ def _against(row: dict[str, Any]) -> str:
     error = f" ± {row['error']:.2g}" if isinstance(row["error"], float) and np.isfinite(row["error"]) else ""
     said = f"{row['better']} is better" if row["better"] else "no difference shown"
     return f"; {row['difference']:+.3g}{error} against the run before: {said}"
-
-
-def _shown(value: Any) -> str:
-    return "not known" if value in (None, "") else str(value)

@@ -27,7 +27,14 @@ class State(NamedTuple):
     next: str = ""
 
 
-NOTHING_OPEN = State("opening", "·", "NO RUN OPEN", Ink.INFO, "no run is open", "7 lists the runs; Enter opens one")
+NOTHING_OPEN = State(
+    "opening",
+    "·",
+    "NO RUN OPEN",
+    Ink.INFO,
+    "no run is open yet",
+    "choose one in the list: Enter opens it; 7 comes back to the list",
+)
 REPLAY = State("past", "▶", "REPLAY", Ink.INFO)
 FROZEN = State("past", "‖", "FROZEN", Ink.WARN)
 """An earlier moment is shown: how the run ended later does not belong there."""
@@ -92,13 +99,13 @@ def _stalled(history: History) -> State | None:
     if max([*heard, *(text.time for text in history.console[-1:])], default=0.0) > event.time:
         return None
     silent = float(event.data["seconds"]) + max(history.last_time - event.time, 0.0)
-    where = f"; it is {event.data['where']}" if event.data.get("where") else ""
+    where = f": it is {event.data['where']}" if event.data.get("where") else ""
     return State(
         "stalled",
         "‖",
         "STALLED",
         Ink.WARN,
-        f"no step for {duration(silent)}, one takes {duration(float(event.data['usual']))} otherwise{where}",
+        f"no step for {duration(silent)}{where}; one takes {duration(float(event.data['usual']))} otherwise",
         "5 shows whether it computes, 6 what it printed, 4 what it may wait for",
     )
 
@@ -125,7 +132,7 @@ def _ended(history: History) -> State:
     return State(
         "lost",
         "?",
-        "LOST",
+        "LOG ENDS HERE" if history.main is not None and history.facts_of(history.main).get("log") else "LOST",
         Ink.WARN,
         end.cause or "the recording stops here; nobody saw how the run ended",
         "look at the job itself (its log, its scheduler); q leaves",

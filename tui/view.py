@@ -60,6 +60,15 @@ class View:
         return self.history.facts_of(self.track) if self.track is not None else {}
 
     @property
+    def log(self) -> str | None:
+        """The format of another tool's log that this was read from."""
+        return self.facts.get("log")
+
+    def missing(self, reason: str) -> str:
+        """Why there is nothing of a metric: ``reason``, unless a log is read, which has what its tool wrote."""
+        return f"not in this {self.log} log; `nnwatch run` would measure it" if self.log else reason
+
+    @property
     def planned(self) -> int | None:
         planned = self.facts.get("planned_steps")
         return int(planned) if isinstance(planned, int | float) and planned > 0 else None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nnwatch import cli
-from nnwatch.compare import Difference, curve, difference, judge, settings
+from nnwatch.compare import Difference, changed, curve, difference, judge, settings
 from nnwatch.frame import Commit, Event, FieldSpec, Finding, Run, Schema, Segment
 from nnwatch.history import History
 from nnwatch.session import Writer
@@ -96,10 +96,16 @@ def test_the_command_says_it_to_people_and_to_programs(tmp_path, capsys):
     b = write(tmp_path / "b.nnw", [0.9, 1.9, 2.9001], lr=0.01, rule="overfitting")
     assert cli.main(["compare", a, b]) == 0
     shown = capsys.readouterr().out
-    for line in ("optimizers.0.lr: [0.1] → [0.01]", "gone: lr-too-high", "new: overfitting", "B is better"):
+    for line in ("optimizers.0.lr: 0.1 → 0.01", "gone: lr-too-high", "new: overfitting", "B is better"):
         assert line in shown
     assert cli.main(["compare", a, b, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["verdict"]["better"] == "B"
+
+
+def test_of_two_commands_the_words_that_differ_are_shown():
+    said = {"setting": "command", "a": "python train.py --lr 0.3 --epochs 8", "b": "python train.py --epochs 8"}
+    assert changed(said) == "command: … --lr 0.3 → …"
+    assert changed(said | {"a": "", "b": "x"}) == "command: … → … x"
 
 
 def test_a_run_that_is_not_there_is_one_line_and_exit_code_2(tmp_path, capsys):

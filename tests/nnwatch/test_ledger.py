@@ -41,7 +41,7 @@ def test_three_runs_are_told_in_the_order_they_began(tmp_path, capsys):
     ]
     assert cli.main(["compare", *runs]) == 0
     shown = capsys.readouterr().out
-    assert "optimizer.lr: [0.012] → [0.011]" in shown
+    assert "optimizer.lr: 0.012 → 0.011" in shown
     assert "this one is better" in shown
     assert "no difference shown" in shown
     assert "found: lr-too-high" in shown

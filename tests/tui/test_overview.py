@@ -2,11 +2,14 @@
 
 import asyncio
 
+import numpy as np
+
+from nnwatch.frame import Commit, End, Event, FieldSpec, Judgement, Run, Schema, Segment
 from nnwatch.tui.draw.grid import Ink
 from nnwatch.tui.widgets.chart import Chart
 
 from .driving import asked, lines, opened, press, settle, text
-from .recording import Frames
+from .recording import START, Frames, block
 from .sessions import SESSIONS
 
 
@@ -68,6 +71,49 @@ async def test_a_lost_connection_says_why_and_how_to_come_back():
         assert "what came before is here; the socket was closed" in text(app)
         assert "q leaves, `nnwatch attach` connects again" in text(app)
         assert "ERROR learning rate too high" in text(app)
+
+
+def log_of_another_tool():
+    """What its tool wrote: a loss, and an accuracy of the validation, without an end."""
+    n = np.arange(10, 310, 10)
+    fields = [FieldSpec("loss.train")], [FieldSpec("loss.val"), FieldSpec("accuracy.val")]
+    return [
+        Run("metrics.csv", "", "", [], "", "", START),
+        Segment(0, 0, 1, START),
+        Schema(1, "step", fields[0]),
+        Schema(2, "val", fields[1]),
+        Event("facts", START, 0, data={"log": "CSV"}),
+        block(1, n, START + n, 2.0 / n),
+        block(2, n[9::10], START + n[9::10], np.ones(3), np.array([0.5, 0.6, 0.7])),
+        Judgement(300, 0, 0, ["divergence"], {"dead-relu": "the log has no act.dead"}),
+        End(START + 300, "lost", cause="how it ended is not in the log"),
+    ]
+
+
+async def test_of_a_log_of_another_tool_what_is_missing_says_so_on_every_screen():
+    async with opened("", size=(45, 20), source=Frames(log_of_another_tool())) as (app, pilot):
+        shown = " ".join(text(app).split())
+        for words in (
+            "LOG ENDS HERE",
+            "how it ended is not in the log",
+            "look at the job itself",
+            "nothing wrong found; 1 of 2 rules could",
+            "val accuracy 70.0%",
+            "gradient norm – not in the log",
+        ):
+            assert words in shown
+        for key, times in (("2", 1), ("3", 2), ("5", 1)):
+            await press(app, pilot, key)
+            assert " ".join(text(app).split()).count("not in this CSV log; `nnwatch run` would measure it") == times
+        await press(app, pilot, "6")
+        assert "a CSV log keeps nothing of what the script" in text(app)
+
+
+async def test_a_stalled_run_says_where_it_is_before_how_long_a_step_takes():
+    silent = {"seconds": 130.0, "usual": 0.02, "where": "waiting for another thread, a worker or a collective"}
+    frames = [*SESSIONS["faulty"](), Event("stalled", START + 156.0, 1_200, data=silent), Commit(START + 170.0)]
+    async with opened("", size=(45, 20), source=Frames(frames)) as (app, _):
+        assert "it is waiting for another thread, a worker or a collective;" in " ".join(text(app).split())
 
 
 async def test_an_update_that_changes_nothing_repaints_nothing():

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnwatch.advisor.page import metric_page, page
-from nnwatch.tui.screens.page import reflow
+from nnwatch.tui.screens.page import hung, reflow
 
 LONG = "words " * 14 + "end"
 
@@ -17,6 +17,14 @@ def test_a_paragraph_is_broken_anew_and_keeps_its_indent():
     assert all(line.startswith("    ") for line in shown[1:4])
     assert " ".join(line.strip() for line in shown[1:-4]) == f"{LONG} and its last line."
     assert shown[-4:] == ["    A short one.", "", "  1. a list", "  2. stays"]
+
+
+def test_a_line_of_a_comparison_goes_on_below_itself():
+    assert hung("loss: 0.1 → 0.2 of all\n  lr: 1 → 2", 14).splitlines() == [
+        "loss: 0.1 →",
+        "    0.2 of all",
+        "  lr: 1 → 2",
+    ]
 
 
 @given(st.sampled_from(["lr-too-high", "overfitting", "dead-relu"]), st.integers(30, 120))

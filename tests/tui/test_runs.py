@@ -11,7 +11,7 @@ from nnwatch.tui.library import Library, RunRow
 from nnwatch.tui.overlay import Run, aligned
 from nnwatch.tui.widgets.overlay import Overlay
 
-from .driving import opened, press, settle, text, told
+from .driving import lines, opened, press, settle, text, told
 from .library import LIBRARY, RUNS, compared, read
 from .recording import START, block
 
@@ -61,6 +61,9 @@ async def test_curves_of_several_runs_are_aligned_by_step_by_epoch_or_by_time():
         overlay = app.screen.query_one(Overlay)
         by_step = [column for column in overlay.columns() if column is not None]
         assert max(int(column.steps[-1]) for column in by_step) == 9400
+        assert "A over" in text(app)
+        drawn = "".join(line[8:] for line in lines(app)[4:-4])
+        assert ("A" in drawn, "B" in drawn) == (True, True), "named where they end, for those who see no colours"
         await press(app, pilot, "t")
         assert "loss by step" in text(app)
         assert all(column is not None for column in overlay.columns())

@@ -20,7 +20,7 @@ SCREENS = {
     "1": ["loss", "train"],
     "2": ["27 layers, worst first", "update", "blocks.*.relu ×6"],
     "3": ["overconfident", "█ right", "▒ wrong"],
-    "4": ["learning rate too high (head.weight)", "↳ ! warn dead units", "Do this", "2 rules could not judge"],
+    "4": ["learning rate too high (head.weight)", "↳ ! warn dead units", "Do this", "8 judged, 2 could not"],
     "5": ["this machine", "GPU: no NVIDIA driver", "seconds a step", "waiting for data"],
     "6": ["what the script printed", "loading 50,000 images", "step 1200: val loss"],
     "7": ["digits-0", "✓ finished", "error learning rate too high"],

@@ -52,7 +52,7 @@ def silent(*later):
 def test_a_training_that_fell_silent_is_told_of_until_something_comes():
     now = state(silent(), None, True)
     assert now.kind == "stalled"
-    assert now.what == "no step for 2:24, one takes 20 ms otherwise; it is sleeping"
+    assert now.what == "no step for 2:24: it is sleeping; one takes 20 ms otherwise"
     assert len(now.next) <= 76
     step = block(1, [1_201], [START + 171], [[2.3, 0.1, 64, 0.02, 0.001]])
     assert state(silent(step), None, True).kind == "running"

@@ -29,6 +29,8 @@ class Line(NamedTuple):
     char: str = "*"
     dashed: bool = False
     points: bool = False
+    letter: str = ""
+    """Stands where the curve ends, so that curves are told apart without colours."""
 
 
 class Mark(NamedTuple):
@@ -105,6 +107,7 @@ def plot(
         _guide(codes, inks, used, y, value, word, down)
     _cursor(codes, inks, used, cursor, across)
     _points(codes, inks, lines, y, across, down)
+    _letters(codes, inks, lines, y, across, down)
     _gaps(codes, inks, lines, across)
     grid.codes[1 : 1 + height, GUTTER:], grid.inks[1 : 1 + height, GUTTER:] = codes, inks
     _y_axis(grid, y, height, down)
@@ -159,6 +162,19 @@ def _points(codes: Any, inks: Any, lines: list[Line], y: Scale, across: int, dow
         if line.points and 0 < len(have) <= max(codes.shape[1] * across // _SPARSE, 1):
             rows = _rows(y.share(line.extremes.high[have]), len(codes), down)
             codes[rows, have // across], inks[rows, have // across] = ord("●" if not line.dashed else "○"), line.ink
+
+
+def _letters(codes: Any, inks: Any, lines: list[Line], y: Scale, across: int, down: int) -> None:
+    taken: set[tuple[int, int]] = set()
+    for line in lines:
+        have = np.flatnonzero(np.isfinite(line.extremes.high))
+        if line.letter and len(have):
+            row = int(_rows(y.share(line.extremes.high[have[-1]]), len(codes), down))
+            column = min(int(have[-1]) // across + 1, codes.shape[1] - 1)
+            while (row, column) in taken and column > 0:
+                column -= 1
+            taken.add((row, column))
+            codes[row, column], inks[row, column] = ord(line.letter), line.ink
 
 
 def _gaps(codes: Any, inks: Any, lines: list[Line], across: int) -> None:

@@ -35,7 +35,7 @@ class ConfidenceScreen(Room):
     ]
 
     def body(self) -> ComposeResult:
-        yield Words(id="advice")
+        yield Words(wrap=True, id="advice")
         with Container(id="pair"):
             yield Confidence("confidence.train", "train", _MISSING)
             yield Confidence("confidence.val", "val", "no validation pass with a classification loss was seen yet")

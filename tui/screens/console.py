@@ -51,7 +51,7 @@ class ConsoleScreen(Room):
         self._shown: tuple[int, str, bool] | None = None
 
     def body(self) -> ComposeResult:
-        yield Words(id="about")
+        yield Words(wrap=True, id="about")
         yield Log(max_lines=_MOST)
         yield Words(id="unfinished")
 
@@ -89,6 +89,8 @@ class ConsoleScreen(Room):
     def _about(self, view: View, frames: int) -> None:
         if self.sought:
             line = f"lines with “{self.sought}”; Esc shows all"
+        elif view.log:
+            line = f"a {view.log} log keeps nothing of what the script printed"
         elif not frames and view.history.run is not None and view.history.run.headless:
             line = "the script printed to its own terminal (headless run), nothing of it was recorded"
         elif not frames:

@@ -39,7 +39,7 @@ class LayersScreen(Room):
 
     def body(self) -> ComposeResult:
         yield HeatTable()
-        yield Words(id="layer")
+        yield Words(wrap=True, id="layer")
 
     def look(self, view: View) -> None:
         found = self.query_one(HeatTable).detail()
@@ -79,7 +79,7 @@ class LayerScreen(Room):
         self.about = layer
 
     def body(self) -> ComposeResult:
-        yield Words(id="layer")
+        yield Words(wrap=True, id="layer")
         with VerticalScroll(id="of-layer"):
             for i, metric in enumerate(METRICS):
                 guide, curve = (GUIDE if metric == "update.ratio" else None), Curve(f"{metric}@{self.about}", "", i % 6)

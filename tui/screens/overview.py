@@ -44,7 +44,14 @@ def _percent(value: float) -> str:
 
 
 ROWS = [
-    Row("accuracy.train", "accuracy", _percent, worst="low", note=_validation),
+    Row(
+        "accuracy.train",
+        "accuracy",
+        _percent,
+        worst="low",
+        note=_validation,
+        other=Row("accuracy.val", "val accuracy", _percent, worst="low", ink=Ink.SERIES + 1),
+    ),
     Row("lr", "learning rate", number, ink=Ink.SERIES + 3),
     Row("update.ratio", "update/weight", number, log=True, note=_times_guide, ink=Ink.SERIES + 2),
     Row("grad.norm", "gradient norm", number, log=True, note=_clipped, ink=Ink.SERIES + 5),

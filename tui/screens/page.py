@@ -37,8 +37,17 @@ def reflow(text: str, width: int) -> str:
     return "\n".join(lines)
 
 
+def hung(text: str, width: int) -> str:
+    """Lines that are broken go on a little to the right of where they began."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        left = " " * (len(line) - len(line.lstrip()))
+        lines += wrap(line, width, subsequent_indent=f"{left}    ", break_on_hyphens=False) or [""]
+    return "\n".join(lines)
+
+
 class Page(ModalScreen[None]):
-    """Esc goes back. ``prose`` is broken for the width there is, a table is left as it is."""
+    """Esc goes back. Paragraphs of ``prose`` are broken anew for the width there is, else each line by itself."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter,i", "dismiss(None)", "Back")]
 
@@ -48,9 +57,10 @@ class Page(ModalScreen[None]):
         self.prose = prose
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll():
+        with VerticalScroll() as pane:
+            pane.border_subtitle = "Esc goes back"
             yield Static(markup=False)
 
     def on_resize(self) -> None:
         width = max(min(self.app.size.width, _WIDEST) - _AROUND, 20)
-        self.query_one(Static).update(reflow(self.text, width) if self.prose else self.text)
+        self.query_one(Static).update((reflow if self.prose else hung)(self.text, width))

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from ..draw.grid import Grid
+from ..draw.text import wrapped
 from ..messages import Changed
 from ..view import View
 from ..widgets.cells import Cells
@@ -99,20 +100,36 @@ class Room(Travel):
 
 
 class Words(Cells):
-    """Lines of text that a screen sets, cut at the edge."""
+    """Lines of text that a screen sets, cut at the edge; those that ``wrap`` take as many rows as they need."""
 
-    def __init__(self, **names: object) -> None:
+    def __init__(self, wrap: bool = False, **names: object) -> None:
         super().__init__(**names)
+        self.wrap = wrap
         self.lines: list[tuple[str, int]] = []
 
     def say(self, lines: list[tuple[str, int]]) -> None:
         if lines != self.lines:
             self.lines = lines
+            self._fit()
             self.repaint()
+
+    def on_resize(self) -> None:
+        self._fit()
+        super().on_resize()
+
+    def _fit(self) -> None:
+        rows = max(len(self._rows(self.outer_size.width)), 1)
+        if self.wrap and (self.styles.height is None or self.styles.height.value != rows):
+            self.styles.height = rows
+
+    def _rows(self, width: int) -> list[tuple[str, int]]:
+        if not self.wrap or width < 1:
+            return self.lines
+        return [(piece, ink) for line, ink in self.lines for piece in wrapped(line, width)]
 
     def key(self, view: View) -> object:
         return tuple(self.lines)
 
     def draw(self, view: View, grid: Grid) -> None:
-        for y, (line, ink) in enumerate(self.lines):
+        for y, (line, ink) in enumerate(self._rows(grid.width)):
             grid.put(0, y, line, ink)

@@ -19,6 +19,9 @@ from .overlay import OverlayScreen
 from .page import Page
 from .room import Room, Words
 
+_WIDE = 60
+"""Columns from which there is room for a run's whole name and its status in words."""
+_NAME = 17
 _GLYPHS = {"running": "●", "finished": "✓", "failed": "✗", "killed": "■", "lost": "?"}
 
 
@@ -43,10 +46,8 @@ class RunsScreen(Room):
         self.marked: set[str] = set()
 
     def body(self) -> ComposeResult:
-        yield Words(id="about")
-        table: DataTable[str] = DataTable(cursor_type="row", zebra_stripes=True)
-        table.add_columns("run", "status", "started", "step", "loss", "verdict")
-        yield table
+        yield Words(wrap=True, id="about")
+        yield DataTable(cursor_type="row", zebra_stripes=True)
 
     def on_screen_resume(self) -> None:
         self.action_load()
@@ -70,20 +71,32 @@ class RunsScreen(Room):
         self.rows = rows
         if not rows:
             self._say("no runs yet: `nnwatch run train.py` makes one, `nnwatch demo` shows a recorded one")
+        self._list()
+
+    def _list(self) -> None:
+        """What matters most first: the rest may be beyond the edge."""
         table = self.query_one(DataTable)
         at = table.cursor_row
-        table.clear()
-        for row in rows:
+        table.clear(columns=True)
+        narrow = self.app.size.width < _WIDE
+        table.add_column("run", width=_NAME if narrow else None)
+        table.add_columns("", "verdict") if narrow else table.add_columns("status", "verdict")
+        table.add_columns("loss", "step", "started")
+        for row in self.rows:
+            mark, glyph = "▸" if row.path in self.marked else " ", _GLYPHS.get(row.status, "·")
             table.add_row(
-                f"{'▸' if row.path in self.marked else ' '} {row.name}",
-                f"{_GLYPHS.get(row.status, '·')} {row.status}",
-                datetime.fromtimestamp(row.when).strftime("%m-%d %H:%M"),
-                count(row.last_step) if row.last_step is not None else "–",
-                number(row.last_loss),
+                f"{mark} {row.name}",
+                glyph if narrow else f"{glyph} {row.status}",
                 row.verdict,
+                number(row.last_loss),
+                count(row.last_step) if row.last_step is not None else "–",
+                datetime.fromtimestamp(row.when).strftime("%m-%d %H:%M"),
                 key=row.path,
             )
-        table.move_cursor(row=min(at, max(len(rows) - 1, 0)))
+        table.move_cursor(row=min(at, max(len(self.rows) - 1, 0)))
+
+    def on_resize(self) -> None:
+        self._list()
 
     def action_cursor(self, by: int) -> None:
         table = self.query_one(DataTable)
@@ -96,7 +109,7 @@ class RunsScreen(Room):
         if self.rows:
             table = self.query_one(DataTable)
             self.marked ^= {self.rows[table.cursor_row].path}
-            self._fill(self.rows)
+            self._list()
             self.action_cursor(1)
 
     def _chosen(self) -> list[RunRow]:

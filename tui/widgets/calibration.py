@@ -17,6 +17,8 @@ from ..view import View
 from .explained import Explained
 
 _LABEL = 10
+_LEGEND_FROM = 7
+"""Rows from which the signs are explained."""
 
 
 class ReliabilityDiagram(Explained):
@@ -38,14 +40,15 @@ class ReliabilityDiagram(Explained):
         )
         if found is None:
             grid.put(0, 0, "reliability", self.title_ink)
-            grid.middle("needs softmax confidences", Ink.DIM)
+            grid.middle(view.missing("needs softmax confidences"), Ink.DIM)
             return
-        bins = next((n for n in (10, 5, 4, 2) if n <= grid.height - 2), 1)
+        most = grid.height - (1 if grid.height < _LEGEND_FROM else 2)
+        bins = next((n for n in (10, 5, 4, 2) if n <= most), 1)
         told = reliability(recent(found[0], found[1] + 1), bins)
         x = grid.put(0, 0, f"reliability ({name})", self.title_ink)
         grid.put(x + 2, 0, f"ECE {told.error:.3f}", Ink.TEXT)
         room = grid.width - _LABEL - 7
-        for row in range(min(bins, grid.height - 2)):
+        for row in range(min(bins, most)):
             k = bins - 1 - row
             sure, right = (k + 0.5) / bins, told.right[k]
             grid.right(_LABEL - 1, row + 1, f"sure {sure:.2f}", Ink.DIM)
@@ -53,8 +56,9 @@ class ReliabilityDiagram(Explained):
                 grid.put(_LABEL, row + 1, "█" * round(right * room), Ink.SERIES)
                 grid.right(grid.width, row + 1, f"{right:.0%}", Ink.TEXT)
             grid.put(_LABEL + min(round(sure * room), room - 1), row + 1, "┃", Ink.WARN)
-        x = grid.put(_LABEL, min(bins, grid.height - 2) + 1, "█ right", Ink.SERIES)
-        grid.put(x + 2, min(bins, grid.height - 2) + 1, "┃ as often as sure", Ink.WARN)
+        if grid.height >= _LEGEND_FROM:
+            x = grid.put(_LABEL, bins + 1, "█ right", Ink.SERIES)
+            grid.put(x + 2, bins + 1, "┃ as often as sure", Ink.WARN)
 
 
 class Classes(Explained):
@@ -70,7 +74,7 @@ class Classes(Explained):
         grid.put(0, 0, f"predictions against labels (last {RECENT} batches)", self.title_ink)
         labels, predicted = view.row("target.count"), view.row("predicted.count")
         if labels is None or predicted is None or labels[0].width != predicted[0].width:
-            grid.middle("no labels per class: it needs a classification loss", Ink.DIM)
+            grid.middle(view.missing("no labels per class: it needs a classification loss"), Ink.DIM)
             return
         was, said = _recent_sum(*labels), _recent_sum(*predicted)
         shown = np.argsort(-np.abs(said - was), kind="stable")[: grid.height - 2]

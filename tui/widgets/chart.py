@@ -216,7 +216,7 @@ class Chart(Browsed):
     def _empty(self, view: View, grid: Grid) -> None:
         """Why there is nothing, in the middle of the chart."""
         waiting = view.state.kind in ("opening", "waiting")
-        text = view.last_line() if waiting else "not yet" if view.seen < view.head else self.missing
+        text = view.last_line() if waiting else "not yet" if view.seen < view.head else view.missing(self.missing)
         grid.middle(text, Ink.DIM, max((grid.width - len(text)) // 2, 2))
 
     def action_scale(self) -> None:

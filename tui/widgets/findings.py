@@ -97,5 +97,4 @@ class FindingTree(Cells, can_focus=True):
 def _judged(judgement: Judgement | None) -> str:
     if judgement is None:
         return "no rule has judged yet"
-    silent = len(judgement.abstained)
-    return f"{silent} rule{'s' * (silent != 1)} could not judge"
+    return f"{len(judgement.judged)} judged, {len(judgement.abstained)} could not"

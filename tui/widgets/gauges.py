@@ -76,6 +76,12 @@ def over_samples(values: Any, cells: int) -> Any:
     return np.fmax.reduceat(values, np.arange(cells) * n // cells)
 
 
+def _measured(view: View, gauge: Gauge) -> bool:
+    """Whether a gauge has had a value by the moment."""
+    found = view.machine(gauge.metric)
+    return found is not None and bool(np.isfinite(found[0].values[: found[1]]).any())
+
+
 class Gauges(Listed):
     """Height follows the number of rows: one heading and some gauges for the run, the host and each GPU."""
 
@@ -89,9 +95,12 @@ class Gauges(Listed):
         """(heading or remark, gauge, device)"""
         if view.machine("cpu.percent") is None:
             ended = view.state.kind not in ("opening", "waiting", "running", "stalled")
-            return [(f"no sample of the machine {'was taken' if ended else 'yet (one a second)'}", None, 0)]
+            why = f"in this {view.log} log" if view.log else "was taken" if ended else "yet (one a second)"
+            return [(f"no sample of the machine {why}", None, 0)]
         found: list[tuple[str, Gauge | None, int]] = [("this run (100 % is one core)", None, 0)]
-        found += [("", gauge, 0) for gauge in _RUN if gauge.metric == "cpu.percent" or view.machine(gauge.metric)]
+        found += [("", gauge, 0) for gauge in _RUN if _measured(view, gauge)]
+        if len(found) == 1:
+            found = [("this run: its processes were not measured", None, 0)]
         found += [("this machine", None, 0), *(("", gauge, 0) for gauge in _HOST if view.machine(gauge.metric))]
         gpu = view.machine("gpu.percent")
         if gpu is None:

@@ -73,7 +73,7 @@ class HeatTable(Cells, can_focus=True):
         metrics = {metric: found[0] for metric in METRICS if (found := view.row(metric)) is not None}
         if not metrics:
             waiting = view.state.kind in ("opening", "waiting")
-            grid.middle(view.state.what if waiting else "no layer was sampled yet", Ink.DIM)
+            grid.middle(view.state.what if waiting else view.missing("no layer was sampled yet"), Ink.DIM)
             return
         shape = tuple((id(series.labels), series.width) for series in metrics.values())
         if self._outline is None or self._outline[0] != shape:

@@ -74,14 +74,12 @@ class Confidence(Browsed):
         x = grid.put(0, 0, self.title, self.title_ink)
         self.axis = None
         if series is None or not shown or series.width != 2 * CONFIDENCE_BINS:
-            waiting = view.state.kind in ("opening", "waiting")
-            text = (
-                view.state.what
-                if waiting
-                else "not yet"
-                if view.until is not None and series is not None
-                else self.missing
-            )
+            if view.state.kind in ("opening", "waiting"):
+                text = view.state.what
+            elif view.until is not None and series is not None:
+                text = "not yet"
+            else:
+                text = view.missing(self.missing)
             grid.middle(text, Ink.DIM)
             return
         now = recent(series, shown)

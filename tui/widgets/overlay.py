@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from string import ascii_uppercase
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,11 @@ from .cells import Cells
 _CHARS = "*o+x#@"
 _LOG = 100.0
 _SMOOTHING = 0.9
+
+
+def _letter(place: int) -> str:
+    """A, B, C ... as in the comparison; more runs than letters begin anew."""
+    return ascii_uppercase[place % len(ascii_uppercase)]
 
 
 class Overlay(Cells, can_focus=True):
@@ -66,10 +72,15 @@ class Overlay(Cells, can_focus=True):
             grid.put(0, 2, f"no run has {describe(self.metric).title} by {self.axis}; t and x show others", Ink.DIM)
         for y, (run, column) in enumerate(zip(self.runs, columns, strict=True), grid.height - len(self.runs)):
             there = column is not None and len(column)
-            grid.put(0, y, "━" if there else " ", Ink.SERIES + (y - grid.height + len(self.runs)) % len(_CHARS))
+            place = y - grid.height + len(self.runs)
+            grid.put(0, y, _letter(place) if there else " ", Ink.SERIES + place % len(_CHARS))
             grid.put(2, y, run.name, Ink.TEXT if there else Ink.DIM)
-            said = self._numbers(column) if column is not None and len(column) else f"not by {self.axis}"
+            said = self._numbers(column) if column is not None and len(column) else self._absent
             grid.put(max(GUTTER + 20, 34), y, said, Ink.DIM)
+
+    @property
+    def _absent(self) -> str:
+        return "not measured" if self.axis == "step" else f"not by {self.axis}"
 
     @property
     def _sparse(self) -> bool:
@@ -95,7 +106,8 @@ class Overlay(Cells, can_focus=True):
         for i, column in have:
             drawn = column.smoothed(_SMOOTHING) if self.smooth and not self._sparse else column
             series = i % len(_CHARS)
-            lines.append(Line(drawn.extremes(x.edges()), Ink.SERIES + series, _CHARS[series], False, self._sparse))
+            line = Line(drawn.extremes(x.edges()), Ink.SERIES + series, _CHARS[series], False, self._sparse, _letter(i))
+            lines.append(line)
         low = min(float(np.nanmin(line.extremes.low)) for line in lines)
         high = max(float(np.nanmax(line.extremes.high)) for line in lines)
         y = scale("log" if low > 0 and high > _LOG * low else "linear", low, high)

@@ -31,6 +31,12 @@ class Row(NamedTuple):
     worst: str = "high"
     note: Callable[[View, float], str] | None = None
     ink: int = Ink.SERIES
+    other: Row | None = None
+    """What is shown instead where this was not measured."""
+
+    def of(self, view: View) -> Row:
+        other = self.other
+        return other if other and view.column(self.column) is None and view.column(other.column) is not None else self
 
 
 def draw_row(
@@ -56,6 +62,13 @@ def spark_width(width: int) -> int:
     return max(width - TITLE - VALUE - 2 - (_NOTE + 1 if width >= _NOTE_FROM else 0), 0)
 
 
+def _absent(view: View) -> str:
+    """Why there is no number, in few words."""
+    if view.state.kind in ("opening", "waiting"):  # the verdict says what it waits for
+        return ""
+    return "not in the log" if view.log else "not measured"
+
+
 class Rows(Listed):
     """One row a metric, its newest value and how it got there."""
 
@@ -65,19 +78,19 @@ class Rows(Listed):
         self.styles.height = len(rows)
 
     def metrics(self, view: View) -> list[str | None]:
-        return [row.column for row in self.rows]
+        return [row.of(view).column for row in self.rows]
 
     def key(self, view: View) -> Any:
-        columns = (view.column(row.column) for row in self.rows)
+        columns = (view.column(row.of(view).column) for row in self.rows)
         lengths = tuple((id(column), len(column)) if column is not None else None for column in columns)
-        return lengths, view.until, view.seen, view.lens.stretch, len(view.stretches)
+        return lengths, view.until, view.seen, view.lens.stretch, len(view.stretches), view.state.kind, view.log
 
     def draw(self, view: View, grid: Grid) -> None:
-        for y, row in enumerate(self.rows):
+        for y, row in enumerate(row.of(view) for row in self.rows):
             column = view.column(row.column)
             value = column.at(view.until) if column is not None else None
             if column is None or value is None:
-                draw_row(grid, y, row.title, "–", "")
+                draw_row(grid, y, row.title, "–", _absent(view), spark_ink=Ink.DIM)
                 continue
             spark = self._spark(view, row, spark_width(grid.width))
             note = row.note(view, value) if row.note else ""
@@ -129,7 +142,7 @@ class Progress(Listed):
         planned = view.planned
         room = spark_width(grid.width)
         if planned is None:
-            draw_row(grid, 0, "progress", count(view.step), "steps; how many are planned is not known")
+            draw_row(grid, 0, "progress", count(view.step), "steps; end unknown")
         else:
             share = view.step / planned
             left = remaining(view.step, planned, self._pace(view)) if view.state.kind == "running" else None
@@ -141,7 +154,8 @@ class Progress(Listed):
     def _cost(self, view: View, grid: Grid) -> None:
         cost, every = view.value("watch.cost"), view.value("watch.every")
         if cost is None:
-            draw_row(grid, 1, "watching", "–", "its cost is known after some steps", spark_ink=Ink.DIM)
+            unknown = "not in the log" if view.log else "its cost is known after some steps"
+            draw_row(grid, 1, "watching", "–", unknown, spark_ink=Ink.DIM)
             return
         sampled = "every step sampled" if every in (None, 1.0) else f"1 step in {every:.0f} sampled"
         draw_row(

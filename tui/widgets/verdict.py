@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from ..draw.grid import SEVERITY_GLYPH, SEVERITY_INK, Grid, Ink
+from ..draw.text import wrapped
 from ..view import View
 from .cells import Cells
 
 _PLAIN = ("running", "past", "finished")
 """States that need no words of their own."""
+
+_EARLY = ("opening", "waiting")
+"""States in which there is nothing to judge."""
 
 Said = list[tuple[str, int]]
 """One line: its parts with their inks."""
@@ -28,6 +32,8 @@ def lines(view: View) -> list[Said]:
         remedy = f"  → {finding.remedies[0].change}" if finding.remedies else ""
         glyph, ink = SEVERITY_GLYPH[finding.severity], SEVERITY_INK[finding.severity]
         told.append([(f"{glyph} {finding.severity.upper()} {finding.title}{remedy}", ink)])
+    elif state.kind not in _EARLY:
+        told.append([(f"· {view.verdict.line}", Ink.TEXT)])
     return told
 
 
@@ -54,10 +60,20 @@ class VerdictBar(Cells):
     def draw(self, view: View, grid: Grid) -> None:
         said = lines(view)
         y = 0
-        for i, line in enumerate(said):
-            rows = max((grid.height - y) // (len(said) - i), 1)
+        for i, (line, rows) in enumerate(zip(said, _shares(said, grid.width, grid.height), strict=True)):
             _flow(grid, 2 if i else 0, y, rows, line)
             y += rows
+
+
+def _shares(said: list[Said], width: int, height: int) -> list[int]:
+    """Rows of each line: one at least, and more in turn for those that need more."""
+    texts = (" ".join(text for text, _ in line) for line in said)
+    needs = [len(wrapped(text, max(width - 2, 1))) for text in texts]
+    rows = [1] * len(said)
+    while sum(rows) < height and (short := [i for i, need in enumerate(needs) if rows[i] < need]):
+        for i in short[: height - sum(rows)]:
+            rows[i] += 1
+    return rows
 
 
 def _flow(grid: Grid, left: int, y: int, rows: int, line: Said) -> None:
