@@ -1,7 +1,8 @@
 """What lies beside a track, as it stood at a boundary: samples of the machine, and the other ranks of the job.
 
 Both are cut off by time, not by step: the machine knows no segments, and a rank may be a step ahead. All rings of
-a node are read in one pass, so what is older than the boundary has come when it is judged.
+a node are read in one pass, and what other nodes recorded comes within two flushes, so what is a little older than the
+boundary has come when it is judged.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from .window import View
 
 MARGIN = 1.0
 """Seconds that another rank's ring may be read before this one's."""
+AWAY = 4.0
+"""The same where it is on another node."""
 
 
 def now(at: Context) -> float:
@@ -49,7 +52,14 @@ def ranks(at: Context, metric: str) -> dict[int, View]:
     for (segment, rank), track in sorted(at.history.tracks.items()):
         series = track.get(metric)
         if segment == at.track.segment.segment and series is not None:
-            view = at.view(metric) if track is at.track else _between(series, -math.inf, now(at) - MARGIN)
+            margin = AWAY if track.segment.node else MARGIN
+            view = at.view(metric) if track is at.track else _between(series, -math.inf, now(at) - margin)
             if len(view.steps):
                 found[rank] = view
     return found
+
+
+def named(at: Context, rank: int) -> str:
+    """A rank of the segment in words, with the node that it runs on where that is another one."""
+    track = at.history.tracks.get((at.track.segment.segment, rank))
+    return f"rank {rank} on {track.segment.host}" if track is not None and track.segment.host else f"rank {rank}"

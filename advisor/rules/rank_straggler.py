@@ -11,7 +11,7 @@ from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
-from ..machine import ranks
+from ..machine import named, ranks
 from ..rule import Rule
 from ..window import View, median
 
@@ -54,7 +54,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         return None
     severity: Severity = "warn" if together else "watch"
     what = "waits for its data" if together else "takes for a step"
-    keys = [f"rank {slow} {what} {number(1e3 * late)} ms longer than the others"]
+    who = named(at, slow)
+    keys = [f"{who} {what} {number(1e3 * late)} ms longer than the others"]
     if together:
         keys.append(f"every rank takes {number(1e3 * usual)} ms for a step: the others wait for it")
     metric = "data.wait" if together else "step.seconds"
@@ -62,7 +63,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     expect = f"a step takes {number(1e3 * (usual - late))} ms" if together else "all ranks take the same time"
     return Found(
         severity,
-        f"rank {slow} {what} {number(1e3 * late)} ms longer than the others ({percent(late / usual)} of a step)",
+        f"{who} {what} {number(1e3 * late)} ms longer than the others ({percent(late / usual)} of a step)",
         tuple(keys),
         at.step,
         (Evidence(metric, value, value - late, f"median seconds of rank {slow}, against the others", 0, at.step),),

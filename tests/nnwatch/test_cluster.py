@@ -17,29 +17,19 @@ from nnwatch.cli import main
 from nnwatch.frame import Segment
 
 from .doors import NNWATCH, PATIENCE, frames, history, steps, until
-
-NODE = """
-hostname node7
-mount --make-rprivate /
-mount -t tmpfs none /dev/shm
-mkdir -p /tmp/nnwatch-$(id -u) && mount -t tmpfs none /tmp/nnwatch-$(id -u)
-exec "$@"
-"""
-_UNSHARE = ["unshare", "--pid", "--net", "--uts", "--mount", "--ipc", "--fork", "--kill-child", "--mount-proc"]
+from .hosts import machine, needs_machines
 
 
 @pytest.fixture
 def node(home, monkeypatch):
     """Starts commands on a machine of its own, which is switched off at the end."""
-    tried = subprocess.run([*_UNSHARE, "sh", "-c", NODE, "sh", "true"], capture_output=True, text=True)
-    if tried.returncode:
-        pytest.skip(f"no namespaces can be made here: {tried.stderr.strip()}")
+    needs_machines()
     for name in ("XDG_STATE_HOME", "NNWATCH_HOME"):
         monkeypatch.setenv(name, home.env[name])
     started = []
 
     def start(*words, **env):
-        command = [*_UNSHARE, "sh", "-c", NODE, "sh", *NNWATCH, *words]
+        command = machine("node7", *NNWATCH, *words)
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
         process = subprocess.Popen(command, cwd=home.folder, env=home.env | env, text=True, **pipes)
         started.append(process)

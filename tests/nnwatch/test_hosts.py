@@ -1,0 +1,75 @@
+"""Trainings on several machines that are connected by a network alone."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from nnwatch.runs import Card
+
+from .doors import history, steps, until
+from .hosts import Hosts
+from .test_nodes import TOKEN, joined, states
+
+FIRST = "10.77.0.1:7007"
+SCRIPT = Path(__file__).parents[1] / "styles" / "scripts" / "faulty_ranks.py"
+
+
+@pytest.fixture
+def hosts(home):
+    made = Hosts(home, 3)
+    yield made
+    made.close()
+
+
+def card(home, number) -> Card | None:
+    """Of the run on a host, whose processes cannot be seen from here."""
+    found = [card for card in home.cards() if card.host == f"host{number}" and Path(card.session).exists()]
+    return found[-1] if found else None
+
+
+def test_a_pulled_cable_loses_nothing_and_a_host_that_is_switched_off_is_told(home, hosts):
+    home.gate(241)
+    own = {"RANK": "1", "GATE": f"241:{home.folder / 'second'}"}
+    words = ("run", "--join", FIRST, "--headless", "trainer.py", 300, 0, "close")
+    environments: list[dict[str, str]] = [{"RANK": "0"}, own, {"RANK": "2"}]
+    started = [hosts.start(number, *words, NNWATCH_TOKEN=TOKEN, **env) for number, env in enumerate(environments, 1)]
+    one, two, three = (until(lambda number=number: card(home, number)) for number in (1, 2, 3))
+    joined(one, 1, 240)
+    joined(one, 2, 240)
+    hosts.cable(2, "down")
+    (home.folder / "second").touch()
+    until(lambda: history(two.session).end)
+    assert history(one.session).tracks[0, 1].last_step == 240
+    hosts.cable(2, "up")
+    joined(one, 1, 300)
+    hosts.switch_off(started[2])
+    until(lambda: "lost" in states(one.session))
+    home.go_on()
+    until(lambda: history(one.session).end)
+    assert steps(one.session, 0) == steps(one.session, 1) == steps(two.session, 1) == list(range(1, 301))
+    assert steps(one.session, 2) == steps(three.session, 2) == list(range(1, 241))
+    seen = history(one.session)
+    assert {track.segment.host for track in seen.tracks.values()} == {"", "host2", "host3"}
+    assert sorted(states(one.session)) == ["ended", "joined", "joined", "lost"]
+
+
+def test_torchrun_on_two_hosts_is_one_session_and_the_slow_rank_is_named_with_its_host(home, hosts):
+    pytest.importorskip("torch")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+    torchrun += ["--master-addr=10.77.0.1", "--master-port=29500"]
+    started = []
+    for number in (1, 2):
+        words = ["--join", FIRST, "--headless", "--budget", "50%", "--name", "slow", "--", *torchrun]
+        words += [f"--node-rank={number - 1}", SCRIPT, "slow", 150]
+        started.append(hosts.start(number, "run", *words, NNWATCH_TOKEN=TOKEN, GLOO_SOCKET_IFNAME="eth0"))
+    said = [process.communicate(timeout=240)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], said[0]
+    one, two = (card(home, number) for number in (1, 2))
+    seen = history(one.session)
+    assert {key: int(track["loss.train"].steps[-1]) for key, track in seen.tracks.items()} == {(0, 0): 150, (0, 1): 150}
+    [found] = [f for f in seen.findings.values() if f.rule == "rank-straggler"]
+    assert found.what.startswith("rank 1 on host2 waits for its data ")
+    own = history(two.session).tracks[0, 1]
+    for metric in ("loss.train", "step.seconds", "weight.checksum"):
+        assert list(seen.tracks[0, 1][metric].steps) == list(own[metric].steps)
