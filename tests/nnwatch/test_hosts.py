@@ -61,11 +61,11 @@ def test_torchrun_on_two_hosts_is_one_session_and_the_slow_rank_is_named_with_it
     started = []
     for number in (1, 2):
         words = ["--join", FIRST, "--headless", "--budget", "50%", "--name", "slow", "--", *torchrun]
-        words += [f"--node-rank={number - 1}", SCRIPT, "slow", 150]
+        words += [f"--node-rank={number - 1}", str(SCRIPT), "slow", "150"]
         started.append(hosts.start(number, "run", *words, NNWATCH_TOKEN=TOKEN, GLOO_SOCKET_IFNAME="eth0"))
     said = [process.communicate(timeout=240)[1] for process in started]
     assert [process.returncode for process in started] == [0, 0], said[0]
-    one, two = (card(home, number) for number in (1, 2))
+    one, two = (until(lambda number=number: card(home, number)) for number in (1, 2))
     seen = history(one.session)
     assert {key: int(track["loss.train"].steps[-1]) for key, track in seen.tracks.items()} == {(0, 0): 150, (0, 1): 150}
     [found] = [f for f in seen.findings.values() if f.rule == "rank-straggler"]
