@@ -4,9 +4,12 @@ import signal
 
 import pytest
 
+from nnwatch import chapter
 from nnwatch import job as jobs
+from nnwatch.listen import Address, TcpDoor
 
 from .doors import Home, until
+from .serving import TOKEN, Job
 
 
 @pytest.fixture
@@ -23,3 +26,28 @@ def home(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", place.env["XDG_STATE_HOME"])
         jobs.prune()  # rings of jobs that were killed as a whole
+
+
+@pytest.fixture
+def job(tmp_path):
+    """A session that grows, and its server."""
+    made = Job(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def port(job):
+    """On which the server of ``job`` listens."""
+    door = TcpDoor(Address("127.0.0.1", 0), TOKEN)
+    with job.lock:
+        job.server.listen(door)
+    return door.address.port
+
+
+@pytest.fixture
+def short_chapters(monkeypatch):
+    monkeypatch.setattr(chapter, "_FRAMES", 8)
+    monkeypatch.setattr(chapter, "_RECORDS", 7)
+    monkeypatch.setattr(chapter, "SPAN", 3)
+    monkeypatch.setattr("nnwatch.overview.RECORDS", 4)

@@ -10,7 +10,7 @@ from nnwatch.parser import PRELUDE, SessionError, pieces
 from nnwatch.retold import Chapter
 
 from .doors import until
-from .test_server import Job, event, numbers
+from .serving import Job, event, numbers
 
 
 @pytest.fixture

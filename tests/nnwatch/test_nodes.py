@@ -9,16 +9,15 @@ import pytest
 from nnwatch.frame import Event
 from nnwatch.runs import Card
 
-from .doors import frames, gone, history, steps, until
-from .test_far import Line
+from .doors import frames, free_port, gone, history, steps, until
+from .serving import Line
 
 TOKEN = "the-token-of-these-tests"
 
 
 @pytest.fixture
 def port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
+    return free_port()
 
 
 def node(home, port, rank, *trainer, token=TOKEN, **env):

@@ -1,15 +1,11 @@
 """The socket: every viewer gets every frame once, and none of them can harm the run."""
 
 import os
-import selectors
 import signal
 import socket
 import stat
 import subprocess
 import sys
-import threading
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,88 +16,13 @@ from nnwatch import wire
 from nnwatch.client import SocketSource
 from nnwatch.dial import Unix
 from nnwatch.follow import FileSource
-from nnwatch.frame import Commit, Event, Run, pack
-from nnwatch.history import History
+from nnwatch.frame import Event, pack
 from nnwatch.listen import UnixDoor
 from nnwatch.parser import Parser
 from nnwatch.seal import FrameError
-from nnwatch.server import Server
-from nnwatch.session import Reader, Writer
 
 from .doors import frames, steps, until
-
-
-def event(number):
-    return Event(str(number), 0.0, data={"text": "x" * 50})
-
-
-class Job:
-    """A session that grows, its server, and the thread that turns it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.session, self.path = folder / "a.nnw", folder / "a.sock"
-        self.writer = Writer(self.session)
-        self.history = History()
-        self.ready = selectors.DefaultSelector()
-        self.count = 1
-        self.writer.append([Run("a", "id", "h", [], "", "", 0.0)], Commit(0.0))
-        self.server = self._server()
-        self._stop = False
-        self.lock = threading.Lock()
-        self._thread = threading.Thread(target=self._turn)
-        self._thread.start()
-
-    def _server(self):
-        reader = Reader(self.session)
-        for frame in reader.read():
-            self.history.apply(frame)
-        reader.close()
-        server = Server(self.session, "id", reader.number, self.writer.end, self.ready, self.history)
-        server.listen(UnixDoor(self.path))
-        return server
-
-    def _turn(self) -> None:
-        while not self._stop:
-            with self.lock:
-                for key, mask in self.ready.select(0.005):
-                    key.data(mask)
-            time.sleep(0.0005)
-
-    def grow(self, by: int) -> None:
-        self.append([event(self.count + i) for i in range(by)])
-        self.count += by
-
-    def append(self, new: list[Any]) -> None:
-        """One flush."""
-        with self.lock:
-            before = self.writer.number
-            self.writer.append(new, Commit(0.0))
-            for frame in new:
-                self.history.apply(frame)
-            self.server.advance(self.writer.number - before, self.writer.end)
-
-    def restart(self) -> None:
-        """As when the monitor dies and the next one takes over."""
-        with self.lock:
-            self.server.close()
-            self.server = self._server()
-
-    def close(self) -> None:
-        self._stop = True
-        self._thread.join()
-        self.server.close()
-        self.writer.close()
-
-
-@pytest.fixture
-def job(tmp_path):
-    made = Job(tmp_path)
-    yield made
-    made.close()
-
-
-def numbers(found):
-    return [int(frame.name) for frame in found if isinstance(frame, Event)]
+from .serving import Job, lost, numbers
 
 
 def collect(source, count):
@@ -128,10 +49,6 @@ def read(source, last):
 
     until(more)
     return found
-
-
-def lost(source):
-    return until(lambda: source.read() == [] and source.lost)
 
 
 def test_history_then_tail_then_resume_without_gap_or_duplicate(job):
