@@ -64,8 +64,8 @@ class Schedules:
         known: dict[str, Any] = {}
         rows = []
         for scheduler in mine:
-            if step == 1 and not first and _taken(scheduler):
-                self._early.add(scheduler)
+            if step == 1 and not first and _taken(scheduler) == 1 and scheduler not in self._begun:
+                self._early.add(scheduler)  # at the first look: its own step may come before the next one
             base = self._begun.setdefault(scheduler, 0 if not first else _taken(scheduler))
             pace = _pace(_taken(scheduler) - base, step, per_epoch)
             where = self._made[scheduler]

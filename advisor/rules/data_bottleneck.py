@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 
@@ -25,8 +26,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Mechanism: over the newest window, after the first 50 steps, more than 30 % of the time of a step goes into
         waiting for the loader (50 % where training runs on the CPU), and at least one millisecond (five). Outcome: the
-        GPU is busy for less than 70 % of the time; on a CPU, the processes hardly compute or cores are idle. The first
-        alone is *watch*.
+        GPU is busy for less than 70 % of the time; on a CPU, the processes hardly compute while the machine is not busy.
+        A loader that computes itself, or a machine that others keep busy, needs more than 80 %: of these, idle cores,
+        or processes that use no more than what is left of the step. The first alone is *watch*.
 
     When it is a false alarm
         The first epoch, while files come into the cache, is slower than the rest: the finding then closes by itself.
@@ -48,7 +50,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if waited < (1e-3 if on_gpu else 5e-3):
         return None
     keys = [f"{number(1e3 * waited)} of {number(1e3 * took)} ms of a step go into waiting for the next batch"]
-    busy = _busy(at, on_gpu)
+    busy = _idle_gpu(at) if on_gpu else _idle_cores(at, share, limit)
     if busy:
         keys.append(busy)
     return Found(
@@ -68,19 +70,29 @@ def _usual(seconds: np.ndarray) -> float:
     return float(np.mean(known[: max(1, int(0.95 * len(known)))])) if len(known) else 0.0
 
 
-def _busy(at: Context, on_gpu: bool) -> str | None:
-    """What else shows that the machine could do more."""
-    try:
-        if on_gpu:
-            busy = float(np.nanmax(np.nanmean(samples(at, "gpu.percent").last(60).values, axis=0)))
-            return f"the GPU is busy for {busy:.0f} % of the time" if busy < 70 else None
+def _idle_gpu(at: Context) -> str | None:
+    with suppress(Abstain):
+        busy = float(np.nanmax(np.nanmean(samples(at, "gpu.percent").last(60).values, axis=0)))
+        return f"the GPU is busy for {busy:.0f} % of the time" if busy < 70 else None
+    return None
+
+
+def _idle_cores(at: Context, share: float, limit: Mapping[str, float]) -> str | None:
+    """What shows that waiting is idle. Loader and training share the cores of a CPU: one that computes is no wait, and
+    where other programs take the cores, little use of them proves nothing unless it is that of the rest of the step."""
+    with suppress(Abstain):
         used = median(samples(at, "cpu.percent").last(60).scalar)
-        if used < 60:
-            return f"its processes use {used:.0f} % of a core: they wait"
         busy = median(samples(at, "host.cpu.percent").last(60).scalar)
-        return f"{100 - busy:.0f} % of the machine's cores are idle" if busy < 80 else None
-    except Abstain:
-        return None
+        free = not busy >= 80
+        if used < 60 and free:
+            return f"its processes use {used:.0f} % of a core: they wait"
+        if share < limit["most"]:
+            return None
+        if free:
+            return f"{100 - busy:.0f} % of the machine's cores are idle"
+        if used < 150 * (1 - share) + 10:
+            return f"its processes use {used:.0f} % of a core, no more than the rest of the step takes"
+    return None
 
 
 RULE = Rule(
@@ -91,5 +103,5 @@ RULE = Rule(
     titles(DATA_STALL),
     "Note C119; a training on the CPU shares its cores with the loader, so up to 50 % is usual there.",
     check,
-    {"gpu": 0.3, "cpu": 0.5, "after": 50},
+    {"gpu": 0.3, "cpu": 0.5, "most": 0.8, "after": 50},
 )

@@ -33,15 +33,16 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Exact, after 20 steps: a parameter with requires_grad in no optimizer; a learning rate that was always 0; a
-        weight matrix whose change and gradient were exactly zero at every sampled step while others moved. And where
-        no weight matrix at all is trained, after 60 steps without a falling loss: *warn*.
+        weight matrix that never changed and never got a gradient while others moved, or got one of exactly zero at
+        every sampled step (*watch* until half of the planned steps are made). And where no weight matrix at all is
+        trained, after 60 steps without a falling loss: *warn*.
 
     When it is a false alarm
         Training only the head by giving the optimizer no other parameters: more than half of them left out is *watch*
         where weights were loaded, others are frozen or these were trained before, else *warn*, for nothing is known to
         have trained them. Copies that follow other weights, by their names (target, teacher, ema) are left out. Experts
-        of a mixture that were not chosen. A dead layer gives the ones in front of it no gradient either: then the dead
-        layer is the cause.
+        of a mixture that were not chosen. A head whose loss joins later, with a weight of 0 until then. A dead layer
+        gives the ones in front of it no gradient either: then the dead layer is the cause.
 
     What to do
         Not in the optimizer: build it from model.parameters() after all layers exist. No gradient: look for detach(),
@@ -118,11 +119,13 @@ def _never_moved(at: Context, limit: Mapping[str, float]) -> Found | None:
     ]
     if not still or not any(np.any(ratios.values[-1, i] > 0) for i in matrices if i not in still):
         return None
+    # a gradient of 0 is one: the graph reaches it, and what lies behind, a weight of a loss or a dead layer, may change
+    waits = all(np.any(gradients.values[:, i] == 0) for i in still) and not _late(at, limit)
     names = [names[i] for i in still]
     return untrained(
         at,
         names,
-        "error",
+        "watch" if waits else "error",
         f"in {at.step} steps these weight matrices have not moved at all: {some(names)}",
         "their gradient and their change were exactly 0 at every sampled step, while others moved",
         (
@@ -132,6 +135,12 @@ def _never_moved(at: Context, limit: Mapping[str, float]) -> Found | None:
         ),
         "If forward() does use it, look at the layers behind it: a dead one passes no gradient.",
     )  # fmt: skip
+
+
+def _late(at: Context, limit: Mapping[str, float]) -> bool:
+    """Half of what is planned is over: what was to begin later would have begun."""
+    first = at.track.segment.first_step
+    return at.over or (at.planned is not None and at.step >= first + limit["part"] * (at.planned - first))
 
 
 def _hardly_any(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -176,6 +185,6 @@ RULE = Rule(
     (ADD, CONNECT, RATE, DECLARE, THAW),
     "Exact; biases are left out because one in front of BatchNorm has a gradient of rounding errors only.",
     check,
-    {"steps": 20, "samples": 10, "patience": 60},
+    {"steps": 20, "samples": 10, "patience": 60, "part": 0.5},
     votes=(1, 1),
 )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
+
+from nnwatch.probes.schedules import Schedules
 
 from .harness import run
 
@@ -92,6 +95,22 @@ def test_schedules(kind, pace, name, end):
             assert (settings["patience"], settings["mode"]) == (10, "min")
     if kind in ("onecycle", "lambda"):
         assert facts["planned_steps"] == 48
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_the_order_of_schedule_and_optimizer_is_told_at_the_first_look(early):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 5)
+    schedules = Schedules()
+    schedules.made(scheduler)
+    optimizer.step()
+    if early:
+        scheduler.step()
+    looks = [schedules.facts([optimizer], 0, 1, None)]
+    if not early:
+        scheduler.step()  # with what follows it, an evaluation, still in the first step
+    looks.append(schedules.facts([optimizer], 0, 1, None))
+    assert [look["scheduler"][0]["before_optimizer"] for look in looks] == [early, early]
 
 
 PARTS = """
