@@ -35,6 +35,8 @@ def trivial_loss(at: Context) -> tuple[float, str]:
         guess = float(np.mean(std**2) + np.var(mean))
         if not math.isfinite(guess):
             raise Abstain("the targets of a single sample have no variance")
+        if not guess > 1e-6 * float(np.mean(mean**2)):
+            raise Abstain("the targets are all alike")
         return guess, "variance of the targets"
     raise Abstain("what a guess costs is known for cross entropy and squared error only")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnwatch.series import Floats, Steps
 
-from .finding import Abstain
+from .finding import Abstain, number
 from .measured import STEADY, Measured
 from .window import Numbers, View, block_medians, median, slope, trend
 
@@ -18,6 +18,8 @@ LR_JUMP = 1.5
 """A learning rate or batch size that changes by more than this factor begins a new phase."""
 
 
+REGION, MOVED = 20, 3
+"""Records at either end of a run whose targets are compared; how far they may lie apart."""
 CALM = 60
 """Steps of a falling loss after which what goes wrong next is not a fault of the start."""
 
@@ -187,6 +189,34 @@ class Clocks(Measured):
     def falling(self) -> bool:
         """The training loss still falls: a trend over the newest window (Mann-Kendall, one-sided 5 %)."""
         return self.has("loss.train") and self.loss_trend < -1.64
+
+    @cached_property
+    def moving_targets(self) -> bool:
+        """The targets of a regression are no longer those of the start, by three of their deviations or in a spread of
+        three times or a third (values that a net learns from its own guesses): its losses do not compare."""
+        if self.facts.get("classes") or not (self.has("target.mean") and self.has("target.std")):
+            return False
+        return self.once("moving targets", ("target.mean", "target.std"), self._targets_moved)
+
+    def _targets_moved(self) -> bool:
+        means, stds = self.view("target.mean").scalar, self.view("target.std").scalar
+        if min(len(means), len(stds)) < 3 * REGION:
+            return False
+        (a, first), (b, now) = (
+            (median(means[part]), math.hypot(median(stds[part]), float(np.std(means[part]))))
+            for part in (slice(REGION), slice(-REGION, None))
+        )
+        return first > 0 and (abs(b - a) > MOVED * first or not 1 / MOVED < now / first < MOVED)
+
+    def loss_key(self) -> str | None:
+        """The outcome that goes with most mechanisms: the loss has not left its initial value, nor is it about to. None
+        if it has, or still falls: how far a loss can fall differs from task to task."""
+        if self.facts.get("attached"):
+            raise Abstain("it was under way when nnwatch came: whether the loss has fallen is not known")
+        now, first = self.recent_loss(), self.initial_loss
+        if self.moving_targets or now < 0.9 * first or (now < first and self.falling):
+            return None
+        return f"the loss has not fallen: {number(now)} now, {number(first)} at the start"
 
     @cached_property
     def loss_blocks(self) -> Numbers:

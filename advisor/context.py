@@ -27,7 +27,7 @@ class Context(Layers):
     @property
     def no_goal(self) -> bool:
         """The training loss is not what is to become small."""
-        return self.multi_opt or self.rl
+        return self.multi_opt or self.rl or self.moving_targets
 
     @cached_property
     def finetune(self) -> bool:

@@ -212,12 +212,3 @@ class Measured:
     def broken(self) -> bool:
         """The newest training loss is NaN or infinite."""
         return self.has("loss.train") and not np.isfinite(self.loss.scalar[-1])
-
-    def loss_key(self) -> str | None:
-        """The outcome that goes with most mechanisms: the loss has not left its initial value. None if it has."""
-        if self.facts.get("attached"):
-            raise Abstain("it was under way when nnwatch came: whether the loss has fallen is not known")
-        now, first = self.recent_loss(), self.initial_loss
-        if now < 0.9 * first:
-            return None
-        return f"the loss has not fallen: {number(now)} now, {number(first)} at the start"

@@ -79,7 +79,8 @@ def loss(term: Term, where: list[Line]) -> dict[str, Any]:
     """The loss function, and the number of classes where it has them; it is called where its term says, or near where
     its backward pass begins."""
     weight = term.option("weight", 2, None) if term.name != "mse_loss" else None
-    facts: dict[str, Any] = {"name": term.name, "weighted": isinstance(weight, torch.Tensor)}
+    weights = (weight, term.kwargs.get("pos_weight"))
+    facts: dict[str, Any] = {"name": term.name, "weighted": any(isinstance(one, torch.Tensor) for one in weights)}
     reduction = term.kwargs.get("reduction", "mean")
     facts["reduction"] = reduction
     if "label_smoothing" in term.kwargs:

@@ -74,6 +74,7 @@ class Schedules:
                     "class": type(scheduler).__name__,
                     "settings": settings(scheduler),
                     "every": pace,
+                    "stepped": _taken(scheduler) > base,
                     "before_optimizer": scheduler in self._early,
                     "where": str(where[0]) if where else None,
                 }

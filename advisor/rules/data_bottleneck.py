@@ -26,8 +26,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Mechanism: over the newest window, after the first 50 steps, more than 30 % of the time of a step goes into
         waiting for the loader (50 % where training runs on the CPU), and at least one millisecond (five). Outcome: the
-        GPU is busy for less than 70 % of the time; on a CPU, the processes hardly compute while the machine is not busy.
-        A loader that computes itself, or a machine that others keep busy, needs more than 80 %: of these, idle cores,
+        GPU is busy for less than 70 % of the time; on a CPU, the processes hardly compute while the machine is not
+        busy. A loader that computes itself, or a machine that others keep busy, needs more than 80 %, and idle cores,
         or processes that use no more than what is left of the step. The first alone is *watch*.
 
     When it is a false alarm

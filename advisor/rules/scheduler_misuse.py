@@ -77,7 +77,7 @@ def _order(at: Context, known: Mapping[str, Any]) -> Found | None:
 
 def _never(at: Context, known: Mapping[str, Any], limit: Mapping[str, float]) -> Found | None:
     epochs = float(at.view("epoch").scalar[-1]) if at.has("epoch") else 0.0
-    if known.get("every") is not None or epochs <= limit["epochs"] or not at.lr_steady:
+    if known.get("every") is not None or known.get("stepped") or epochs <= limit["epochs"] or not at.lr_steady:
         return None
     return _found(
         at, known, "warn", f"{_name(known)} was made and never stepped in {epochs - 1:.0f} epochs",
