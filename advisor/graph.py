@@ -41,7 +41,7 @@ PRIORITY = (
     "prediction-collapse", "not-learning", "below-baseline", "below-persistence", "trivial-noise-prediction",
     "plateau", "dropout-too-high", "underfitting", "undertrained",
     # generalisation
-    "overfitting", "ema-stale", "miscalibrated", "val-noise",
+    "ema-stale", "overfitting", "miscalibrated", "val-noise",
     # the machine
     "data-bottleneck", "memory-leak", "rank-straggler", "gpu-idle", "step-outlier", "goal-reached",
 )  # fmt: skip
@@ -301,6 +301,7 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
                          "bad-init": _always, "not-learning": _always},
     "not-learning": {"below-baseline": _always, "underfitting": _wide, "plateau": _always},
     # generalisation
+    "ema-stale": {"label-misaligned": _always, "below-baseline": _always, "overfitting": _always},
     "overfitting": {"miscalibrated": _always},
     "below-baseline": {"overfitting": _always, "miscalibrated": _always},
 }  # fmt: skip

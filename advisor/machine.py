@@ -37,10 +37,11 @@ def _between(series: Series, first: float, last: float) -> View:
     return View(series, series.steps[a:b], series.values[a:b])
 
 
-def samples(at: Context, metric: str) -> View:
-    """Samples of the machine (about one a second) since the segment began. Raises Abstain when there are none."""
+def samples(at: Context, metric: str, since: float = 0.0) -> View:
+    """Samples of the machine (about one a second) since the segment began, or later (``since``, seconds since 1970).
+    Raises Abstain when there are none."""
     series = at.history.system.get(metric)
-    view = _between(series, at.track.segment.time, now(at)) if series is not None else None
+    view = _between(series, max(since, at.track.segment.time), now(at)) if series is not None else None
     if view is None or not len(view.steps):
         raise Abstain(f"{metric} is not measured on this machine (yet)")
     return view

@@ -196,10 +196,10 @@ class Measured:
         return float(np.min(np.median(losses[len(losses) % 20 :].reshape(-1, 20), axis=1)))
 
     def risen(self, factor: float, floor: float = 0.05) -> str | None:
-        """The outcome "the loss has got worse": its last 20 are that much over the best 20, and no longer under
-        ``floor`` of the first. None if it has not."""
-        now = median(self.loss.last(20).scalar)
-        if not now > max(factor * self.best_loss, floor * self.first_loss):
+        """The outcome "the loss has got worse": its last 20 are that much over the best 20, no longer under ``floor``
+        of the first, and a fifth of all that was gained is lost. None if it has not."""
+        now, best = median(self.loss.last(20).scalar), self.best_loss
+        if not now > max(factor * best, floor * self.first_loss, best + 0.2 * (self.first_loss - best)):
             return None
         return f"the loss is {number(now)}, its best was {number(self.best_loss)}"
 

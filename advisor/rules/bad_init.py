@@ -36,7 +36,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         1.1 times it. Over three times is *watch*; over one and a half times, and the loss (or that of every evaluation)
         still not under a guess after 60 steps, is *warn*. Too small: the output of the last ReLU layer varies a
         thousand times less than that of the first one at the first step, or two or more weight matrices start at
-        exactly zero, and the loss has not left its first value after 60 steps. Either way: two or more matrices of
+        exactly zero, and the loss has not left its first value after 60 steps; exact where two or more stay at zero
+        because each passes the other no gradient. Either way: two or more matrices of
         linear layers start under 0.02 or over 5 times 1 / sqrt(fan-in), and the loss has not left its first value, or
         the first gradient is under a hundredth of the ones soon after.
 
@@ -52,7 +53,35 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("the net was trained before")
     if at.no_goal:
         raise Abstain("the first loss of this training says nothing")
-    return _large(at, limit) or _small(at, limit)
+    return _saddle(at, limit) or _large(at, limit) or _small(at, limit)
+
+
+def _saddle(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Matrices that are zero, each of which passes no gradient to the other: no step will ever move them."""
+    if not (at.has("weight.norm") and at.has("grad.norm.layer")):
+        return None
+    norms, gradients = at.view("weight.norm"), at.view("grad.norm.layer")
+    zero = [i for i in at.weights(norms) if norms.values[-1, i] == 0]
+    if len(zero) < 2 or min(len(norms.steps), len(gradients.steps)) < limit["samples"]:
+        return None
+    still = [norms.names[i] for i in zero if not (np.any(norms.values[:, i]) or np.any(gradients.values[:, i]))]
+    if len(still) < 2:
+        return None
+    begin = at.track.segment.first_step + 1
+    return Found(
+        "error",
+        f"these weights are zero and stay so: {some(still)}",
+        (f"weight and gradient of {len(still)} matrices were exactly 0 at each of {len(norms.steps)} sampled steps",),
+        begin,
+        (Evidence("weight.norm", 0.0, None, "norm at every sampled step", begin, at.step, still[0]),),
+        (
+            Remedy(INITIALISE, f"weights of 0 → normal_(std=0.1){of_layer(at, still[0])}",
+                   f"the gradient of {still[0]} is above 0"),
+        ),
+        "If one of them is to start at zero, the other must not: their product has no slope where both are 0.",
+        layer=still[0],
+        exact=True,
+    )  # fmt: skip
 
 
 def _large(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -189,10 +218,19 @@ RULE = Rule(
     "bad-init",
     "the weights start badly",
     "statistical",
-    ("loss.train", "target.count", "target.mean", "weight.norm", "update.ratio", "act.std", "grad.norm"),
+    (
+        "loss.train",
+        "target.count",
+        "target.mean",
+        "weight.norm",
+        "update.ratio",
+        "act.std",
+        "grad.norm",
+        "grad.norm.layer",
+    ),
     (INITIALISE, SCALE),
     "Notes C58-60, C104, C224-230. Measured: default initialisations have 1.00 to 1.10 times ln C; ten times the "
     "weights, or raw pixels, 9 to 104 times.",
     check,
-    {"high": 1.5, "alone": 3, "patience": 60, "fade": 1e-3, "faint": 0.02, "loud": 5, "starved": 0.01},
+    {"high": 1.5, "alone": 3, "patience": 60, "fade": 1e-3, "faint": 0.02, "loud": 5, "starved": 0.01, "samples": 10},
 )

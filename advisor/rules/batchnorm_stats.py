@@ -31,7 +31,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Mechanism: the running variance of a layer is over ten times the batch's, or under a tenth (median over its
         channels, over the newest window), or the running mean is off by more than the batch's standard deviation.
-        Outcome: the same training batches cost half as much again in evaluation mode. The first alone is *watch*.
+        Outcome: the same training batches cost half as much again in evaluation mode, or the layer's momentum is 0:
+        nothing ever enters its statistics. The first alone is *watch*.
 
     When it is a false alarm
         While weights still move fast the statistics lag behind: it is judged after the warm-up and over a window.
@@ -61,6 +62,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         if both.worse(limit["worse"], 0.02 * at.initial_loss):
             keys.append(f"in evaluation mode the same batches cost {number(both.eval)}, not {number(both.train)}")
     momentum = next((row[3] for row in at.facts.get("norms") or () if row[0] == layer and len(row) > 3), None)
+    if momentum == 0:
+        keys.append("its momentum is 0: nothing ever enters the running statistics")
     expect = f"bn.variance.ratio of {layer} is between 0.5 and 2"
     remedies = [
         Remedy(GROUPS, f"{layer} → GroupNorm(8, channels){of_layer(at, layer)}", expect),

@@ -33,8 +33,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     When it is a false alarm
         A rare class that cannot be told from the input. Where frequent classes are hardly told apart either (the next
-        letter of a text) rarity is not what is in the way, and nothing is said. Weighted losses and balanced samplers are judged
-        at the end only: rare classes come last there too.
+        letter of a text) rarity is not what is in the way, and nothing is said. Weighted losses and balanced samplers
+        are judged at the end only: rare classes come last there too.
 
     What to do
         Judge by recall per class. Draw the classes equally often, or weigh them; start the last bias at the class

@@ -50,7 +50,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if waited < (1e-3 if on_gpu else 5e-3):
         return None
     keys = [f"{number(1e3 * waited)} of {number(1e3 * took)} ms of a step go into waiting for the next batch"]
-    busy = _idle_gpu(at) if on_gpu else _idle_cores(at, share, limit)
+    began = float(step.series.times[step.series.until(int(step.steps[0])) - 1])
+    busy = _idle_gpu(at, began) if on_gpu else _idle_cores(at, share, began, limit)
     if busy:
         keys.append(busy)
     return Found(
@@ -70,19 +71,19 @@ def _usual(seconds: np.ndarray) -> float:
     return float(np.mean(known[: max(1, int(0.95 * len(known)))])) if len(known) else 0.0
 
 
-def _idle_gpu(at: Context) -> str | None:
+def _idle_gpu(at: Context, began: float) -> str | None:
     with suppress(Abstain):
-        busy = float(np.nanmax(np.nanmean(samples(at, "gpu.percent").last(60).values, axis=0)))
+        busy = float(np.nanmax(np.nanmean(samples(at, "gpu.percent", began).last(60).values, axis=0)))
         return f"the GPU is busy for {busy:.0f} % of the time" if busy < 70 else None
     return None
 
 
-def _idle_cores(at: Context, share: float, limit: Mapping[str, float]) -> str | None:
+def _idle_cores(at: Context, share: float, began: float, limit: Mapping[str, float]) -> str | None:
     """What shows that waiting is idle. Loader and training share the cores of a CPU: one that computes is no wait, and
     where other programs take the cores, little use of them proves nothing unless it is that of the rest of the step."""
     with suppress(Abstain):
-        used = median(samples(at, "cpu.percent").last(60).scalar)
-        busy = median(samples(at, "host.cpu.percent").last(60).scalar)
+        used = median(samples(at, "cpu.percent", began).last(60).scalar)
+        busy = median(samples(at, "host.cpu.percent", began).last(60).scalar)
         free = not busy >= 80
         if used < 60 and free:
             return f"its processes use {used:.0f} % of a core: they wait"

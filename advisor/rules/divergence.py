@@ -9,7 +9,7 @@ import numpy as np
 
 from nnwatch.frame import Evidence, Remedy, Severity
 
-from ..context import Context
+from ..context import DENSE, Context
 from ..finding import Abstain, Found, number
 from ..fixes import RESTORE, clip_change, restart
 from ..learning_rate import CLIP, LOWER, lower_remedy
@@ -31,10 +31,12 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Fast: three rising losses, the last over ten times the first one of the run: that is *watch* at once (an outlier
         batch does it too), and an error when ten steps later the loss is not back under three times. Slow: all of the
         last five losses over three times the best median of five and over the first loss, and a gradient norm three
-        times its usual. A NaN counts as divergence when loss, gradient or updates had grown before it.
+        times its usual. Where losses are of both signs: ten in a row a million times as large as any of the first
+        twenty. A NaN counts as divergence when loss, gradient or updates had grown before it.
 
     When it is a false alarm
-        A learning-rate range test; a new term in the loss. Losses that can be negative are not judged.
+        A learning-rate range test; a new term in the loss. Losses that can be negative have no ratios: of them only the
+        size is judged, against the largest of the first twenty.
 
     What to do
         Go back to the last good checkpoint with a lower learning rate, clip the gradient, warm the rate up.
@@ -49,7 +51,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if len(values) < 6:
         raise Abstain("too few losses yet")
     if float(np.min(values)) < 0:
-        raise Abstain("the loss can be negative: its ratios mean nothing")
+        return _beyond_size(at, values, limit)
     first = at.initial_loss
     now = float(median(values[-5:]))
     key = _fast(at, values, limit) or _slow(at, values, limit)
@@ -66,6 +68,28 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         (Evidence("loss.train", now, first, "median of the last five losses against the first", step, at.step),),
         _remedies(at, step),
         "If it diverges again at a tenth of the rate, look for an outlier in inputs or targets at that step.",
+    )
+
+
+def _beyond_size(at: Context, values: Numbers, limit: Mapping[str, float]) -> Found | None:
+    """A loss of either sign whose size has left every scale: no likelihood and no return grows like that."""
+    usual = float(np.max(np.abs(finite(at.loss.scalar[:DENSE]))))
+    least = float(np.min(np.abs(values[-int(limit["patience"]) :])))
+    if len(values) < DENSE + limit["patience"] or not least > limit["size"] * usual > 0:
+        return None
+    now, step = float(median(values[-5:])), at.step - int(limit["patience"]) + 1
+    meaning = "size of the loss against the largest of the first twenty"
+    return Found(
+        "error",
+        f"loss {number(now)}, {number(abs(now) / usual)} times as large as at the start ({number(usual)})",
+        (
+            f"none of the last {limit['patience']:.0f} losses is smaller than {number(least)} in size",
+            "whatever its sign, it is on no scale that the net began on",
+        ),
+        step,
+        (Evidence("loss.train", abs(now), usual, meaning, step, at.step),),
+        _remedies(at, step),
+        "If it falls without a bound, look at its sign: what is to become small is made large.",
     )
 
 
@@ -139,6 +163,6 @@ RULE = Rule(
     "Small runs: fast 2-15 steps before the NaN (8 of 8), slow 15-39 steps before (4 of 4), no plain healthy run of 8; "
     "an outlier batch every 100 steps fires the fast one, hence only *watch* until it lasts.",
     check,
-    {"fast": 10, "slow": 3, "back": 3, "patience": 10, "lost": 1e3},
+    {"fast": 10, "slow": 3, "back": 3, "patience": 10, "lost": 1e3, "size": 1e6},
     goal=True,
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from nnwatch.frame import Evidence, Remedy, Severity
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..rule import Rule
-from ..window import block_medians, median, trend
+from ..window import block_medians, finite, median, trend
 
 UPDATE = "Update the average after each step"
 DECAY = "Let the average forget faster"
@@ -28,7 +30,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         With a known decay, after five times its memory of 1 / (1 - decay) steps: the distance between average and
         weights is still growing (Mann-Kendall over the second half of the run), it is over a quarter larger than it was
         halfway, and it is further than a step's typical change times the memory: *warn* for all three. A memory so long
-        that over 30 % of the average will still be the first weights at the end of the plan is *watch*.
+        that over 30 % of the average will still be the first weights at the end of the plan is *watch*; *warn* from
+        70 % on where half of the plan is over and the net began at random. Where the decay is not known: the distance
+        has never been larger, and no evaluation is 5 % better than the first while the training loss has lost a fifth: *warn*.
 
     When it is a false alarm
         A decay that is raised during the run. Averages that begin late (SWA) are not counted before they begin.
@@ -36,11 +40,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     What to do
         update_parameters after each optimizer step; a decay of 1 - 10 / planned steps.
     """
-    ema = at.facts.get("ema")
-    if not ema:
+    ema = at.facts.get("ema") or {}
+    if not ema and not at.has("ema.distance"):
         raise Abstain("no averaged copy of the model was seen")
     if not ema.get("decay"):
-        raise Abstain("the decay of the average is not known")
+        return _left_behind(at, ema, limit)
     decay, place = float(ema["decay"]), f" ({ema['where']})" if ema.get("where") else ""
     memory = 1 / max(1 - decay, 1e-9)
     new = 1 - 10 / max(at.horizon, 20)
@@ -49,10 +53,15 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     view = at.view("ema.distance")
     distance = median(view.scalar[-10:])
     if left > limit["left"] and at.step >= at.warmup:
+        now = decay ** (at.step - at.track.segment.first_step)
+        late = at.step >= at.track.segment.first_step + 0.5 * (at.planned or math.inf)
+        keys = [f"{decay:g} to the power of {at.planned:,} planned steps is {number(left)}"]
+        if left > limit["most"] and late and not at.finetune:
+            keys.append(f"at step {at.step:,} {percent(now)} of it are weights that nothing has trained")
         return Found(
-            "watch",
+            "warn" if len(keys) > 1 else "watch",
             f"at the end {percent(left)} of the average will still be the first weights (decay {decay:g})",
-            (f"{decay:g} to the power of {at.planned:,} planned steps is {number(left)}",),
+            tuple(keys),
             at.track.segment.first_step + 1,
             (Evidence("ema.distance", distance, None, "distance now", 1, at.step),),
             (forget,),
@@ -87,6 +96,37 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )  # fmt: skip
 
 
+def _left_behind(at: Context, ema: Mapping[str, Any], limit: Mapping[str, float]) -> Found | None:
+    """An average of unknown decay that the weights leave further and further behind, and that has learned nothing."""
+    view, losses = at.view("ema.distance"), finite(at.evaluations.loss)
+    late = at.step >= at.track.segment.first_step + 0.5 * (at.planned or math.inf)
+    if not late or len(view.steps) < limit["samples"] or len(losses) < 3:
+        raise Abstain("the decay of the average is not known: judged in the second half of the plan")
+    halfway, distance = median(view.since(at.step // 2).scalar[:10]), median(view.scalar[-10:])
+    grows = trend(block_medians(view.scalar)) > 3 and distance > limit["farthest"] * float(np.nanmax(view.scalar))
+    learned = at.recent_loss() < limit["learned"] * at.initial_loss
+    if not (grows and learned) or float(np.min(losses)) < limit["nothing"] * losses[0]:
+        return None
+    place = f" ({ema['where']})" if ema.get("where") else ""
+    return Found(
+        "warn",
+        f"the average is {percent(distance)} away from the weights, and validation through it has learned nothing",
+        (
+            f"its distance to the weights was {number(halfway)} halfway and is {number(distance)} now",
+            f"the training loss fell from {number(at.initial_loss)} to {number(at.recent_loss())}, the validation loss "
+            f"from {number(float(losses[0]))} to no less than {number(float(np.min(losses)))}",
+        ),
+        int(view.steps[0]),
+        (Evidence("ema.distance", distance, halfway, "distance now against halfway", 1, at.step),),
+        (
+            Remedy(
+                DECAY, f"decay → {1 - 10 / max(at.horizon, 20):.4g}{place}", "the average ends as good as the weights"
+            ),
+        ),
+        "If the decay is short enough, see whether the average is updated at each step, and by this very model.",
+    )
+
+
 def _typical(at: Context) -> float:
     """Typical change of a weight matrix in a step, 0 where not measured."""
     if not at.has("update.ratio"):
@@ -99,9 +139,9 @@ RULE = Rule(
     "ema-stale",
     "the averaged model does not follow",
     "statistical",
-    ("ema.distance", "update.ratio"),
+    ("ema.distance", "update.ratio", "loss.val", "loss.train"),
     (UPDATE, DECAY),
     "An exponential average with decay d lags by no more than 1 / (1 - d) steps.",
     check,
-    {"left": 0.3, "samples": 20, "grown": 1.25},
+    {"left": 0.3, "most": 0.7, "learned": 0.8, "nothing": 0.95, "farthest": 0.95, "samples": 20, "grown": 1.25},
 )

@@ -36,7 +36,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     if at.multi_opt:
         raise Abstain("two optimizers step in turn: the gradients of the other net are left over on purpose")
-    known = at.view("grad.stale")
+    known = at.view("grad.stale").since(at.track.segment.first_step + 2)  # before the first step none is left over
     if at.broken:
         known = known.before(int(at.not_finite[0]))  # what numbers that are none leave behind refutes nothing
     steps, stale = known.last(20).steps, known.last(20).scalar

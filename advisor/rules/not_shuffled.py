@@ -138,9 +138,9 @@ def _means(at: Context) -> float:
         raise Abstain("the targets are not measured")
     means = finite(at.view("target.mean").thin(RECORDS).scalar).astype(np.float64)
     stds = finite(at.view("target.std").thin(RECORDS).scalar).astype(np.float64)
-    within = float(np.mean(stds**2))
-    if len(means) < 20 or within <= 0:
+    if len(means) < 20 or not np.any(stds):
         raise Abstain("too few batches")
+    within = float(np.mean(stds**2))
     between = float(np.var(means)) - within / at.batch_size
     return max(0.0, between / (between + within)) if between > 0 else 0.0
 

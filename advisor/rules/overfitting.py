@@ -39,8 +39,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         The last three evaluations are each compared with the best one sample by sample: the mean difference is over
-        three standard errors, the loss (median of three) is higher by over 10 % and by twice its scatter from
-        evaluation to evaluation, and the training loss is lower than at the best by 5 %. Of many evaluations the lowest
+        three standard errors, the loss (median of three) is higher by over 10 %, by 5 % of all that was gained since
+        the untrained net and by twice its scatter from evaluation to evaluation, and the training loss is lower than at
+        the best by 5 %. Of many evaluations the lowest
         is the luckiest: from forty on, medians of blocks are compared, a twentieth of the evaluations each. That comes
         about ten evaluations late, which the best checkpoint makes good; rules of patience or of the gap to the
         training loss cry wolf on healthy runs. Without the same samples in the same order, or with fewer than 200, it
@@ -84,6 +85,8 @@ def _rising(at: Context, limit: Mapping[str, float]) -> Found | None:
     rise = float(now_at) / float(ev.loss[best]) - 1
     if float(ev.loss[best]) <= 0 or not at.exceeds(rise, limit["rise"]):
         return None
+    if not at.exceeds(float(now_at) - float(ev.loss[best]), limit["lost"] * (at.first_loss - float(ev.loss[best]))):
+        return None  # near its floor a loss moves by tenths and has lost next to nothing
     scatter = noise(ev.loss[known[-12:]]) / float(ev.loss[best])
     if not at.exceeds(rise, limit["scatter"] * scatter):
         return None
@@ -258,8 +261,8 @@ RULE = Rule(
     (STOP, *titles(OVERFIT)),
     "Notes T24-35, B53-57. 44 small runs: the paired test found 20 of 20, 0 of 24 false alarms; a gap rule has 24.",
     check,
-    {"z": 3, "rise": 0.1, "scatter": 2, "falls": 0.95, "samples": 200, "rows": 1000, "epochs": 10, "part": 0.5,
-     "left": 0.05, "points": 0.1},
+    {"z": 3, "rise": 0.1, "scatter": 2, "lost": 0.05, "falls": 0.95, "samples": 200, "rows": 1000, "epochs": 10,
+     "part": 0.5, "left": 0.05, "points": 0.1},
     votes=(1, 1),
     goal=True,
 )  # fmt: skip

@@ -42,7 +42,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     name = str(loss(at).get("name"))
     if name not in REGRESSION or at.facts.get("reinforcement"):
         raise Abstain("no regression on given targets")
-    means, stds = (finite(at.view(f"target.{kind}").thin(200).scalar) for kind in ("mean", "std"))
+    means, stds = (finite(at.view(f"target.{kind}").thin(200).scalar).astype(np.float64) for kind in ("mean", "std"))
     if not len(means) or not len(stds):
         raise Abstain("the targets are not measured")
     mean, std = float(np.mean(means)), float(np.sqrt(np.mean(stds**2) + np.var(means)))
