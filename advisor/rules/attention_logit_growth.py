@@ -29,7 +29,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Mechanism: the bound of |q.k|/sqrt(d) of a layer is over 50, has grown since the start of the window by half and
         still grows (Mann-Kendall). Outcome: the loss is half as much again over its
-        best, or has not left its first value.
+        best and has lost a fifth of what it had gained, or has not left its first value.
 
     When it is a false alarm
         Logits that are large and stay as they are: a sharp attention can be what the task wants.

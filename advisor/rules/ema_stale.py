@@ -32,7 +32,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         halfway, and it is further than a step's typical change times the memory: *warn* for all three. A memory so long
         that over 30 % of the average will still be the first weights at the end of the plan is *watch*; *warn* from
         70 % on where half of the plan is over and the net began at random. Where the decay is not known: the distance
-        has never been larger, and no evaluation is 5 % better than the first while the training loss has lost a fifth: *warn*.
+        has never been larger, and no evaluation is 5 % better than the first while the training loss has lost a fifth:
+        *warn*.
 
     When it is a false alarm
         A decay that is raised during the run. Averages that begin late (SWA) are not counted before they begin.

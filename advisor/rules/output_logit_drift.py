@@ -25,7 +25,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Mechanism: log Z has moved by over 10 from where it began, in the second half of the run so far it has kept
-        moving the same way (Mann-Kendall). Outcome: the loss is half as much again over its best.
+        moving the same way (Mann-Kendall). Outcome: the loss is half as much again over its best
+        and has lost a fifth of what it had gained.
 
     When it is a false alarm
         Logits grow as a net becomes sure of itself: without the outcome it takes a drift of 30, and is *watch*.

@@ -29,8 +29,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Mechanism: with a weight decay in use, the norm of a typical weight matrix is under half of what it was at the
-        start. Outcome: the loss has not left its first value, or is half as much again over its best. Without the
-        outcome nothing is said: a net whose large first weights shrink while it learns is in order.
+        start. Outcome: the loss has not left its first value, or is half as much again over its best and has lost
+        a fifth of what it had gained. Without the outcome nothing is said: a net whose large first weights shrink while
+        it learns is in order.
 
     When it is a false alarm
         Layers in front of a normalisation may shrink without harm; with an outcome they are rarely alone.
