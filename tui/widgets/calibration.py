@@ -12,7 +12,7 @@ from nnwatch.series import Series
 
 from ..calibration import RECENT, recent, reliability
 from ..draw.grid import Grid, Ink
-from ..draw.text import number
+from ..draw.text import count
 from ..view import View
 from .explained import Explained
 
@@ -86,7 +86,7 @@ class Classes(Explained):
             bar, mark = round(said[k] / most * room), min(round(was[k] / most * room), room - 1)
             grid.put(_LABEL, y, "█" * bar, Ink.SERIES)
             grid.put(_LABEL + mark, y, "┃", Ink.WARN)
-            grid.right(grid.width, y, f"{number(said[k])} of {number(was[k])}", Ink.TEXT)
+            grid.right(grid.width, y, f"{count(said[k])} / {count(was[k])}", Ink.TEXT)
         y = min(len(shown) + 1, grid.height - 1)
         x = grid.put(_LABEL, y, "█ predicted", Ink.SERIES)
         grid.put(x + 2, y, "┃ labels", Ink.WARN)
