@@ -17,6 +17,7 @@ from typing import Any
 from ..job import environment
 from ..runs import RunError, write_json
 from .enclosure import Enclosure
+from .held import Held
 from .told import Told
 
 SILENT_LOGGERS = {
@@ -34,7 +35,7 @@ UNCOMPILED = {"TORCH_COMPILE_DISABLE": "1"}
 _TICK = 0.05
 _GRACE = 3.0
 """Seconds between the last word of a run and the end of its process group."""
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def prepare(job: Path, role: str, settings: dict[str, Any]) -> Path:
@@ -55,6 +56,7 @@ class Child:
     def __init__(self, place: Path, command: list[str], enclosure: Enclosure) -> None:
         self._log = log = place / "console"
         self._words = Told(place / "told")
+        self._held = Held(place / "told.held")
         self._parent = os.getpid()
         env = environment(place, console=True)
         with log.open("ab") as file:
@@ -69,6 +71,7 @@ class Child:
                     preexec_fn=self._follow,
                 )
             except OSError as error:
+                self._held.close()
                 raise RunError(f"{command[0]}: cannot be started: {error.strerror}") from None
 
     def _follow(self) -> None:
@@ -96,11 +99,33 @@ class Child:
             self.end()
 
     def end(self) -> None:
-        """The whole group: ranks, workers, launchers."""
+        """The whole group, and ranks in groups of their own, as torchrun has them: when those above them are gone they
+        are this process's children."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        while children := _children():
+            for pid in children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+        self._held.close()
 
     @property
     def printed(self) -> str:
         return self._log.read_text(errors="replace")
+
+
+def adopt() -> None:
+    """From now on processes below this one whose parents have ended are its children (prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _children() -> list[int]:
+    mine = str(os.getpid())
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if path.read_text(errors="replace").rpartition(") ")[2].split()[1] == mine:
+                found.append(int(path.parent.name))
+    return found

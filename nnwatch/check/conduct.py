@@ -17,7 +17,7 @@ from typing import Any
 from ..job import options
 from ..runs import RunError, write_json
 from ..trial import NAMES, done, impossible
-from .child import Child, prepare
+from .child import Child, adopt, prepare
 from .enclosure import Enclosure
 from .pen import Pen
 from .plan import Plan
@@ -193,6 +193,7 @@ def main() -> int:
     for each in _ENDS:
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, _stop)
+    adopt()
     return Conductor(Path(sys.argv[1])).run()
 
 

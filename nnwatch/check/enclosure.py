@@ -8,18 +8,23 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..job import environment
 from ..runs import RunError
 from .contain import How, Spec
+from .held import Held
 
+_PREFIX = "nnwatch-check-"
 _PLACES = (tempfile.gettempdir(), "/dev/shm", "/var/tmp")
 MOST = 20
 """Files that are named."""
 _CACHES = ("__pycache__", ".cache", ".triton", ".nv")
 _PATIENCE = 20.0
+_YOUNG = 60.0
+"""Seconds in which a scratch folder may not be held yet by who has just made it."""
 
 
 class Enclosure:
@@ -31,9 +36,11 @@ class Enclosure:
     def __init__(self, job: Path, folders: Iterable[str], open: list[str], uncontained: bool) -> None:
         self._path = job / "contain.json"
         mine = _outermost(folders)
-        self._scratches = [
-            tempfile.mkdtemp(prefix="nnwatch-check-", dir=place) for place in _PLACES if os.access(place, os.W_OK)
-        ]
+        places = [place for place in _PLACES if os.access(place, os.W_OK)]
+        for place in places:
+            _clear(Path(place))
+        self._scratches = [tempfile.mkdtemp(prefix=_PREFIX, dir=place) for place in places]
+        self._held = [Held(Path(scratch)) for scratch in self._scratches]
         spec = Spec(mine, self._scratches, [str(job), *open])
         spec.save(self._path)
         asked = subprocess.run(
@@ -72,8 +79,9 @@ class Enclosure:
         return found[:MOST] if len(found) <= MOST else [*found[:MOST], f"and {len(found) - MOST} more"]
 
     def close(self) -> None:
-        for scratch in self._scratches:
+        for scratch, held in zip(self._scratches, self._held, strict=True):
             shutil.rmtree(scratch, onerror=_retry)
+            held.close()
 
 
 def folders(command: list[str]) -> list[str]:
@@ -83,6 +91,20 @@ def folders(command: list[str]) -> list[str]:
     if script is not None:
         places.append(str(script.resolve().parent))
     return places
+
+
+def _clear(place: Path) -> None:
+    """Remove the scratch folders of checks that were killed: those of this user's that nobody holds."""
+    for folder in place.glob(f"{_PREFIX}*"):
+        try:
+            about = folder.lstat()
+            mine = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()
+            if mine and time.time() - about.st_mtime > _YOUNG:
+                held = Held(folder)
+                shutil.rmtree(folder, onerror=_retry)
+                held.close()
+        except OSError:  # it is held, or gone
+            continue
 
 
 def _outermost(folders: Iterable[str]) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -26,7 +28,8 @@ def _several() -> bool:
 
 
 class End:
-    """``told`` is the file that the conductor reads; beside it lies the word of the first rank for the others.
+    """``told`` is the file that the conductor reads; beside it lie one that it holds while the run is wanted, and the
+    word of the first rank for the others.
 
     A step of several ranks is over for none before each has come to its backward pass: when the first rank says after
     its step n that n + 1 is the last one, the others have not passed that one yet.
@@ -34,9 +37,14 @@ class End:
 
     def __init__(self, told: str) -> None:
         self._last = Path(told + ".last")
+        self._held = os.open(told + ".held", os.O_RDONLY)
 
     def after(self, step: int, wanted: bool) -> bool:
-        """Is this the last step? ``wanted``: this process would have it so."""
+        """Is this the last step? ``wanted``: this process would have it so. Where the conductor is gone it is, of this
+        process at once."""
+        with suppress(BlockingIOError):
+            fcntl.flock(self._held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            os._exit(1)
         if not _several():
             return wanted
         if wanted and rank() == 0 and not self._last.exists():
