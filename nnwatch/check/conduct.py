@@ -22,14 +22,11 @@ from .enclosure import Enclosure
 from .pen import Pen
 from .plan import Plan
 from .progress import Progress
+from .second import FIRST, LEAST, SAME, SECOND, Pace, lengths, too_late, too_short
 from .trouble import trouble
 
-SAME = 50
-"""Steps of two runs that are compared, at most."""
-RAMP, LEAST = 120, 40
-"""Steps of the range test, and the fewest that are worth it."""
-AS_IS, EXPERIMENTS = 0.2, 0.6
-"""Shares of the whole time: for the steps of the script, and the one after which experiments in its process end."""
+AS_IS = 0.2
+"""Share of the whole time for the steps of the script."""
 REPEATING = 0.75
 """The same for the run on one batch, where there has to be one."""
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -89,7 +86,7 @@ class Conductor:
         plan, now = self._plan, time.time()
         steps = plan.steps if plan.wants(*_INSIDE) else SAME
         settings = {"role": "first", "told": str(self._job / "told"), "steps": steps, "only": plan.only}
-        settings |= {"seconds": AS_IS * plan.seconds, "end": now + self._left(EXPERIMENTS)}
+        settings |= {"seconds": AS_IS * plan.seconds, "end": now + self._left(FIRST)}
         boot = self._job / "boot" / "settings.json"
         write_json(boot, json.loads(boot.read_text()) | {"check": settings, "compiled_layers": True})
         child = Child(self._job, plan.command, self._enclosure)
@@ -120,41 +117,35 @@ class Conductor:
 
     def _again(self) -> None:
         """The second run: the same steps, and the range test."""
-        first = self._first["losses"]
-        same, ramp = self._lengths(len(first))
+        first, pace = self._first["losses"], Pace(self._first["loading"], self._first["pace"])
+        began = time.monotonic() - self._began
+        ends = self._first["left"] == "end" and (not self._first["loader"] or len(first) > 2 * LEAST)
+        # what a loader gives can be given again, but for a loop that counts its steps
+        same, ramp = lengths(self._left(SECOND), pace, len(first), ends, self._plan.wants("range"))
         last: dict[str, Any] = {}
 
         def hear(word: dict[str, Any]) -> None:
             last.update(word if "left" in word else {})
             self._hear(word, again=True)
 
-        told = self._job / "again" / "told"
-        settings = {"role": "again", "told": str(told), "same": same, "ramp": ramp}
-        place = prepare(self._job, "again", settings | {"end": time.time() + self._left(0.95)})
-        child = Child(place, self._plan.command, self._enclosure)
-        code = child.wait(self._left(), hear)
-        printed = child.printed
-        shutil.rmtree(place)
-        second = last.get("losses")
-        if not second:
-            why = trouble(self._plan.command, code, 0, printed)
-            self._trial(impossible("twice", f"the second run of the script told nothing: {why}"))
-        else:
-            compared = min(len(first), len(second), same)
-            parted = next((n + 1 for n in range(compared) if first[n] != second[n]), None)
-            losses = [first[:compared], second[:compared]]
-            self._trial(done("twice", steps=compared, parted=parted, losses=losses))
+        if ramp or self._plan.wants("twice"):
+            told = self._job / "again" / "told"
+            settings = {"role": "again", "told": str(told), "same": same, "ramp": ramp, "least": LEAST}
+            place = prepare(self._job, "again", settings | {"end": time.time() + self._left(SECOND)})
+            child = Child(place, self._plan.command, self._enclosure)
+            code = child.wait(self._left(), hear)
+            printed = child.printed
+            shutil.rmtree(place)
+            self._trial(_twice(first, last["losses"], same) if last.get("losses") else impossible(
+                "twice", f"the second run of the script told nothing: {trouble(self._plan.command, code, 0, printed)}"
+            ))  # fmt: skip
         if "range" not in self._told:
-            pace = self._first["pace"]
-            self._trial(impossible("range", f"a step takes {pace:.2g} s, and the time was over; give more --minutes"))
-
-    def _lengths(self, made: int) -> tuple[int, int]:
-        """Steps of the second run that are compared, and of its range test (0: none): what there is time for."""
-        pace, loading = self._first["pace"], self._first["loading"]
-        affordable = int((self._left(0.9) - loading) / max(pace, 1e-6))
-        same = max(1, min(SAME, made, affordable // 4))
-        ramp = min(RAMP, affordable - same) if self._plan.wants("range") else 0
-        return same, ramp if ramp >= LEAST else 0
+            if last.get("left") == "end" or (ends and not last):
+                why = too_short(len(first))
+            else:
+                pace = pace._replace(step=last.get("pace") or pace.step)
+                why = too_late(pace, began, self._plan.seconds, last.get("ramped", 0), ramp)
+            self._trial(impossible("range", why))
 
     # what they tell
 
@@ -174,6 +165,13 @@ class Conductor:
         if (data["trial"] in NAMES and self._plan.wants(data["trial"])) or data["trial"] == "containment":
             self._told.add(data["trial"])
             self._pen.trial(data, self._step)
+
+
+def _twice(first: list[float], second: list[float], same: int) -> dict[str, Any]:
+    """The losses of two runs side by side."""
+    compared = min(len(first), len(second), same)
+    parted = next((n + 1 for n in range(compared) if first[n] != second[n]), None)
+    return done("twice", steps=compared, parted=parted, losses=[first[:compared], second[:compared]])
 
 
 def _leave_boot(job: Path) -> None:

@@ -1,9 +1,10 @@
 """What the runs of a script tell the conductor: lines of JSON, appended to a file.
 
 ``{"say": text}`` is progress, ``{"trial": ...}`` the data of an experiment (``nnwatch/trial.py``), ``{"left": why}``
-the last word. That has the ``losses`` of the steps as they are, and after the first run how many ``step`` they were,
-the seconds before them (``loading``) and for each (``pace``), whether one was ``captured``, how many are ``planned``,
-``connections``, and checkpoints ``loaded``.
+the last word: "steps" were enough, the "time" was over, or the script came to its "end". It has the ``losses`` of the
+steps as they are and the seconds of each (``pace``). After the first run also how many ``step`` they were, the seconds
+before them (``loading``), whether one was ``captured`` and whether a ``loader`` gave the data, how many are
+``planned``, ``connections``, and checkpoints ``loaded``; after the second one the steps of the range test (``ramped``).
 """
 
 from __future__ import annotations

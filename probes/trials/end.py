@@ -19,7 +19,8 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def _several() -> bool:
+def several() -> bool:
+    """Is this one of more than one rank?"""
     return (
         torch.distributed.is_available()
         and torch.distributed.is_initialized()
@@ -45,7 +46,7 @@ class End:
         with suppress(BlockingIOError):
             fcntl.flock(self._held, fcntl.LOCK_SH | fcntl.LOCK_NB)
             os._exit(1)
-        if not _several():
+        if not several():
             return wanted
         if wanted and rank() == 0 and not self._last.exists():
             new = self._last.with_suffix(".new")

@@ -100,7 +100,8 @@ class Rehearsal:
         captured = recorder.step is not None or self.own is not None
         known |= {"connections": [*self._connections.opened], "loaded": watch.checkpoints.files}
         known |= {"loading": loading, "pace": stepping / max(1, recorder.steps - 1)}
-        self._voice.tell({"left": why, "captured": captured, **known})
+        loader = self._standby.lane.trained_on is not None
+        self._voice.tell({"left": why, "captured": captured, "loader": loader, **known})
 
 
 def made(name: str, experiment: Experiment, subject: Subject) -> dict[str, Any]:

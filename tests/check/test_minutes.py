@@ -15,7 +15,7 @@ def test_a_slow_script_is_stopped_in_time_and_what_was_cut_off_is_not_judged(hom
     trials = found.trials
     assert found.history.last_step < 200
     assert trials["range"]["state"] == "not possible"
-    assert "give more --minutes" in trials["range"]["why"]
+    assert "of the 0.5 minutes were left; --minutes" in trials["range"]["why"]
 
 
 def test_data_that_never_come_to_an_end_take_no_longer(home):
