@@ -16,7 +16,7 @@ from nnwatch.trial import Rung, done, impossible
 from ..standby import Standby
 from .adam import Adam
 from .batches import Batches
-from .end import End, leave, rank
+from .end import End, leave, rank, several
 from .overfit import LEAST, RATES, SHARE
 from .rates import Rates
 from .recorder import Recorder
@@ -65,11 +65,14 @@ class Repeat:
         if self._still is None:  # the first step had its dropout: only its weights and gradients count
             self._begin_rungs()
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        adam = self._adams.setdefault(id(optimizer), Adam(parameters, RATES[self._place]))
+        adam = self._adams.setdefault(id(optimizer), Adam(parameters, self._rate))
         adam.step([parameter.grad for parameter in parameters])
         if len(self._recorder.losses) > len(self._losses) + self._made:
-            self._losses.append(self._recorder.losses[-1])
             self._look()
+
+    @property
+    def _rate(self) -> float:
+        return RATES[min(self._place, len(RATES) - 1)]
 
     @property
     def _made(self) -> int:
@@ -82,22 +85,25 @@ class Repeat:
 
     def _look(self) -> None:
         """Is this rung over, and with it everything?"""
-        losses, step = self._losses, self._standby.watch.step
-        if len(losses) % EVERY == 0 and not rank():
-            self._voice.say(f"overfit a repeated batch, Adam {RATES[self._place]:g}: loss {losses[-1]:.4g}")
-        learned = losses[-1] <= max(SHARE * losses[0], LEAST) and not torch.distributed.is_initialized()
-        self._late = time() > self._until and not learned
-        if len(losses) > STEPS or learned:
-            self._turn()
+        learned = False
+        if self._place < len(RATES):  # of several ranks all make one step more
+            losses = self._losses
+            losses.append(self._recorder.losses[-1])
+            if len(losses) % EVERY == 0 and not rank():
+                self._voice.say(f"overfit a repeated batch, Adam {self._rate:g}: loss {losses[-1]:.4g}")
+            learned = losses[-1] <= max(SHARE * losses[0], LEAST) and not several()
+            self._late = time() > self._until and not learned
+            if len(losses) > STEPS or learned:
+                self._turn()
         everything = learned or self._late or self._place == len(RATES) or not self._batches.given
-        if self._end.after(step, everything):
+        if self._end.after(self._standby.watch.step, everything):
             self._finish()
             leave(self._standby)
 
     def _turn(self) -> None:
         """The next rung begins where this one did."""
         losses, self._losses = self._losses, []
-        rate = RATES[min(self._place, len(RATES) - 1)]
+        rate = self._rate
         self._rungs.append(Rung(optimizer="Adam", rate=rate, first=losses[0], last=losses[-1], steps=len(losses) - 1))
         if not self._best or losses[-1] < self._best[-1]:
             self._best = losses
@@ -106,7 +112,7 @@ class Repeat:
         self._recorder.restore()
 
     def _finish(self) -> None:
-        if self._over or os.getpid() != self._pid or rank():
+        if self._over or os.getpid() != self._pid or rank() or not self._recorder.steps:  # a launcher makes none
             return
         self._over = True
         if self._losses and self._batches.given and not self._late:

@@ -100,7 +100,7 @@ class Rerun:
                 each.state = defaultdict(dict)
 
     def _finish(self, why: str) -> None:
-        if self._over or os.getpid() != self._pid or rank():
+        if self._over or os.getpid() != self._pid or rank() or not self._recorder.steps:  # a launcher makes none
             return
         self._over = True
         ramp = self._ramp

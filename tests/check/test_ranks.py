@@ -69,3 +69,22 @@ def test_all_ranks_end_with_the_same_step(home, way):
     start = ["train.py"] if way == "spawn" else ["--", *TORCHRUN, "train.py"]
     done = home.nnwatch("check", *ENOUGH, "--only", "overfit", *start)
     looked_at(Check(home, done))
+
+
+def test_a_loss_by_hand_is_overfitted_by_all_ranks_together(home):
+    """Each on its own batch, in the script's own loop: the step cannot be captured."""
+    by_hand = "(model(x).logsumexp(1) - model(x).gather(1, y[:, None])[:, 0]).mean()"
+    home.script("train.py", RANKS.replace("nn.functional.cross_entropy(model(x), y)", by_hand))
+    words = ["--only", "overfit,twice,lr", "--", *TORCHRUN, "train.py"]
+    found = Check(home, home.nnwatch("check", *words, timeout=240))
+    assert found.done.returncode in (0, 3), found.done.stderr
+    overfit = found.trials["overfit"]
+    assert overfit["state"] == "done", overfit
+    assert overfit["loss_kind"] == "other"
+    assert overfit["samples"] == 16
+    assert overfit["last"] < 0.2 * overfit["first"]
+    assert [rung["steps"] for rung in overfit["rungs"]] == [200, 200, 200]  # what one rank has learned is not asked
+    assert found.trials["twice"]["parted"] is None
+    assert found.trials["twice"]["steps"] == 50
+    assert found.trials["range"]["state"] == "done", found.trials["range"]
+    assert "Error" not in found.printed
