@@ -72,7 +72,7 @@ def test_a_check_that_is_killed_does_not_go_on_and_the_next_one_clears_up(home, 
     for path in left:
         os.utime(path, (time.time() - 3600,) * 2)
     home.script("train.py", PLAIN.replace("EPOCHS", "1"))
-    done = home.nnwatch("check", "--only", "scheduler", "train.py", timeout=PATIENCE)
+    done = home.nnwatch("check", "--only", "scheduler", "train.py")
     assert done.returncode == 0, done.stderr
     assert not any(path.exists() for path in left)
 

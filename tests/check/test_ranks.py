@@ -76,7 +76,7 @@ def test_a_loss_by_hand_is_overfitted_by_all_ranks_together(home):
     by_hand = "(model(x).logsumexp(1) - model(x).gather(1, y[:, None])[:, 0]).mean()"
     home.script("train.py", RANKS.replace("nn.functional.cross_entropy(model(x), y)", by_hand))
     words = ["--only", "overfit,twice,lr", "--", *TORCHRUN, "train.py"]
-    found = Check(home, home.nnwatch("check", *words, timeout=240))
+    found = Check(home, home.nnwatch("check", *words))
     assert found.done.returncode in (0, 3), found.done.stderr
     overfit = found.trials["overfit"]
     assert overfit["state"] == "done", overfit
