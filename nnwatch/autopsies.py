@@ -70,14 +70,19 @@ class Autopsy(NamedTuple):
         return lines
 
 
-def autopsies(history: History, beside: Path) -> list[Autopsy]:
-    """All of a run, in the order they happened. ``beside`` is the folder that the session lies in."""
-    kept = {(e.segment, e.rank, e.step): beside / str(e.data["folder"]) for e in history.events if e.name == "autopsy"}
+def autopsies(history: History, beside: Path | None) -> list[Autopsy]:
+    """All of a run, in the order they happened. ``beside`` is the folder that the session lies in; where that is not
+    known, folders are named as they lie beside the session, there or not."""
+    kept = {
+        (e.segment, e.rank, e.step): (beside or Path()) / str(e.data["folder"])
+        for e in history.events
+        if e.name == "autopsy"
+    }
     found = []
     for event in history.events:
         if event.name == "nonfinite":
             folder = kept.get((event.segment, event.rank, event.step))
-            found.append(Autopsy(event, folder if folder is not None and folder.is_dir() else None))
+            found.append(Autopsy(event, folder if folder is not None and (not beside or folder.is_dir()) else None))
     return found
 
 

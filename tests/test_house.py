@@ -34,6 +34,7 @@ CORE = {
     "scratch",
     "series",
     "history",
+    "autopsies",
 }
 TRAINER_CORE = {"metric", "fence", "ring", "trial"}
 MAY = {  # what else of nnwatch a room may import, by first name after the package
@@ -49,6 +50,7 @@ LIBRARIES = {  # what else may be imported besides the standard library
     "frame": {"msgspec"},
     "retold": {"msgspec"},
     "seal": set(),
+    "autopsies": set(),
     "archive": set(),
     "chapter": {"numpy"},
     "history": {"numpy"},

@@ -6,6 +6,7 @@ from signal import Signals
 from typing import Literal, NamedTuple
 
 from nnwatch.history import History
+from nnwatch.trial import EVENT
 
 from .draw.grid import Ink
 from .draw.text import duration
@@ -113,6 +114,15 @@ def _stalled(history: History) -> State | None:
 def _ended(history: History) -> State:
     end = history.end
     assert end is not None
+    if end.status == "finished" and any(event.name == EVENT for event in history.events):
+        return State(
+            "finished",
+            "✓",
+            "CHECKED",
+            Ink.GOOD,
+            "the check is over: the training was stopped after some steps",
+            "4 lists what it says; q leaves",
+        )
     if end.status == "finished":
         return State(
             "finished", "✓", "FINISHED", Ink.GOOD, "the script ended by itself", "Home, < and > look back; q leaves"

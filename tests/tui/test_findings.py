@@ -1,17 +1,17 @@
 """The advisor's screen: findings, their evidence, other thresholds."""
 
 from msgspec import structs
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from nnwatch.advisor.case import frames as case_frames
 from nnwatch.advisor.engine import Advisor
-from nnwatch.frame import Finding
+from nnwatch.frame import Event, Finding
 from nnwatch.tui.screens.page import Page
 from nnwatch.tui.widgets.chart import Chart
 from nnwatch.tui.widgets.findings import FindingTree
 
 from .driving import lines, opened, press, text, told
-from .recording import Frames
+from .recording import START, Frames
 from .sessions import SESSIONS
 
 TOO_HIGH = {
@@ -73,6 +73,26 @@ async def test_the_history_of_a_finding_is_told():
         shown = text(app)
         for line in ("step 64: seen as error", "step 400: resolved", "step 900: back as watch"):
             assert line in shown
+
+
+async def test_the_autopsy_of_numbers_that_are_not_finite_stands_in_the_finding():
+    seen = {"origin": "backward", "op": "SqrtBackward0", "layer": "blocks.2.norm", "detail": "3 infinite of 64 values"}
+    seen |= {"bad_samples": [13], "samples": [317], "last_finite_step": 409}
+    events = [
+        Event("nonfinite", START + 10, 410, data=seen),
+        Event("autopsy", START + 10, 410, data={"folder": "seg.autopsy/step-410", "files": []}),
+    ]
+    crashed = SESSIONS["crashed"]()
+    async with opened("", size=(80, 24), source=Frames([*crashed[:-1], *events, crashed[-1]])) as (app, pilot):
+        await press(app, pilot, "4")
+        for words in (
+            "AUTOPSY of step 410: it began in the backward pass, SqrtBackward0 of",
+            "3 infinite of 64 values",
+            "13 of the batch, 317 of the data set",
+            "seg.autopsy/step-410",
+        ):
+            assert words in app.screen.query_one("#finding", Static).content.plain
+        assert "AUTOPSY of step 410" in text(app), "in sight without a key more"
 
 
 async def test_a_rule_page_is_one_key_away():

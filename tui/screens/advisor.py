@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from nnwatch.advisor.examine import FIRST_ID
 from nnwatch.advisor.page import page
+from nnwatch.autopsies import autopsies
 from nnwatch.frame import Finding, Judgement
 from nnwatch.history import History
 
@@ -29,9 +30,10 @@ from .page import Page
 from .room import Room
 
 
-def finding_text(states: list[Finding], width: int) -> Text:
+def finding_text(states: list[Finding], width: int, autopsy: list[str] | None = None) -> Text:
     """The whole of a finding: what, why, do this, how you will know, if not, the numbers, its history; in lines of
-    ``width``. ``states`` are all that was told of it, the newest last."""
+    ``width``. ``states`` are all that was told of it, the newest last; ``autopsy`` where numbers stopped being finite
+    there, its heading first."""
     finding = states[-1]
     text = Text()
 
@@ -47,6 +49,8 @@ def finding_text(states: list[Finding], width: int) -> Text:
     text.append(f"{finding.rule} · {finding.kind} · since step {count(finding.first_step)}, {state}\n\n", style="dim")
     part("What", finding.what)
     part("Why we believe it", finding.why)
+    if autopsy:
+        part(*autopsy)
     for i, remedy in enumerate(finding.remedies):
         part(
             "Do this" if i == 0 else "Or",
@@ -60,6 +64,16 @@ def finding_text(states: list[Finding], width: int) -> Text:
         part("The numbers", *evidence_lines(finding))
     part("History", *history_lines(states))
     return text
+
+
+def autopsy_of(finding: Finding, history: History) -> list[str] | None:
+    """Where the numbers came from that were not finite, of a finding that is about them."""
+    if finding.kind == "invariant":
+        for autopsy in autopsies(history, None):
+            event = autopsy.event
+            if (event.segment, event.rank, event.step) == (finding.segment, finding.rank, finding.first_step):
+                return autopsy.text()
+    return None
 
 
 def rules_text(judgement: Judgement | None, calm: str) -> Text:
@@ -108,7 +122,7 @@ class AdvisorScreen(Room):
         width = max(self.query_one("#detail").content_size.width - 1, 20)
         if finding is not None:
             states = [one for one in view.history.finding_log if one.id == finding.id]
-            text = finding_text(states[: states.index(finding) + 1], width)
+            text = finding_text(states[: states.index(finding) + 1], width, autopsy_of(finding, view.history))
         else:
             text = rules_text(view.judgement, view.verdict.line)
         if text.markup == self._shown:

@@ -125,16 +125,20 @@ class Gauges(Listed):
 
     def _row(self, view: View, grid: Grid, y: int, gauge: Gauge, device: int) -> None:
         found = view.machine(gauge.metric)
-        if found is None or device >= found[0].width or not np.isfinite(found[0].values[found[1] - 1, device]):
+        if found is None or device >= found[0].width:
             draw_row(grid, y, f"  {gauge.title}", "–", "")
             return
         series, n = found
         values = series.values[:n, device]
+        newest = float(values[-1])
         whole = self._whole(view, gauge, device)
         top = whole or float(np.nanmax(values, initial=0)) or 1.0
         spark = sparkline(over_samples(values, spark_width(grid.width)) / top)
-        note = f"{values[-1] / whole:.0%} of {gauge.format(whole)}" if isinstance(gauge.whole, str) and whole else ""
-        draw_row(grid, y, f"  {gauge.title}", gauge.format(float(values[-1])), spark, note, spark_ink=Ink.BAND)
+        if not np.isfinite(newest):  # its processes have ended
+            draw_row(grid, y, f"  {gauge.title}", "–", spark, spark_ink=Ink.BAND)
+            return
+        note = f"{newest / whole:.0%} of {gauge.format(whole)}" if isinstance(gauge.whole, str) and whole else ""
+        draw_row(grid, y, f"  {gauge.title}", gauge.format(newest), spark, note, spark_ink=Ink.BAND)
 
     def _whole(self, view: View, gauge: Gauge, device: int) -> float | None:
         if not isinstance(gauge.whole, str):
