@@ -192,12 +192,12 @@ class NnwatchApp(App[str]):
     def action_save(self, what: Literal["part", "screen"]) -> None:
         """The focused widget or the whole screen, as files in the folder that nnwatch was started in."""
         widget, room = self.focused, self._room()
+        of = room.name_of if room is not None else "screen"
         if what == "part" and isinstance(widget, Cells):
             rows = [widget.render_line(y) for y in range(widget.size.height)]
-            of = getattr(widget, "title", type(widget).__name__)
+            of = getattr(widget, "title", of)
         else:
             rows = self.screen._compositor.render_strips()
-            of = room.name_of if room is not None else "screen"
         name = f"{self.title} {of} step {self.moment.at(self.presenter.timeline)}"
         try:
             path = save(rows, Path.cwd(), name)

@@ -13,13 +13,13 @@ from textual.strip import Strip
 
 
 def svg(rows: Sequence[Strip], title: str) -> str:
-    """Rows of cells as SVG."""
+    """Rows of cells as SVG. Whoever opens it asks nobody for fonts: those that Rich names lie on a server."""
     width = max((row.cell_length for row in rows), default=1)
     colours = {"force_terminal": True, "color_system": "truecolor", "legacy_windows": False}
     console = Console(width=width, file=io.StringIO(), record=True, **colours)  # type: ignore[arg-type]
     cells = [segment for row in rows for segment in (*row, Segment.line())]
     console.print(Segments(cells), end="")
-    return console.export_svg(title=title)
+    return re.sub(r"@font-face\s*\{.*?\}\s*", "", console.export_svg(title=title), flags=re.DOTALL)
 
 
 def text(rows: Sequence[Strip]) -> str:

@@ -136,6 +136,7 @@ async def test_a_chart_and_a_screen_are_saved_as_svg_and_text(tmp_path, monkeypa
         assert len(whole.splitlines()) == 24
         picture = ElementTree.fromstring((tmp_path / f"{lead}-overview-step-1200.svg").read_text("utf-8"))
         assert picture.tag.endswith("svg")
+        assert not any("http" in part for part in picture.itertext()), "nothing is fetched by who opens it"
         words = " ".join("".join(picture.itertext()).replace("\xa0", " ").split())
         assert "learning rate too high" in words
 

@@ -76,8 +76,15 @@ async def test_the_history_of_a_finding_is_told():
 
 
 async def test_the_autopsy_of_numbers_that_are_not_finite_stands_in_the_finding():
-    seen = {"origin": "backward", "op": "SqrtBackward0", "layer": "blocks.2.norm", "detail": "3 infinite of 64 values"}
-    seen |= {"bad_samples": [13], "samples": [317], "last_finite_step": 409}
+    seen = {
+        "origin": "backward",
+        "op": "SqrtBackward0",
+        "layer": "blocks.2.norm",
+        "detail": "3 infinite of 64 values",
+        "bad_samples": [13],
+        "samples": [317],
+        "last_finite_step": 409,
+    }
     events = [
         Event("nonfinite", START + 10, 410, data=seen),
         Event("autopsy", START + 10, 410, data={"folder": "seg.autopsy/step-410", "files": []}),

@@ -44,7 +44,7 @@ class LayersScreen(Room):
     def look(self, view: View) -> None:
         found = self.query_one(HeatTable).detail()
         text = f"{found[0]}  {found[1]}" if found else ""
-        note = "   ! is far from usual (update/weight 1e-4 to 1e-2), not yet a finding" if found else ""
+        note = "   ! is far from usual (update/weight 1e-4 to 1e-2); 4 says what is wrong" if found else ""
         self.query_one("#layer", Words).say([(text + note, Ink.DIM)])
 
     def action_filter(self) -> None:

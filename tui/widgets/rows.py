@@ -90,7 +90,7 @@ class Rows(Listed):
             column = view.column(row.column)
             value = column.at(view.until) if column is not None else None
             if column is None or value is None:
-                draw_row(grid, y, row.title, "–", _absent(view), spark_ink=Ink.DIM)
+                draw_row(grid, y, row.title, "–", _absent(view) if column is None else "not yet", spark_ink=Ink.DIM)
                 continue
             spark = self._spark(view, row, spark_width(grid.width))
             note = row.note(view, value) if row.note else ""
@@ -142,7 +142,7 @@ class Progress(Listed):
         planned = view.planned
         room = spark_width(grid.width)
         if planned is None:
-            draw_row(grid, 0, "progress", count(view.step), "steps; end unknown")
+            draw_row(grid, 0, "progress", count(view.step), "steps; end unknown", spark_ink=Ink.DIM)
         else:
             share = view.step / planned
             left = remaining(view.step, planned, self._pace(view)) if view.state.kind == "running" else None

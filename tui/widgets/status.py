@@ -39,7 +39,7 @@ class Status(Cells):
         if view.track is not None and view.track.segment.segment > 0:
             parts.append(f"segment {view.track.segment.segment + 1}")
         if view.history.run is not None and view.time > view.history.run.started:
-            parts.append(duration(view.time - view.history.run.started))
+            parts.append(duration(float(int(view.time - view.history.run.started))))
         for i, part in enumerate(parts):
             if at + 2 + len(part) > x:
                 break
