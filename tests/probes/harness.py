@@ -22,6 +22,7 @@ from nnwatch.probes.standby import Standby
 from nnwatch.ring import EVENT, Reader
 
 PACKAGE = Path(nnwatch.__file__).parent
+SEVERAL = Path(__file__).parents[1] / "styles" / "scripts" / "several.py"
 HEAD = struct.Struct("<qqd")
 
 
@@ -171,3 +172,25 @@ def run(
         for path in sorted((job / "rings").iterdir()):
             read(recorded, path)
     return recorded
+
+
+def runs(script: str, *jobs: tuple[str, ...]) -> list[Recorded]:
+    """Run ``script`` for each of several arguments, in forks of one watched process: torch is imported once for all."""
+    folder = tempfile.TemporaryDirectory(prefix="nnwatch-test-")
+    place = Path(folder.name)
+    boot = make_boot(place)
+    source = place / "train.py"
+    source.write_text(textwrap.dedent(script))
+    own = [place / str(number) for number in range(len(jobs))]
+    for one in own:
+        one.mkdir()
+    words = json.dumps([[str(source), args, str(one)] for args, one in zip(jobs, own, strict=True)])
+    subprocess.run([sys.executable, str(SEVERAL), words], env=environment(boot), capture_output=True, check=False)
+    found = []
+    for one in own:
+        pid, code = (one / "ended").read_text().split()
+        told = Recorded(int(code), (one / "stdout").read_text(), (one / "stderr").read_text(), one, folder)
+        for ring in (place / "rings").glob(f"{pid}-*"):
+            read(told, ring)
+        found.append(told)
+    return found

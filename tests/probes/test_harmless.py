@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from importlib.machinery import SourceFileLoader
 
 import pytest
 
@@ -198,16 +199,21 @@ def test_the_boot_file_is_out_of_the_way(tmp_path):
     """The switch, a sitecustomize and a module nnwatch of the user's own, and where the probes cannot work."""
     probe = """
         import json, sys
-        import torch
-        print(json.dumps([hasattr(torch.autograd.backward, "__wrapped__"), type(torch.__spec__.loader).__module__]))
+        before = [type(finder).__module__ for finder in sys.meta_path]
+        if len(sys.argv) > 1:
+            import torch
+            before += [hasattr(torch.autograd.backward, "__wrapped__"), type(torch.__spec__.loader).__module__]
+        print(json.dumps(before))
     """
-    on = run(probe)
-    assert on.printed() == [True, run(probe, watched=False).printed()[1]]
+    on = run(probe, args=("torch",))
+    assert on.printed()[-2:] == [True, SourceFileLoader.__module__]
     (hello,) = (on.job / "hello").iterdir()
     assert json.loads(hello.read_text())["error"] is None
     assert json.loads(hello.read_text())["torch"].startswith("2.")
-    assert run(probe, extra={"NNWATCH_DISABLE": "1"}).printed()[0] is False
-    assert run(probe, python=("-I",)).printed()[0] is False
+    alone = run(probe, watched=False).printed()
+    assert on.printed()[:-2] != alone  # what waits for torch to be imported
+    assert run(probe, extra={"NNWATCH_DISABLE": "1"}).printed() == alone
+    assert run(probe, python=("-I",)).printed() == alone
 
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "sitecustomize.py").write_text("import sys\nsys.hidden = __file__\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from .harness import run
+from .harness import runs
 
 SCRIPT = """
     import json, sys, warnings
@@ -208,10 +208,16 @@ LOOPS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def recorded():
+    """What each loop left."""
+    return dict(zip(LOOPS, runs(SCRIPT, *((loop,) for loop in LOOPS)), strict=True))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("loop", LOOPS)
-def test_losses_and_steps(loop):
-    done = run(SCRIPT, args=(loop,))
+def test_losses_and_steps(recorded, loop):
+    done = recorded[loop]
     assert done.returncode == 0, done.stderr
     assert not [event for event in done.events if event["name"] == "probe.failed"], done.events
     losses = done.printed()

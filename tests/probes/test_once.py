@@ -7,7 +7,7 @@ import torch
 
 from nnwatch.probes.schedules import Schedules
 
-from .harness import run
+from .harness import run, runs
 
 SCHEDULED = """
     import json, math, random, sys
@@ -55,21 +55,28 @@ SCHEDULED = """
 """
 
 
+SCHEDULES = [
+    ("cosine", "epoch", "CosineAnnealingLR", 48),
+    ("onecycle", "step", "OneCycleLR", 48),
+    ("lambda", "step", "LambdaLR", 48),
+    ("closure", "first", "LambdaLR", 48),
+    ("chain", "step", "SequentialLR", 48),
+    ("steps", "epoch", "MultiStepLR", 36),
+    ("plateau", "epoch", "ReduceLROnPlateau", None),
+]
+
+
+@pytest.fixture(scope="module")
+def scheduled():
+    """What the script left with each of them."""
+    kinds = [(kind, pace) for kind, pace, *_ in SCHEDULES]
+    return dict(zip(kinds, runs(SCHEDULED, *kinds), strict=True))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "pace", "name", "end"),
-    [
-        ("cosine", "epoch", "CosineAnnealingLR", 48),
-        ("onecycle", "step", "OneCycleLR", 48),
-        ("lambda", "step", "LambdaLR", 48),
-        ("closure", "first", "LambdaLR", 48),
-        ("chain", "step", "SequentialLR", 48),
-        ("steps", "epoch", "MultiStepLR", 36),
-        ("plateau", "epoch", "ReduceLROnPlateau", None),
-    ],
-)
-def test_schedules(kind, pace, name, end):
-    done = run(SCHEDULED, args=(kind, pace))
+@pytest.mark.parametrize(("kind", "pace", "name", "end"), SCHEDULES)
+def test_schedules(scheduled, kind, pace, name, end):
+    done = scheduled[kind, pace]
     assert done.returncode == 0, done.stderr
     assert not [event for event in done.events if event["name"] == "probe.failed"], done.events
     facts = done.facts()

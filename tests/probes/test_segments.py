@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from .harness import run, watched
+from .harness import run, runs, watched
 
 SCRIPT = """
     import copy, json, sys
@@ -186,9 +186,15 @@ def check(done, starts=None):
         assert done.steps("update.ratio", number)[:10] == list(range(first + 1, first + 11))
 
 
+@pytest.fixture(scope="module")
+def left():
+    """What the script left that makes several segments, and what the one that makes one."""
+    return runs(SCRIPT, tuple(SEVERAL), tuple(ONE))
+
+
 @pytest.mark.slow
-def test_each_training_is_a_segment():
-    done = run(SCRIPT, args=tuple(SEVERAL))
+def test_each_training_is_a_segment(left):
+    done, _ = left
     check(done)
     for number, (case, _) in enumerate(itertools.product(SEVERAL, range(3))):
         groups = 2 if case == "pairs" else 1
@@ -203,8 +209,8 @@ def test_each_training_is_a_segment():
 
 
 @pytest.mark.slow
-def test_one_training_is_one_segment():
-    done = run(SCRIPT, args=tuple(ONE))
+def test_one_training_is_one_segment(left):
+    _, done = left
     check(done)
     assert len(done.segments) == len(ONE)
 
@@ -220,7 +226,7 @@ RESUMED = """
     loader = DataLoader(TensorDataset(torch.randn(48, 5), torch.randint(0, 3, (48,))), batch_size=8)
     start, step = 0, 0
     if len(sys.argv) > 3:
-        state = torch.load("last.pt")
+        state = torch.load(sys.argv[3])
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         start, step = state["epoch"] + 1, state["global_step"]
@@ -241,32 +247,35 @@ RESUMED = """
 """
 
 
+@pytest.fixture(scope="module")
+def resumed():
+    """What the first and the second half of a training left, for each optimizer."""
+    a, b, c, d = runs(RESUMED, ("adam", "2"), ("adam", "4", "../0/last.pt"), ("sgd", "2"), ("sgd", "4", "../2/last.pt"))
+    return {"adam": (a, b), "sgd": (c, d)}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["adam", "sgd"])
-def test_a_resumed_training_goes_on_at_its_step(kind, tmp_path):
-    first = run(RESUMED, args=(kind, "2"), job=tmp_path / "one")
+def test_a_resumed_training_goes_on_at_its_step(resumed, kind):
+    first, second = resumed[kind]
     check(first)
     saved = [event for event in first.events if event["name"] == "checkpoint.saved"]
-    path = tmp_path / "one" / "script" / "last.pt"
+    path = first.job / "last.pt"
     assert [(event["step"], event["data"]["step"]) for event in saved] == [(6, 6), (12, 12)]
     assert saved[1]["data"]["path"] == str(path)
     assert saved[1]["data"]["size"] == path.stat().st_size
     assert "resumed" not in first.facts()
     assert "pretrained" not in first.facts()
 
-    other = tmp_path / "two" / "script"
-    other.mkdir(parents=True)
-    (other / "last.pt").write_bytes(path.read_bytes())
-    second = run(RESUMED, args=(kind, "4", "resume"), job=tmp_path / "two")
     check(second, starts=[12])
     assert second.segments[0]["reason"] == "resume"
     assert second.steps("loss.train") == list(range(13, 25))
     facts = second.facts()
     assert facts["planned_steps"] == 24
-    assert (facts["resumed"]["path"], facts["resumed"]["step"]) == (str(other / "last.pt"), 12)
+    assert (facts["resumed"]["path"], facts["resumed"]["step"]) == (str(path), 12)
     assert facts["pretrained"]
     loaded = second.event("checkpoint.loaded")
-    assert (loaded["step"], loaded["data"]["step"], loaded["data"]["path"]) == (12, 12, str(other / "last.pt"))
+    assert (loaded["step"], loaded["data"]["step"], loaded["data"]["path"]) == (12, 12, str(path))
 
 
 def test_weights_from_a_file_are_no_resumed_training(tmp_path):

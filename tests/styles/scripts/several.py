@@ -2,13 +2,15 @@
 
     python several.py '[["script.py", ["argument"], "folder"], ...]'
 
-The exit status is 1 when one of them failed.
+What each prints lies in its folder as `stdout` and `stderr`, its process and exit status in `ended`. The exit status
+is 1 when one of them failed.
 """
 
 import json
 import os
 import runpy
 import sys
+from pathlib import Path
 
 import torch._dynamo  # noqa: F401 - an optimizer would import it in each of them
 
@@ -21,7 +23,11 @@ def begins(job):
     """In a fork True: it is this job's. Here False, when the fork has ended."""
     pid = os.fork()
     if pid:
-        Done.failed |= os.waitpid(pid, 0)[1] != 0
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        Path(job[2], "ended").write_text(f"{pid} {code}")
+        if code:
+            Done.failed = True
+            sys.stderr.write(Path(job[2], "stderr").read_text())
     return not pid
 
 
@@ -30,6 +36,8 @@ if job is None:
     sys.exit(Done.failed)
 script, args, folder = job  # outside of any loop: nnwatch reads the loops around a training
 os.chdir(folder)
+for stream, name in ((1, "stdout"), (2, "stderr")):
+    os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), stream)
 sys.argv = [script, *args]
 sys.path[0] = os.path.dirname(script)
 runpy.run_path(script, run_name="__main__")
