@@ -6,7 +6,7 @@ PEERS  := .venv-peers
 READY  := $(VENV)/.ready
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help demo test lint bench bench-probes bench-start bench-tui bench-advisor bench-session bench-far bench-rate peers zoo zoo-harm score styles score-aside score-check fuzz pages picture clean
+.PHONY: help demo test lint bench bench-probes bench-start bench-tui bench-advisor bench-session bench-far bench-nodes bench-rate peers zoo zoo-harm score styles score-aside score-check fuzz pages picture clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -48,6 +48,9 @@ bench-session: $(READY)  ## what recording and reading cost, a million steps, be
 
 bench-far: $(READY)  ## a million steps over a line of 10 Mbit/s
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_far
+
+bench-nodes: $(READY)  ## 64 ranks of 8 nodes at 100 steps/s each into one session
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_nodes | tee tests/bench/results/bench_nodes.txt
 
 bench-rate: $(READY)  ## is the rate that nnwatch check suggests a good one? beside a full grid of rates
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_rate | tee tests/bench/results/bench_rate.txt
