@@ -20,6 +20,7 @@ from typing import Any
 
 from . import job as jobs
 from . import runs, settings
+from .nodes import group
 from .runs import Card, Process, RunError, write_json
 
 _NEEDED = ("msgspec", "psutil")
@@ -91,6 +92,7 @@ def _start() -> Path:
         name=jobs.default_name([_script()]),
         interactive=_interactive(),
         settings=settings.read(Path.cwd()),
+        place=group.place(()),
     )
     card = Card.load(job / "job.json")
     card.launcher = card.trainer = Process.of(os.getpid())

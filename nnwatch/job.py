@@ -15,6 +15,7 @@ from typing import Any
 
 from . import runs
 from .listen import TOKEN, Address, new_token
+from .nodes.group import ALONE, Place
 from .runs import SUFFIX, Card, Process, RunError
 
 RING_BYTES = 16 << 20
@@ -55,14 +56,14 @@ def prepare(
     listen: Address | None = None,
     token: str = "",
     join: Address | None = None,
-    node: int = 0,
+    place: Place = ALONE,
     check: Mapping[str, Any] | None = None,
 ) -> Path:
     """Make the folder for one run of ``command`` and return it. Raises RunError.
 
     ``interactive``: a person types it, so that silence means nothing. ``late``: it is under way already. ``listen``:
     where far viewers may come, if they say ``token``; without one, one is made. ``join``: where the first node listens,
-    with the ``token``; ``node``: the number of this one, 0 where nobody gave it one. ``check``: the run is a check
+    with the ``token``; ``place``: which node of which job this is. ``check``: the run is a check
     (`check/plan.py`), which tells by itself.
     """
     prune()
@@ -86,6 +87,8 @@ def prepare(
         python=python,
         headless=headless,
         check=check is not None,
+        group=place.job or (f"join-{join}" if join is not None else ""),
+        node=place.node,
         socket=str(sockets / f"{id}.sock") if sockets else "",
         attach=f"nnwatch attach {id if taken else name}",
         launcher=Process.of(os.getpid()),  # until the one that starts the command takes over: nobody prunes it
@@ -114,7 +117,7 @@ def prepare(
         with open(job / "token", "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             file.write(token or new_token())
     options |= {"settings": settings or {}, "interactive": interactive, "late": late}
-    options |= {"listen": wanted, "quiet": check is not None, "node": node}
+    options |= {"listen": wanted, "quiet": check is not None}
     options["join"] = {"host": join.host, "port": join.port} if join is not None else None
     runs.write_json(job / "options.json", options)
     card.save(job / "job.json")

@@ -90,8 +90,6 @@ class Monitor:
         return server
 
     def _role(self, options: dict[str, Any]) -> Role:
-        if self._server is None:
-            return Role()
         return choose.role(options, self.card, self.job, self._recorder, self._server, self._ready)
 
     def _watch_trainer(self) -> None:

@@ -24,6 +24,8 @@ SUFFIX = ".nnw"
 CARD_SUFFIX = ".run.json"
 _MAGIC = b"\x89NNW"
 """What a session begins with."""
+_SILENT = 60.0
+"""Seconds without a word after which a run without an end is over."""
 SOCKET_PATH_LIMIT = 107
 """Longest path of a Unix socket on Linux, in bytes."""
 
@@ -84,6 +86,7 @@ class Card:
     time, and the worst severity of any finding. ``checkpoints``: size in bytes and time of change in nanoseconds of
     the newest files it saved, by path, so that a run that goes on from one finds this one. ``format`` is that of a log
     of another tool, which ``session`` is the path of then. ``joins``: the first node's address, where this is another.
+    ``group`` is the same for all nodes of one job, "" where there is one, and ``node`` the number of this one.
     """
 
     id: str
@@ -101,6 +104,8 @@ class Card:
     socket: str = ""
     listen: str = ""
     joins: str = ""
+    group: str = ""
+    node: int = 0
     attach: str = ""
     format: str = ""
     launcher: Process | None = None
@@ -241,8 +246,39 @@ def runs() -> list[Card]:
     return sorted(there, key=lambda card: card.started, reverse=True)
 
 
+def precedence(card: Card) -> tuple[bool, int, float, str]:
+    """The first node of a job is that whose card has the least."""
+    return bool(card.joins), card.node, card.started, card.id
+
+
+def together(one: Card, other: Card) -> bool:
+    """Whether two runs are nodes of one job: an earlier run of the same command is another job."""
+    return bool(one.group) and one.group == other.group and not (_over(one, other) or _over(other, one))
+
+
+def _over(one: Card, other: Card) -> bool:
+    """Whether a run had ended, or fallen silent for good, before another began."""
+    newest = float((one.end or one.latest).get("time") or one.started)
+    return newest < other.started - (0.0 if one.end is not None else _SILENT)
+
+
+def leading(cards: Iterable[Card]) -> list[Card]:
+    """Without those that are a further node of a job whose first node, which has all of it, is there too."""
+    cards = list(cards)
+    grouped: dict[str, list[Card]] = {}
+    for card in cards:
+        grouped.setdefault(card.group, []).append(card)
+
+    def led(card: Card) -> bool:
+        least = precedence(card)
+        return any(precedence(other) < least and together(card, other) for other in grouped[card.group])
+
+    return [card for card in cards if not (card.group and led(card))]
+
+
 def resolve(run: str | None, known: Iterable[Card] | None = None) -> Card:
-    """The run that is meant: a path, an id, a name, a unique prefix of one, or None for the newest.
+    """The run that is meant: a path, an id, a name, a unique prefix of one, or None for the newest. Of a job of several
+    nodes it is the first one's, unless the id says another.
 
     A session without a card gets one made up from its path. Raises RunError when there is none, or several.
     """
@@ -252,7 +288,7 @@ def resolve(run: str | None, known: Iterable[Card] | None = None) -> Card:
             raise RunError(
                 f"no runs yet: none in {sessions_folder()} and none registered; start one: nnwatch run train.py"
             )
-        return cards[0]
+        return leading(cards)[0]
     path = Path(run)
     if run.endswith(SUFFIX) or os.sep in run or path.is_file():
         return _at(path.absolute(), cards)
@@ -260,6 +296,7 @@ def resolve(run: str | None, known: Iterable[Card] | None = None) -> Card:
         [card for card in cards if run in (card.id, card.name)],
         [card for card in cards if run and (card.name.startswith(run) or card.id.startswith(run))],
     ):
+        match = match if run in [card.id for card in match] else leading(match)
         if len(match) == 1:
             return match[0]
         if match:

@@ -43,10 +43,12 @@ def ls(options: argparse.Namespace) -> int:
         return 0
     if not cards:
         print("no runs yet; start one: nnwatch run train.py")
-    for card in cards:
+    for card in runs.leading(cards):
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(card.started))
         latest = card.latest
         said = f"{latest['severity']} {latest['finding']}" if latest.get("finding") else ""
+        if nodes := sum(runs.together(card, other) for other in cards) - 1 if card.group else 0:
+            said += f"  {nodes + 1} nodes"
         at = f"step {card.last_step or 0:,}" + (f"  loss {card.last_loss:.4g}" if card.last_loss is not None else "")
         if card.state == "elsewhere":  # its processes cannot be seen from here, only what they write
             said += f"  on {card.host}, {max(0.0, time.time() - latest.get('time', card.started)):.0f} s ago"

@@ -42,7 +42,7 @@ def run(words: list[str]) -> int:
         listen=options.listen,
         token=listen.given_token(options.token_file) if options.listen or options.join else "",
         join=options.join,
-        node=group.number(),
+        place=group.place(asked.command),
     )
     from .. import launch, slurm
 

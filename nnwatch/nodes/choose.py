@@ -14,25 +14,33 @@ from ..recorder import Recorder
 from ..runs import Card
 from ..server import Server
 from .first import First
+from .folder import Folder
 from .link import Link
 from .role import Role
 
 
 def role(
-    options: dict[str, Any], card: Card, job: Path, recorder: Recorder, server: Server, ready: selectors.BaseSelector
+    options: dict[str, Any],
+    card: Card,
+    job: Path,
+    recorder: Recorder,
+    server: Server | None,
+    ready: selectors.BaseSelector,
 ) -> Role:
-    """What this monitor is to the others. The first node is the one that can listen at the address they all join."""
+    """What this monitor is to the others. The first node is the one that can listen at the address they all join;
+    without one, the first of those whose sessions lie in one folder."""
     wanted = options["join"]
-    if wanted is None:
-        return Role()
+    folder = Folder(card) if card.group else None
+    if wanted is None or server is None:
+        return First(recorder, ready, folder) if folder is not None else Role()
     address, token = Address(wanted["host"], wanted["port"]), (job / "token").read_text()
     if not card.joins and (listens := _listening(server, address, token)):
         card.listen = card.listen or listens
-        first = First(recorder, ready)
+        first = First(recorder, ready, folder)
         server.join = first.join
         return first
     card.joins = str(address)
-    join = wire.Join([*wire.PROTOCOLS], card.id, card.host, card.started, options["node"], token)
+    join = wire.Join([*wire.PROTOCOLS], card.id, card.host, card.started, card.node, token)
     told = [str(event.data["state"]) for event in recorder.history.events if event.name == "node"]
     return Link(address, join, server, ready, told)
 

@@ -12,6 +12,7 @@ from ..narrate import ending
 from .adopt import Adopter
 from .clock import Clock
 from .line import START, Cursor, Line
+from .tail import Tail
 
 _PATIENCE = 3.0
 """Seconds without a connection after which it is told: a monitor that died is back within them."""
@@ -25,7 +26,7 @@ class Node:
         self.host = host
         self.run = run
         self.cursor: Cursor = START
-        self.line: Line | None = None
+        self.line: Line | Tail | None = None
         self.ended = False
         self._lost = False  # that nothing comes any more was told
         self._started = started
@@ -52,6 +53,8 @@ class Node:
     def read(self, now: float, step: int) -> Iterator[Frame]:
         """What came, and what became of the node itself."""
         line = self.line
+        if self.ended:
+            return
         if line is None:
             yield from self._missed(now, step, "it has not come again")
             return

@@ -6,8 +6,9 @@ import socket
 
 import pytest
 
+from nnwatch.cli import main
 from nnwatch.frame import Event
-from nnwatch.runs import Card
+from nnwatch.runs import Card, resolve
 
 from .doors import frames, free_port, gone, history, steps, until
 from .serving import Line
@@ -142,3 +143,38 @@ def test_a_first_node_that_is_not_there_is_one_line_and_may_come_late(home, port
     assert said.count("does not answer") == 1
     assert "is there again" in said
     whole(one, two, 1, 80)
+
+
+def slurm(home, tasks, **env):
+    """Launchers of one Slurm step, each on a node of its own as far as Slurm says."""
+    step = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_NODES": str(len(tasks))}
+    return [
+        home.start("run", "--name", "step", *task, env=step | {"SLURM_NODEID": str(rank), "RANK": str(rank)} | env)
+        for rank, task in enumerate(tasks)
+    ]
+
+
+def of_node(home, number):
+    return until(lambda: next((c for c in home.cards() if c.node == number and c.monitor is not None), None))
+
+
+def test_nodes_of_a_slurm_step_find_each_other_in_the_shared_folder_alone(home, capsys, monkeypatch):
+    home.gate(241)
+    started = slurm(home, [("trainer.py", 300, 0, "close")] * 3)
+    cards = [of_node(home, number) for number in range(3)]
+    for rank in (1, 2):
+        joined(cards[0], rank, 240)
+    os.kill(cards[0].monitor.pid, signal.SIGKILL)
+    finish(home, *started)
+    for rank in (1, 2):
+        whole(cards[0], cards[rank], rank, 300)
+        assert states(cards[rank].session) == ["joined"]
+    assert sorted(states(cards[0].session)) == ["ended", "ended", "joined", "joined"]
+    for name in ("XDG_STATE_HOME", "NNWATCH_HOME"):
+        monkeypatch.setenv(name, home.env[name])
+    assert main(["ls"]) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    assert line.startswith(cards[0].id)
+    assert line.endswith("3 nodes")
+    assert resolve("step").id == resolve(None).id == cards[0].id
+    assert resolve(cards[2].id).id == cards[2].id
