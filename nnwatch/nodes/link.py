@@ -58,9 +58,9 @@ class Link(Role):
         """What there is to tell; "" while that is too early."""
         if self._refused:
             return "refused"
-        if self._shown:
-            return "joined"
-        return "cut" if time.monotonic() - self._alone_since > _PATIENCE else ""
+        if not self._shown and time.monotonic() - self._alone_since > _PATIENCE:
+            return "cut"
+        return "joined" if self._been else ""
 
     def _text(self, state: str, again: bool) -> str:
         first = f"the first node at {self._address}"

@@ -138,7 +138,7 @@ def test_a_first_node_that_is_not_there_is_one_line_and_may_come_late(home, port
         second, two = node(home, port, 1, 80, 0, "close")
         until(lambda: states(two.session) == ["cut"])
     first, one = node(home, port, 0, 80, 0, "close")
-    joined(one, 1, 40)
+    until(lambda: states(two.session) == ["cut", "joined"])
     said = finish(home, first, second)[1]
     assert said.count("does not answer") == 1
     assert "is there again" in said
