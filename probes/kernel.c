@@ -117,34 +117,17 @@ static PyMethodDef functions[] = {
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_kernel", NULL, -1, functions};
 
-/* `name` of module `from`; what is missing is an ImportError, and the probes go on without this module. */
-static PyObject *take(PyObject *from, const char *name)
-{
-    PyObject *found = from ? PyObject_GetAttrString(from, name) : NULL;
-    if (!found)
-        PyErr_SetString(PyExc_ImportError, "torch is not as expected");
-    return found;
-}
-
+/* What torch lacks is an ImportError, and the probes go on without this module. */
 PyMODINIT_FUNC PyInit__kernel(void)
 {
-    PyObject *torch = PyImport_ImportModule("torch"), *nn = take(torch, "nn");
-    torch_ = (Torch){
-        .tensor = take(torch, "Tensor"),
-        .parameter = take(nn, "Parameter"),
-        .float32 = take(torch, "float32"),
-        .int64 = take(torch, "int64"),
-        .dtype = PyUnicode_InternFromString("dtype"),
-        .shape = PyUnicode_InternFromString("shape"),
-        .is_cpu = PyUnicode_InternFromString("is_cpu"),
-        .is_contiguous = PyUnicode_InternFromString("is_contiguous"),
-        .data_ptr = PyUnicode_InternFromString("data_ptr"),
-        .numel = PyUnicode_InternFromString("numel"),
-        .grad = PyUnicode_InternFromString("grad"),
-    };
+    PyObject *torch = PyImport_ImportModule("torch");
+    int known = torch && take_torch(torch);
     Py_XDECREF(torch);
-    Py_XDECREF(nn);
-    PyObject *module = PyErr_Occurred() ? NULL : PyModule_Create(&definition);
+    if (!known) {
+        PyErr_SetString(PyExc_ImportError, "torch is not as expected");
+        return NULL;
+    }
+    PyObject *module = PyModule_Create(&definition);
     if (module && PyModule_AddIntConstant(module, "VERSION", VERSION)) {
         Py_DECREF(module);
         return NULL;

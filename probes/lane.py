@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 CLOSED, LOSS, BACKWARD, INSIDE, STEP, STEPPING = range(6)
 """Stages: the long way; a loss call is due; a backward pass is due; it runs; the optimizer's step is due; it runs."""
+ENTRY = 6
+"""No stage, but what a hook before a forward pass is patched as."""
 
 
 Call = tuple[str, Callable[..., torch.Tensor], tuple[Any, ...], dict[str, Any]]
@@ -211,6 +213,14 @@ class Lane:
     def publish(self, schema: int, record: bytearray) -> None:
         """Another record of the step that has just ended, already packed; its schema by id."""
         self._emit.record(schema, bytes(record))
+
+    def patch(self, stage: int, name: str, original: Any, told: Any, other: Any, failed: Any) -> Any:
+        """In C (patch.c): what stands for ``original``, which is called in ``stage`` and known as ``name``. Of what the
+        lane does not take ``told(value, args, kwargs)`` is told, or before a backward pass ``told(tensors, ...)`` and
+        ``other(found, ...)`` after it, or of an optimizer's step ``told(optimizer, args, kwargs)``; of a loss call that
+        raised an exception ``other(None, args, kwargs)``; of a pass ``told(module, args, kwargs)``, where ``other`` is
+        whether the module is an outermost one. ``failed(error, about)`` takes their errors."""
+        return None
 
     # what the hooks call in their stage; False: it is not what was expected
 

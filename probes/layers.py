@@ -22,6 +22,7 @@ from .batchnorm import BatchNorm
 from .carried import Carrier, Swapped, carried
 from .fetch import Fetch
 from .functions import ACTIVATIONS, Functions, Watcher
+from .lane import ENTRY, Lane
 from .model import Model, plain, prefixes
 from .modes import Modes
 from .nested import tensors
@@ -53,7 +54,8 @@ class Plans(NamedTuple):
 class Layers:
     """Hooks of one model. ``failed(error)`` takes every error of ours; none reaches the user's forward pass."""
 
-    def __init__(self, fetch: Fetch, failed: Callable[[Exception], None]) -> None:
+    def __init__(self, lane: Lane, fetch: Fetch, failed: Callable[[Exception], None]) -> None:
+        self._lane = lane
         self._fetch = fetch
         self._failed = failed
         self.call: Call | None = None
@@ -92,6 +94,8 @@ class Layers:
         """Are attention and BatchNorm looked at in the coming step?"""
         self.evaluating = False
         """Is functional dropout looked at in the coming pass that is not training?"""
+        self._light = [self._light_entry(outermost) for outermost in (False, True)]
+        """By whether the module is outermost: what notes its call in a lane in C, without random states."""
         self.state = "none"
         """"none", "call" (the outermost call is noted), "modes" (its functional dropout too, in evaluation) or "all"
         (its layers are measured)."""
@@ -154,13 +158,12 @@ class Layers:
         if state == "none" or self.state == "none":
             self.remove()
         if state != "none" and not self._placed:
-            for ref in self._roots:
-                root = ref()
-                if root is not None:
-                    root._forward_pre_hooks[KEY] = self._enter  # type: ignore[index]
-                    root._forward_pre_hooks_with_kwargs[KEY] = True  # type: ignore[index]
-                    self._placed.append(root)
+            self._placed = [root for ref in self._roots if (root := ref()) is not None]
+        light = state == "call" and not self._draws and not torch.cuda.is_initialized()
         for root in self._placed:
+            entry = self._light[id(root) in self._outermost] if light else None
+            root._forward_pre_hooks[KEY] = entry or self._enter  # type: ignore[index]
+            root._forward_pre_hooks_with_kwargs[KEY] = True  # type: ignore[index]
             if state != "call":
                 root._forward_hooks[KEY] = self._leave  # type: ignore[index]
                 root._forward_hooks_always_called[KEY] = True  # type: ignore[index]
@@ -216,6 +219,20 @@ class Layers:
                     self.evaluating = False
         except Exception as error:
             self._failed(error)
+
+    def _light_entry(self, outermost: bool) -> Any:
+        def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
+            self._enter(module, args, kwargs)
+
+        made = self._lane.patch(ENTRY, "", enter, enter, outermost, lambda error, _: self._failed(error))
+        if made is not None:
+            made._torchdynamo_inline = enter
+        return made
+
+    def entered(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A call in training that the lane has noted instead: it drew no random numbers, without autocast."""
+        self.call = self._outer(self.call, Call(module, args, kwargs, Begun(None, (), ())))
+        self.calls += 1
 
     def _outer(self, before: Call | None, call: Call) -> Call:
         """Of two calls the later one, unless it is of a part of the model, called by the model."""

@@ -124,7 +124,7 @@ PyObject *gradients_into(PyObject *module, PyObject *args)
     if (!each)
         return none();
     for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *gradient = PyObject_GetAttr(PyList_GetItem(parameters, i), torch_.grad);
+        PyObject *gradient = get(&torch_.grad, PyList_GetItem(parameters, i));
         Floats part;
         if (!gradient)
             return NULL;

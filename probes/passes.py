@@ -8,50 +8,90 @@ from typing import Any
 
 import torch
 
-from .lane import INSIDE, STEP
+from .lane import BACKWARD, INSIDE, LOSS, STEP, STEPPING
 from .standby import Standby
 
 Function = Callable[..., Any]
 _traced = torch.compiler.is_dynamo_compiling
 """By torch.compile. Cheaper to ask than what follows; what else traces gives no tensors that the lane takes."""
-_compiling = torch.compiler.is_compiling
+_tracing = torch._C._get_tracing_state
+"""By torch.jit.trace, to which all that is done and named here would be part of the model."""
+
 _wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+FUNCTION = ("__code__", "__closure__", "__defaults__", "__globals__", "__kwdefaults__")
+"""What else a function has."""
+
+
+def _compiling() -> bool:
+    return torch.compiler.is_compiling() or _tracing() is not None
 
 
 def loss(standby: Standby, original: Function) -> Function:
     lane, name = standby.lane, original.__name__
 
+    def told(value: Any, args: Any, kwargs: Any) -> None:
+        if not _compiling():
+            standby.told(standby.watch.loss, name, original, args, kwargs, value)
+
+    def refused(_: Any, args: Any, kwargs: Any) -> None:
+        if not _compiling():
+            standby.watch.refused(name, original, args, kwargs)
+
+    def failed(error: Exception, value: Any) -> None:
+        if value is None:
+            standby.probes.failed("autopsy", error)
+        elif isinstance(value, torch.Tensor) and not _wrapped(value):  # vmap's tensors have no value to read
+            standby.probes.failed("loss", error)
+
     @functools.wraps(original)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if _tracing() is not None:
+            return original(*args, **kwargs)
         try:
             value = original(*args, **kwargs)
         except Exception:
-            _refused(standby, name, original, args, kwargs)
+            try:
+                refused(None, args, kwargs)
+            except Exception as error:
+                failed(error, None)
             raise
         if not _traced():
             try:
-                if not lane.loss(name, original, args, kwargs, value) and not _compiling():
-                    standby.told(standby.watch.loss, name, original, args, kwargs, value)
+                if not lane.loss(name, original, args, kwargs, value):
+                    told(value, args, kwargs)
             except Exception as error:
-                if isinstance(value, torch.Tensor) and not _wrapped(value):  # vmap's tensors have no value to read
-                    standby.probes.failed("loss", error)
+                failed(error, value)
         return value
 
+    made = _in_c(lane.patch(LOSS, name, original, told, refused, failed), original) or wrapper
     # torch.jit asks for this before it compiles a function: a wrapper with *args is beyond it
-    wrapper.__prepare_scriptable__ = lambda: original  # type: ignore[attr-defined]
-    return wrapper
+    made.__prepare_scriptable__ = lambda: original  # type: ignore[union-attr]
+    return made
 
 
-def _refused(standby: Standby, name: str, original: Any, args: Any, kwargs: Any) -> None:
-    if not _compiling():
-        try:
-            standby.watch.refused(name, original, args, kwargs)
-        except Exception as error:
-            standby.probes.failed("autopsy", error)
+def _in_c(made: Any, original: Function) -> Any:
+    """Give what stands for ``original`` its attributes; None stays None. torch.compile sees ``original`` only."""
+    if made is not None:
+        functools.update_wrapper(made, original)
+        for name in FUNCTION:
+            setattr(made, name, getattr(original, name))
+        made._torchdynamo_inline = original
+    return made
 
 
 def backward(standby: Standby, original: Function) -> Function:
-    lane, probes = standby.lane, standby.probes
+    lane = standby.lane
+
+    def told(tensors: Any, *_: Any) -> None:
+        if not _compiling():
+            standby.told(standby.watch.backward.begins, tensors)
+
+    def ended(found: Any, *_: Any) -> None:
+        if not _compiling():
+            standby.told(standby.watch.backward.ended, found)
+
+    def failed(error: Exception, _: Any) -> None:
+        standby.probes.failed("backward", error)
 
     @functools.wraps(original)
     def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
@@ -60,23 +100,23 @@ def backward(standby: Standby, original: Function) -> Function:
         lane.inside_backward = True
         try:
             try:
-                if not lane.backward(tensors) and not _compiling():
-                    standby.told(standby.watch.backward.begins, tensors)
+                if not lane.backward(tensors):
+                    told(tensors)
             except Exception as error:
-                probes.failed("backward", error)
+                failed(error, tensors)
             found = original(tensors, *args, **kwargs)
         finally:
             lane.inside_backward = False
         try:
             if lane.stage == INSIDE:
                 lane.stage = STEP
-            elif not _compiling():
-                standby.told(standby.watch.backward.ended, found)
+            else:
+                ended(found)
         except Exception as error:
-            probes.failed("backward", error)
+            failed(error, found)
         return found
 
-    return backward
+    return _in_c(lane.patch(BACKWARD, "", original, told, ended, failed), original) or backward
 
 
 def grad(standby: Standby, original: Function) -> Function:
@@ -120,32 +160,35 @@ def transform(standby: Standby, original: Function) -> Function:
     return grad_and_value_impl
 
 
-def before_step(standby: Standby) -> Callable[..., None]:
-    expected = standby.lane.steps
+def before_step(standby: Standby) -> Function:
+    return _step_hook(standby, STEP, "steps", lambda: standby.watch.stepping.before)
+
+
+def after_step(standby: Standby) -> Function:
+    return _step_hook(standby, STEPPING, "stepped", lambda: standby.watch.stepping.after)
+
+
+def _step_hook(standby: Standby, stage: int, expected: str, long: Callable[[], Function]) -> Function:
+    """``expected`` is the lane's way, by name; ``long()`` the other one."""
+    lane = standby.lane
+    takes = getattr(lane, expected, None)  # in C it is known to the patch only
+
+    def told(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if not _compiling():
+            standby.told(long(), optimizer, _closure(args, kwargs))
+
+    def failed(error: Exception, _: Any) -> None:
+        standby.probes.failed("step", error)
 
     def hook(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        if not _traced():
+        if takes is not None and not _traced():
             try:
-                if not expected(optimizer) and not _compiling():
-                    standby.told(standby.watch.stepping.before, optimizer, _closure(args, kwargs))
+                if not takes(optimizer):
+                    told(optimizer, args, kwargs)
             except Exception as error:
-                standby.probes.failed("step", error)
+                failed(error, optimizer)
 
-    return hook
-
-
-def after_step(standby: Standby) -> Callable[..., None]:
-    expected = standby.lane.stepped
-
-    def hook(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        if not _traced():
-            try:
-                if not expected(optimizer) and not _compiling():
-                    standby.told(standby.watch.stepping.after, optimizer, _closure(args, kwargs))
-            except Exception as error:
-                standby.probes.failed("step", error)
-
-    return hook
+    return _in_c(lane.patch(stage, "", hook, told, None, failed), hook) or hook
 
 
 def _closure(args: Any, kwargs: Any) -> bool:

@@ -8,7 +8,6 @@ Names names;
 long long rows_of(PyObject *batch)
 {
     PyObject *found;
-    long long rows;
     while (batch && (PyList_CheckExact(batch) || PyTuple_CheckExact(batch))) {
         int list = PyList_CheckExact(batch);
         if (!(list ? PyList_Size(batch) : PyTuple_Size(batch)))
@@ -17,33 +16,20 @@ long long rows_of(PyObject *batch)
     }
     if (!batch)
         return 0;
-    if ((PyObject *)Py_TYPE(batch) == torch_.tensor) {
-        rows = PyObject_Size(batch);
-        if (rows < 0)
-            PyErr_Clear(); /* it has no axis */
-        return rows < 0 ? 0 : rows;
-    }
+    if ((PyObject *)Py_TYPE(batch) == torch_.tensor)
+        return rows(batch);
     if (!(found = PyObject_CallFunctionObjArgs(names.rows, batch, NULL)))
         return -1;
-    rows = PyLong_AsLongLong(found);
+    long long count = PyLong_AsLongLong(found);
     Py_DECREF(found);
-    return rows;
-}
-
-int is_true(PyObject *object, PyObject *name)
-{
-    PyObject *found = PyObject_GetAttr(object, name);
-    if (!found)
-        PyErr_Clear();
-    Py_XDECREF(found);
-    return found == Py_True;
+    return count;
 }
 
 /* The node that made the value of the loss call: where that was changed in place since, the one before. */
 PyObject *node_of(PyObject *value)
 {
-    PyObject *node = PyObject_GetAttr(value, names.grad_fn), *version, *next = NULL;
-    if (!node || !(version = PyObject_GetAttr(value, names.version)))
+    PyObject *node = get(&torch_.grad_fn, value), *version, *next = NULL;
+    if (!node || !(version = get(&torch_.version, value)))
         return node;
     long changed = PyLong_AsLong(version);
     Py_DECREF(version);
@@ -78,7 +64,7 @@ int suspicious(PyObject *parameter)
 {
     PyObject *gradient;
     Floats part;
-    if (parameter == Py_None || !(gradient = PyObject_GetAttr(parameter, torch_.grad)))
+    if (parameter == Py_None || !(gradient = get(&torch_.grad, parameter)))
         return 0;
     int found = gradient != Py_None && (!floats(gradient, &part) || !isfinite(total(part.at, part.size)));
     Py_DECREF(gradient);

@@ -4,14 +4,13 @@
 
 /* Attributes and methods, and inputs.rows and lane.Left, looked up once. */
 typedef struct {
-    PyObject *item, *grad_fn, *requires_grad, *version, *next_functions, *param_groups, *lr, *target, *call, *momentum, *betas;
-    PyObject *is_cpu, *rows, *Left, *arm, *begins, *before, *after;
+    PyObject *next_functions, *param_groups, *lr, *target, *tensors, *entered, *call, *momentum, *betas, *training, *cpu;
+    PyObject *rows, *Left, *arm, *begins, *before, *after;
 } Names;
 
 extern Names names;
 
 long long rows_of(PyObject *batch);
-int is_true(PyObject *object, PyObject *name);
 PyObject *node_of(PyObject *value);
 int rates(PyObject *optimizer, float *at, Py_ssize_t groups);
 int suspicious(PyObject *parameter);

@@ -55,7 +55,7 @@ static int stale(const Work *work)
 {
     Py_ssize_t count = PyList_Size(work->parameters);
     for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *gradient = PyObject_GetAttr(PyList_GetItem(work->parameters, i), torch_.grad);
+        PyObject *gradient = get(&torch_.grad, PyList_GetItem(work->parameters, i));
         Py_XDECREF(gradient);
         if (gradient != Py_None)
             return 1;
@@ -84,7 +84,7 @@ static int input(const Work *work, PyObject *looks)
 static int prediction(const Work *work, PyObject *name, PyObject *args, PyObject *kwargs)
 {
     Py_ssize_t axes[AXES];
-    if (PyTuple_Size(args) != 2 || PyDict_Size(kwargs) || PyUnicode_Compare(name, work->name))
+    if (PyTuple_Size(args) != 2 || (kwargs && PyDict_Size(kwargs)) || PyUnicode_Compare(name, work->name))
         return 0;
     PyObject *logits = PyTuple_GetItem(args, 0);
     if ((PyObject *)Py_TYPE(logits) != torch_.tensor || shape(logits, axes) != 2 || axes[1] != work->width)

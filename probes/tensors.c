@@ -4,41 +4,165 @@
 
 Torch torch_;
 
-static int is_true(PyObject *found)
+/* DLTensor of DLPack 1 (https://dmlc.github.io/dlpack/latest/c_api.html), and of its table of functions what is used. */
+typedef struct {
+    void *data;
+    int32_t device, number, dims;
+    uint8_t code, bits;
+    uint16_t lanes;
+    int64_t *axes, *strides;
+    uint64_t offset;
+} View;
+
+typedef struct {
+    uint32_t major, minor;
+    void *older, *unused[3];
+    int (*view)(void *tensor, View *found); /* 0, or -1 with an error set */
+} Exchange;
+
+enum { CPU = 1 };
+
+static int (*view)(void *tensor, View *found); /* NULL with a torch that does not have it */
+
+static void take_exchange(PyObject *tensor)
 {
+    PyObject *capsule = PyObject_GetAttrString(tensor, "__dlpack_c_exchange_api__");
+    const Exchange *exchange = capsule ? PyCapsule_GetPointer(capsule, "dlpack_exchange_api") : NULL;
+    view = exchange && exchange->major == 1 ? exchange->view : NULL;
+    Py_XDECREF(capsule); /* the table stays */
+    PyErr_Clear();
+}
+
+static int attribute(PyObject *tensor, const char *name, Attribute *found)
+{
+    found->descriptor = PyObject_GetAttrString(tensor, name);
+    found->get = found->descriptor ? (descrgetfunc)PyType_GetSlot(Py_TYPE(found->descriptor), Py_tp_descr_get) : NULL;
+    return found->get != NULL;
+}
+
+/* 0 where torch is not as expected. */
+int take_torch(PyObject *torch)
+{
+    PyObject *nn = PyObject_GetAttrString(torch, "nn"), *base = NULL, *bases = NULL;
+    PyObject *tensor = torch_.tensor = PyObject_GetAttrString(torch, "Tensor");
+    torch_.parameter = nn ? PyObject_GetAttrString(nn, "Parameter") : NULL;
+    Py_XDECREF(nn);
+    torch_.float32 = PyObject_GetAttrString(torch, "float32");
+    torch_.int64 = PyObject_GetAttrString(torch, "int64");
+    if (!tensor || !torch_.parameter || !torch_.float32 || !torch_.int64)
+        return 0;
+    take_exchange(tensor);
+    if ((bases = PyObject_GetAttrString(tensor, "__bases__")) && (base = PyTuple_GetItem(bases, 0)))
+        torch_.rows = (lenfunc)PyType_GetSlot((PyTypeObject *)base, Py_mp_length);
+    Py_XDECREF(bases);
+    return torch_.rows && attribute(tensor, "dtype", &torch_.dtype) && attribute(tensor, "shape", &torch_.shape) &&
+           attribute(tensor, "is_cpu", &torch_.is_cpu) &&
+           attribute(tensor, "requires_grad", &torch_.requires_grad) && attribute(tensor, "grad", &torch_.grad) &&
+           attribute(tensor, "grad_fn", &torch_.grad_fn) && attribute(tensor, "_version", &torch_.version) &&
+           (torch_.is_contiguous = PyObject_GetAttrString(tensor, "is_contiguous")) &&
+           (torch_.data_ptr = PyObject_GetAttrString(tensor, "data_ptr")) &&
+           (torch_.numel = PyObject_GetAttrString(tensor, "numel")) &&
+           (torch_.item = PyObject_GetAttrString(tensor, "item")) &&
+           (torch_.is_grad_enabled = PyObject_GetAttrString(torch, "is_grad_enabled")) &&
+           (torch_.is_autocast_enabled = PyObject_GetAttrString(torch, "is_autocast_enabled"));
+}
+
+static PyObject *call(PyObject *method, PyObject *tensor)
+{
+    return PyObject_CallFunctionObjArgs(method, tensor, NULL);
+}
+
+static int given_true(PyObject *found)
+{
+    if (!found)
+        PyErr_Clear();
     Py_XDECREF(found);
     return found == Py_True;
 }
 
-/* Type, elements and address: what is right for a tensor of whose memory the rest is known. */
-static int placed(PyObject *tensor, PyObject *dtype, void **at, Py_ssize_t *size)
+int is_true(const Attribute *attribute, PyObject *tensor)
+{
+    return given_true(get(attribute, tensor));
+}
+
+/* As plain, by one call: without it each of five calls costs as much, and more where the caches are cold. */
+static int plain_view(PyObject *tensor, PyObject *dtype, void **at, Py_ssize_t *size)
+{
+    View found;
+    int64_t dense = 1;
+    if (view(tensor, &found)) {
+        PyErr_Clear();
+        return 0;
+    }
+    int kind = found.code == 2 && found.bits == 32   ? dtype == torch_.float32
+               : found.code == 0 && found.bits == 64 ? dtype == torch_.int64
+                                                     : 0;
+    if (!kind || found.device != CPU)
+        return 0;
+    int contiguous = 1;
+    for (int axis = found.dims - 1; axis >= 0; axis--) {
+        contiguous &= !found.strides || found.axes[axis] == 1 || found.strides[axis] == dense;
+        dense *= found.axes[axis];
+    }
+    *at = (char *)found.data + found.offset;
+    *size = dense;
+    return contiguous || !dense;
+}
+
+/* Contiguous, of that type and on the CPU: its memory and elements. */
+int plain(PyObject *tensor, PyObject *dtype, void **at, Py_ssize_t *size)
 {
     PyObject *type = (PyObject *)Py_TYPE(tensor), *found;
     if (type != torch_.tensor && type != torch_.parameter)
         return 0;
-    found = PyObject_GetAttr(tensor, torch_.dtype);
+    if (view)
+        return plain_view(tensor, dtype, at, size);
+    found = get(&torch_.dtype, tensor);
     Py_XDECREF(found);
-    if (found != dtype || !(found = PyObject_CallMethodObjArgs(tensor, torch_.numel, NULL)))
+    if (found != dtype || !(found = call(torch_.numel, tensor)))
         goto other;
     *size = PyLong_AsSsize_t(found);
     Py_DECREF(found);
-    if (!(found = PyObject_CallMethodObjArgs(tensor, torch_.data_ptr, NULL)))
+    if (!(found = call(torch_.data_ptr, tensor)))
         goto other;
     *at = PyLong_AsVoidPtr(found);
     Py_DECREF(found);
-    if (!PyErr_Occurred())
-        return *at != NULL || !*size;
+    if (!PyErr_Occurred() && (*at || !*size))
+        return is_true(&torch_.is_cpu, tensor) && given_true(call(torch_.is_contiguous, tensor));
 other:
     PyErr_Clear();
     return 0;
 }
 
-int plain(PyObject *tensor, PyObject *dtype, void **at, Py_ssize_t *size)
+/* The number in a tensor on the CPU that holds one; 0 if it is no such tensor. */
+int number_of(PyObject *tensor, double *number)
 {
-    int ours = placed(tensor, dtype, at, size) && is_true(PyObject_GetAttr(tensor, torch_.is_cpu)) &&
-               is_true(PyObject_CallMethodObjArgs(tensor, torch_.is_contiguous, NULL));
+    Floats part;
+    if ((PyObject *)Py_TYPE(tensor) != torch_.tensor)
+        return 0;
+    if (floats(tensor, &part)) {
+        *number = part.size == 1 ? *part.at : 0;
+        return part.size == 1;
+    }
+    PyObject *found = is_true(&torch_.is_cpu, tensor) ? call(torch_.item, tensor) : NULL;
+    *number = found ? PyFloat_AsDouble(found) : 0;
+    int had = found && !PyErr_Occurred();
+    Py_XDECREF(found);
     PyErr_Clear();
-    return ours;
+    return had;
+}
+
+/* Its first axis; 0 where it has none. */
+Py_ssize_t rows(PyObject *tensor)
+{
+    View found;
+    Py_ssize_t count;
+    if (view && !view(tensor, &found))
+        return found.dims ? found.axes[0] : 0;
+    PyErr_Clear();
+    count = torch_.rows(tensor);
+    PyErr_Clear();
+    return count < 0 ? 0 : count;
 }
 
 int floats(PyObject *tensor, Floats *part)
@@ -50,13 +174,13 @@ int floats(PyObject *tensor, Floats *part)
 int still(PyObject *tensor, const float *at, Py_ssize_t size)
 {
     Floats now;
-    return at && placed(tensor, torch_.float32, (void **)&now.at, &now.size) && now.at == at && now.size == size;
+    return at && floats(tensor, &now) && now.at == at && now.size == size;
 }
 
 /* The axes of a tensor; their number, 0 where there are too many, or -1 with an error set. */
 Py_ssize_t shape(PyObject *tensor, Py_ssize_t axes[AXES])
 {
-    PyObject *sizes = PyObject_GetAttr(tensor, torch_.shape);
+    PyObject *sizes = get(&torch_.shape, tensor);
     Py_ssize_t count = sizes ? PyTuple_Size(sizes) : -1;
     if (count > AXES)
         count = 0;

@@ -67,7 +67,7 @@ class Training:
         """Asleep, with nothing of an earlier process or ring."""
         self.emit = Emitter(self._settings["rings"], self._settings["ring_bytes"])
         self.fetch = Fetch()
-        self.layers = Layers(self.fetch, lambda error: self.probes.failed("activations", error))
+        self.layers = Layers(self.lane, self.fetch, lambda error: self.probes.failed("activations", error))
         self.awake = False
         self.deaf = False
         """No ring is to be had, or the core has failed: nothing is measured in vain."""

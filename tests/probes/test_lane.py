@@ -296,16 +296,41 @@ def test_all_ways_record_the_same(loop, looks, tmp_path, monkeypatch):
         assert short[2] > 3 or loop in (over_a_loader, not_a_number, second_optimizer, scaled)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("broken", ["loss", "backward", "steps", "stepped"])
-def test_an_error_in_the_lane_goes_no_further(broken, kind, tmp_path, monkeypatch):
-    def planted(*_):
-        raise ValueError("planted")
+def planted(*_):
+    raise ValueError("planted")
 
+
+class Rows(dict):
+    """A batch that cannot be counted."""
+
+    values = planted
+
+
+def broken_lane(kind: Any, broken: str) -> Any:
+    """One that raises an error in the hook of that name, or in something that its hooks call."""
+
+    class Due(kind):
+        def serve(self, left, due, canary):
+            super().serve(left, planted, canary)
+
+    class Batch(kind):
+        def open(self, *args):
+            super().open(*args)
+            self.batch, self.fresh = Rows(), True
+
+    return {"due": Due, "batch": Batch}.get(broken) or type("Broken", (kind,), {broken: planted})
+
+
+@pytest.mark.parametrize(
+    ("kind", "broken"),
+    [*(("python", hook) for hook in ("loss", "backward", "steps", "stepped"))]
+    + [(kind, called) for kind in KINDS for called in ("due", "batch")],
+)
+def test_an_error_in_the_lane_goes_no_further(broken, kind, tmp_path, monkeypatch):
     bare = Training()
     for _ in range(STEPS):
         bare.step()
-    monkeypatch.setattr(lane, "Fastest", type("Broken", (KINDS[kind],), {broken: planted}))
+    monkeypatch.setattr(lane, "Fastest", broken_lane(KINDS[kind], broken))
     watching = Standby({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
     patches = Patches(watching)
     try:
