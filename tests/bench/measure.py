@@ -162,15 +162,29 @@ def warm(native: bool) -> float:
             loop.step()
         made, optimizer = watch.lane, loop.optimizer
         output, target = torch.zeros(4, 2, requires_grad=True), torch.tensor([0, 1, 0, 1])
-        arguments: Any = ("cross_entropy", CROSS_ENTROPY, (output, target), {}, CROSS_ENTROPY(output, target))
+        value = CROSS_ENTROPY(output, target)
+
+        def given(*_: Any) -> torch.Tensor:
+            return value
+
+        def in_c(stage: int) -> Any:
+            return made.patch(stage, "cross_entropy", given, None, None, None)
+
+        def in_python() -> Iterator[Any]:
+            yield lambda *args: (given(*args), made.loss("cross_entropy", given, args, {}, value))
+            yield lambda *args: (made.backward(*args), given(*args), setattr(made, "stage", lane.STEP))
+            yield lambda optimizer, *_: made.steps(optimizer)
+            yield lambda optimizer, *_: made.stepped(optimizer)
+
+        stages = lane.LOSS, lane.BACKWARD, lane.STEP, lane.STEPPING
+        loss, backward, before, after = map(in_c, stages) if native else in_python()
 
         def hooks() -> None:
             for _ in range(100):
-                made.loss(*arguments)
-                made.backward(arguments[-1])
-                made.stage = lane.STEP
-                made.steps(optimizer)
-                made.stepped(optimizer)
+                loss(output, target)
+                backward(value)
+                before(optimizer, (), {})
+                after(optimizer, (), {})
 
         return median(timed(hooks, 50)) / 100
 
