@@ -170,14 +170,21 @@ def warm(native: bool) -> float:
         def in_c(stage: int) -> Any:
             return made.patch(stage, "cross_entropy", given, None, None, None)
 
-        def in_python() -> Iterator[Any]:
-            yield lambda *args: (given(*args), made.loss("cross_entropy", given, args, {}, value))
-            yield lambda *args: (made.backward(*args), given(*args), setattr(made, "stage", lane.STEP))
-            yield lambda optimizer, *_: made.steps(optimizer)
-            yield lambda optimizer, *_: made.stepped(optimizer)
+        def loss_in_python(*args: Any) -> None:
+            made.loss("cross_entropy", given, args, {}, given())
+
+        def backward_in_python(tensors: torch.Tensor) -> None:
+            made.backward(tensors)
+            given()
+            made.stage = lane.STEP
+
+        def in_python(stage: int) -> Any:
+            after = made.steps if stage == lane.STEP else made.stepped
+            hooks = {lane.LOSS: loss_in_python, lane.BACKWARD: backward_in_python}
+            return hooks.get(stage, lambda optimizer, *_: after(optimizer))
 
         stages = lane.LOSS, lane.BACKWARD, lane.STEP, lane.STEPPING
-        loss, backward, before, after = map(in_c, stages) if native else in_python()
+        loss, backward, before, after = map(in_c if native else in_python, stages)
 
         def hooks() -> None:
             for _ in range(100):
