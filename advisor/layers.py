@@ -145,6 +145,9 @@ class Layers(Clocks):
         """Share of dead units in the worst layer now, and its name; (0, "") where not measured."""
         if not self.has("act.dead"):
             return 0.0, ""
+        return self.once("dead", ("act.dead",), self._dead)
+
+    def _dead(self) -> tuple[float, str]:
         view = self.view("act.dead")
         newest = np.nan_to_num(view.values[-1], nan=-1)
         if newest.max(initial=-1) < 0:

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnwatch.frame import End, Event
 from nnwatch.history import Evaluations, History, Track
-from nnwatch.series import Floats, Steps
+from nnwatch.series import Floats, Series, Steps
 
 from .finding import Abstain, number
 from .window import View, finite, median
@@ -70,21 +70,33 @@ class Measured:
     def _view(self, metric: str) -> View | None:
         if metric not in self._views:
             series = self.track.get(metric)
-            view = View.of(series, self.step) if series is not None else None
-            self._views[metric] = view if view is not None and len(view.steps) else None
+            count = self._count(metric, series) if series is not None else 0
+            self._views[metric] = View.of(series, count) if series is not None and count else None
         return self._views[metric]
 
-    def once(self, name: str, metrics: tuple[str, ...], make: Callable[[], T]) -> T:
+    def _count(self, metric: str, series: Series) -> int:
+        """Records up to the boundary; looked for anew only when the step of the next one is reached."""
+        key, total = ("records", metric), len(series)
+        count, upcoming, of = self._memo.get(key, (0, 0, -1))
+        if of != total or self.step >= upcoming:
+            count = series.until(self.step)
+            self._memo[key] = count, int(series.steps[count]) if count < total else math.inf, total
+        return int(count)
+
+    def once(self, name: str, metrics: tuple[str, ...], make: Callable[[], T], slack: float = 0.0) -> T:
         """What ``make()`` gives, made anew only when one of the ``metrics`` has a new record.
 
         For what depends on all records of some metrics and on nothing else: a short run is judged far more often than
-        it is sampled.
+        it is sampled. With ``slack``, a share, it is made anew when there are so many more records, and at the end of
+        the run: for what is dear and moves slowly.
         """
         known = tuple(len(view.steps) if (view := self._view(metric)) else 0 for metric in metrics)
         key = "once", name
-        if key not in self._memo or self._memo[key][0] != known:
-            self._memo[key] = known, make()
-        made: T = self._memo[key][1]
+        before = self._memo.get(key)
+        allowed = slack if self.end is None else 0.0
+        if before is None or any(now > (1 + allowed) * then for now, then in zip(known, before[0], strict=True)):
+            self._memo[key] = before = known, make()
+        made: T = before[1]
         return made
 
     def first(self, name: str, make: Callable[[], T]) -> T:

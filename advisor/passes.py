@@ -22,6 +22,9 @@ TOKENS = 30
 """Classes above which the outputs of a sequence model are taken for tokens."""
 
 
+_COUNTS = ("target.val.count", "predicted.val.count", "right.val.count")
+
+
 class Passes(NamedTuple):
     """The newest evaluations: training steps after which they ran (e,), ``values`` (e, width)."""
 
@@ -89,7 +92,11 @@ class Classes(NamedTuple):
 
 def classes(at: Context, count: int) -> Classes:
     """The last ``count`` evaluations of a classification. Raises Abstain where there are not that many."""
-    found = [sums(at, name, count).values for name in ("target.val.count", "predicted.val.count", "right.val.count")]
+    return at.once(f"classes of {count}", _COUNTS, lambda: _classes(at, count))
+
+
+def _classes(at: Context, count: int) -> Classes:
+    found = [sums(at, name, count).values for name in _COUNTS]
     if any(len(values) < count for values in found) or not found[0].any():
         raise Abstain(f"it needs {count} evaluations with their labels and predictions counted")
     return Classes(*found)

@@ -27,9 +27,9 @@ class View(NamedTuple):
     values: Floats
 
     @classmethod
-    def of(cls, series: Series, until: int) -> View:
-        n = series.until(until)
-        return cls(series, series.steps[:n], series.values[:n])
+    def of(cls, series: Series, count: int) -> View:
+        """The first ``count`` records."""
+        return cls(series, series.steps[:count], series.values[:count])
 
     @property
     def scalar(self) -> Floats:

@@ -17,6 +17,8 @@ from ..window import View, finite
 
 SHUFFLE = "Shuffle the training data"
 RECORDS = 200
+SLACK = 0.05
+"""Share of new records with which the batches are compared again."""
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -99,7 +101,7 @@ def _labels(at: Context, limit: Mapping[str, float]) -> tuple[float, float]:
     rows = at.view("target.each").thin(RECORDS).values
     if len(rows) < 3:
         raise Abstain("fewer than three batches with their labels")
-    spread = at.once("overdispersion", ("target.count",), lambda: _overdispersion(at))
+    spread = at.once("overdispersion", ("target.count",), lambda: _overdispersion(at), SLACK)
     return at.once("runs", ("target.each",), lambda: _runs(rows)) if spread > limit["spread"] else 0.0, spread
 
 

@@ -20,6 +20,8 @@ SPLIT = "Split by sample, once"
 RECORDS = 200
 """Records of training rows that are looked at: 51,200 rows at most."""
 FINGERPRINTS = 1 << 24
+SLACK = 0.05
+"""Share of new records with which the rows are compared again."""
 
 
 class Overlap(NamedTuple):
@@ -57,7 +59,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Remove duplicates first, then split by sample (by person, by film, by day where samples of one belong
         together), and only then oversample or augment the training part.
     """
-    overlap = at.once("overlap", ("input.rows", "input.val.rows"), lambda: _overlap(at))
+    overlap = at.once("overlap", ("input.rows", "input.val.rows"), lambda: _overlap(at), SLACK)
     n, m, expected = overlap.rows, overlap.matched, overlap.expected
     if m < max(limit["least"], limit["share"] * n) or m <= expected + limit["errors"] * math.sqrt(expected + 1):
         return None

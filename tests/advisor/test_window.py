@@ -17,7 +17,7 @@ def view(steps, until):
     series = Series("loss.train", 1, None)
     values = np.arange(len(steps), dtype=np.float32)[:, None]
     series.append(np.array(steps, np.int64), np.array(steps, np.float64), values, None)
-    return View.of(series, until)
+    return View.of(series, series.until(until))
 
 
 @given(STEPS, st.integers(0, 101), st.integers(0, 101), st.integers(0, 50))
