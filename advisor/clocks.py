@@ -200,21 +200,23 @@ class Clocks(Measured):
 
     def _targets_moved(self) -> bool:
         means, stds = self.view("target.mean").scalar, self.view("target.std").scalar
-        if min(len(means), len(stds)) < 3 * REGION:
+        size = min(REGION, len(means) // 3, len(stds) // 3)
+        if size < 5:
             return False
         (a, first), (b, now) = (
-            (median(means[part]), math.hypot(median(stds[part]), float(np.std(means[part]))))
-            for part in (slice(REGION), slice(-REGION, None))
+            (middle := median(means[part]), math.hypot(median(stds[part]), median(np.abs(means[part] - middle))))
+            for part in (slice(size), slice(-size, None))
         )
-        return first > 0 and (abs(b - a) > MOVED * first or not 1 / MOVED < now / first < MOVED)
+        known = first > 0 and math.isfinite(first + now)
+        return known and (abs(b - a) > MOVED * first or not 1 / MOVED < now / first < MOVED)
 
-    def loss_key(self) -> str | None:
-        """The outcome that goes with most mechanisms: the loss has not left its initial value, nor is it about to. None
-        if it has, or still falls: how far a loss can fall differs from task to task."""
+    def loss_key(self, patient: bool = True) -> str | None:
+        """The outcome that goes with most mechanisms: the loss has not left its initial value. None if it has or, with
+        ``patient``, while it still falls: how far a loss can fall differs from task to task."""
         if self.facts.get("attached"):
             raise Abstain("it was under way when nnwatch came: whether the loss has fallen is not known")
         now, first = self.recent_loss(), self.initial_loss
-        if self.moving_targets or now < 0.9 * first or (now < first and self.falling):
+        if self.moving_targets or now < 0.9 * first or (patient and now < first and self.falling):
             return None
         return f"the loss has not fallen: {number(now)} now, {number(first)} at the start"
 

@@ -82,8 +82,10 @@ def _idle_cores(at: Context, share: float, began: float, limit: Mapping[str, flo
     """What shows that waiting is idle. Loader and training share the cores of a CPU: one that computes is no wait, and
     where other programs take the cores, little use of them proves nothing unless it is that of the rest of the step."""
     with suppress(Abstain):
-        used = median(samples(at, "cpu.percent", began).last(60).scalar)
-        busy = median(samples(at, "host.cpu.percent", began).last(60).scalar)
+        uses, loads = (samples(at, metric, began).last(60).scalar for metric in ("cpu.percent", "host.cpu.percent"))
+        if min(len(uses), len(loads)) < limit["samples"]:
+            return None  # the first one of a process is always 0
+        used, busy = median(uses), median(loads)
         free = not busy >= 80
         if used < 60 and free:
             return f"its processes use {used:.0f} % of a core: they wait"
@@ -104,5 +106,5 @@ RULE = Rule(
     titles(DATA_STALL),
     "Note C119; a training on the CPU shares its cores with the loader, so up to 50 % is usual there.",
     check,
-    {"gpu": 0.3, "cpu": 0.5, "most": 0.8, "after": 50},
+    {"gpu": 0.3, "cpu": 0.5, "most": 0.8, "samples": 5, "after": 50},
 )

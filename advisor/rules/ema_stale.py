@@ -103,7 +103,7 @@ def _left_behind(at: Context, ema: Mapping[str, Any], limit: Mapping[str, float]
     late = at.step >= at.track.segment.first_step + 0.5 * (at.planned or math.inf)
     if not late or len(view.steps) < limit["samples"] or len(losses) < 3:
         raise Abstain("the decay of the average is not known: judged in the second half of the plan")
-    halfway, distance = median(view.since(at.step // 2).scalar[:10]), median(view.scalar[-10:])
+    halfway, distance = median(view.since(at.step // 2).scalar[:3]), median(view.scalar[-3:])
     grows = trend(block_medians(view.scalar)) > 3 and distance > limit["farthest"] * float(np.nanmax(view.scalar))
     learned = at.recent_loss() < limit["learned"] * at.initial_loss
     if not (grows and learned) or float(np.min(losses)) < limit["nothing"] * losses[0]:

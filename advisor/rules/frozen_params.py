@@ -153,7 +153,7 @@ def _hardly_any(at: Context, limit: Mapping[str, float]) -> Found | None:
     names = at.view("update.ratio").names
     if any(names[i] not in frozen for i in at.matrices):
         return None
-    outcome = at.loss_key() if at.step - at.track.segment.first_step >= limit["patience"] else None
+    outcome = at.loss_key(patient=False) if at.step - at.track.segment.first_step >= limit["patience"] else None
     if outcome is None:
         return None
     return Found(
