@@ -100,7 +100,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 def _left_behind(at: Context, ema: Mapping[str, Any], limit: Mapping[str, float]) -> Found | None:
     """An average of unknown decay that the weights leave further and further behind, and that has learned nothing."""
     view, losses = at.view("ema.distance"), finite(at.evaluations.loss)
-    late = at.step >= at.track.segment.first_step + 0.5 * (at.planned or math.inf)
+    late = at.step >= at.track.segment.first_step + 0.5 * at.horizon
     if not late or len(view.steps) < limit["samples"] or len(losses) < 3:
         raise Abstain("the decay of the average is not known: judged in the second half of the plan")
     halfway, distance = median(view.since(at.step // 2).scalar[:3]), median(view.scalar[-3:])
@@ -145,4 +145,5 @@ RULE = Rule(
     "An exponential average with decay d lags by no more than 1 / (1 - d) steps.",
     check,
     {"left": 0.3, "most": 0.7, "learned": 0.8, "nothing": 0.95, "farthest": 0.95, "samples": 20, "grown": 1.25},
+    slow=True,
 )
