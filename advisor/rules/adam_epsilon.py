@@ -13,7 +13,7 @@ from ..context import Context
 from ..finding import Abstain, Found, number
 from ..place import of_optimizer
 from ..rule import Rule
-from ..window import column_medians
+from ..window import Numbers, column_medians
 
 SMALLER = "Lower Adam's eps"
 SCALE = "Scale the loss up"
@@ -46,14 +46,12 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     columns = at.weights(view)
     if len(view.steps) < limit["samples"] or not columns or at.step < at.warmup:
         raise Abstain("it needs two sampled steps after the warm-up")
-    ratios = column_medians(view.values[:, columns])
-    known = np.flatnonzero(ratios > 0)
-    if not len(known):
+    typical, smallest = at.once(
+        f"Adam's eps, {len(view.steps)} records", ("adam.eps.ratio",), lambda: _typical(view.values[:, columns])
+    )
+    if smallest is None or not at.undercuts(typical, limit["near"]):
         return None
-    typical = float(np.median(ratios[known]))
-    if not at.undercuts(typical, limit["near"]):
-        return None
-    least = view.names[columns[int(known[int(np.argmin(ratios[known]))])]]
+    least = view.names[columns[smallest]]
     keys = [f"the typical sqrt(v) is {number(typical)} times eps"]
     severity: Severity = "watch"
     outcome = at.loss_key() if at.step >= max(60, at.warmup) else None
@@ -79,6 +77,15 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         "If the gradients are that small because nothing is left to learn, stop here.",
         layer=least,
     )
+
+
+def _typical(values: Numbers) -> tuple[float, int | None]:
+    """Median over the matrices that have a gradient, and the column of the smallest; None where none has."""
+    ratios = column_medians(values)
+    known = np.flatnonzero(ratios > 0)
+    if not len(known):
+        return math.nan, None
+    return float(np.median(ratios[known])), int(known[int(np.argmin(ratios[known]))])
 
 
 RULE = Rule(

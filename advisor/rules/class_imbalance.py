@@ -42,7 +42,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     if dense(at):
         raise Abstain("a sample has many labels")
-    counts: Doubles = np.nansum(at.view("target.count").thin(400).values, axis=0, dtype=np.float64)
+    counts: Doubles = at.once(
+        "labels", ("target.count",), lambda: np.nansum(at.view("target.count").thin(400).values, axis=0, dtype=float)
+    )
     known = counts > 0
     if known.sum() < 2 or counts.sum() < 20 * len(counts):
         raise Abstain("too few labels were counted")

@@ -14,7 +14,7 @@ from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..passes import newest
 from ..rule import Rule
-from ..window import View, finite, median
+from ..window import finite, median
 
 SAME = "One preprocessing for both"
 
@@ -48,7 +48,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     What to do
         Compute mean and deviation on the training data once, and use these same numbers for both sets.
     """
-    train, val = _moments(at.view("input.mean").last(200), at.view("input.std").last(200)), _validation(at)
+    train = at.once("training moments", ("input.mean", "input.std"), lambda: _training(at))
+    val = at.once("validation moments", ("input.val.mean", "input.val.std"), lambda: _validation(at))
     if not train.std > 0:
         raise Abstain("the training inputs are constant")
     shift = abs(val.mean - train.mean) / train.std
@@ -99,8 +100,8 @@ def _targets_moved(at: Context) -> float:
     return abs(val - mean) / std if std > 0 else 0.0
 
 
-def _moments(mean: View, std: View) -> Moments:
-    means, stds = finite(mean.scalar), finite(std.scalar)
+def _training(at: Context) -> Moments:
+    means, stds = (finite(at.view(f"input.{kind}").last(200).scalar) for kind in ("mean", "std"))
     if len(means) < 2 or not len(stds):
         raise Abstain("too few batches were measured")
     return Moments(median(means), median(stds), float(np.std(means)))

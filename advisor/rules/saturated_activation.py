@@ -41,7 +41,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     view = at.late(at.view("act.saturated")).last(20)
     if at.step < max(at.warmup, 20) or len(view.steps) < limit["samples"]:
         raise Abstain("it needs five sampled steps after the warm-up")
-    shares = np.nan_to_num(column_medians(view.values), nan=-1.0)
+    shares = at.once(
+        f"saturated, {len(view.steps)} records",
+        ("act.saturated",),
+        lambda: np.nan_to_num(column_medians(view.values), nan=-1.0),
+    )
     worst = int(np.argmax(shares))
     share, layer = float(shares[worst]), view.names[worst]
     outcome = at.loss_key() if at.step >= max(60, at.warmup) else None

@@ -46,11 +46,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("steps this short vary with whatever else the machine does")
     sigma = 1.4826 * median(np.abs(seconds - usual))
     odd = np.flatnonzero(seconds > max(usual + 8 * sigma, 2 * usual))
+    if len(odd) < limit["least"]:
+        return None
     known = _explained(at)
     unknown = [i for i in odd if int(view.steps[i]) not in known]
     lost = float(np.sum(seconds[unknown] - usual))
     share = lost / float(np.nansum(seconds))
-    if not 5 <= len(unknown) <= 0.1 * len(seconds) or not at.exceeds(share, limit["share"]):
+    if not limit["least"] <= len(unknown) <= 0.1 * len(seconds) or not at.exceeds(share, limit["share"]):
         return None
     steps = view.steps[unknown]
     apart = np.diff(steps)
@@ -89,5 +91,5 @@ RULE = Rule(
     (FIND, COLLECT),
     "SageMaker Debugger's StepOutlier (3 standard deviations) fires on any run, so here they must cost a tenth.",
     check,
-    {"share": 0.1, "steps": 100, "seconds": 0.005},
+    {"share": 0.1, "least": 5, "steps": 100, "seconds": 0.005},
 )
