@@ -89,6 +89,14 @@ class View:
         return through(self.lens, self.timeline, first, last, columns, others)
 
     @cached_property
+    def ranks(self) -> list[tuple[int, Track]]:
+        """The ranks of the segment that is shown, in order; charts show the first."""
+        if self.track is None:
+            return []
+        segment = self.track.segment.segment
+        return sorted((rank, track) for (of, rank), track in self.history.tracks.items() if of == segment)
+
+    @cached_property
     def stretches(self) -> list[Stretch]:
         """The segments that charts show, oldest first: this one, on the clock all that are known at the moment."""
         if self.track is None:

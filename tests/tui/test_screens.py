@@ -76,6 +76,9 @@ async def test_help_lists_the_keys_and_is_searched():
         await press(app, pilot, *"faster")
         assert "Replay faster" in text(app)
         assert "Move the cursor" not in text(app)
+        await pilot.resize_terminal(45, 20)
+        await settle(app, pilot)
+        assert "] Replay faster" in " ".join(text(app).split())
         await press(app, pilot, "escape")
         assert not isinstance(app.screen, Help)
 
@@ -186,6 +189,7 @@ async def test_on_a_phone_all_is_reached_by_arrows_enter_esc_and_the_palette():
         assert app.screen.query_one(HeatTable).order == "model order"
         await press(app, pilot, *["up"] * 8, "enter")
         assert isinstance(app.screen, LayerScreen)
+        assert "Esc All layers" in lines(app)[-1], "the way back is shown however narrow it is"
         await press(app, pilot, "escape")
         await chosen(app, pilot, "Screen: advisor")
         await chosen(app, pilot, "Copy remedy")

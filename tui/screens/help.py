@@ -10,6 +10,8 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from .page import hung
+
 _KEY_NAMES = {
     "left_square_bracket": "[",
     "right_square_bracket": "]",
@@ -40,9 +42,13 @@ _KEY_NAMES = {
     "space": "Space",
     "enter": "Enter",
 }
+_WIDE = 76
+"""Columns from which keys and what they do stand side by side."""
+_AROUND = 8
+"""Cells beside the text: border, margin, the scroll bar."""
 _READING = """
-The two lines on top say what is wrong and what to change. Curves: the pale band is every value, the bright
-line their moving average. The chart's cursor is the moment that every screen shows. ▲ marks where a finding
+The two lines on top say what is wrong and what to change. Curves: the pale band is every value, the bright \
+line their moving average. The chart's cursor is the moment that every screen shows. ▲ marks where a finding \
 begins, ✗ where values stopped being finite.
 """
 
@@ -86,8 +92,15 @@ class Help(ModalScreen[None]):
 
     def listing(self, sought: str) -> str:
         found = [(keys, what) for keys, what in self.rows if sought.lower() in f"{keys} {what}".lower()]
-        lines = [f"{keys:>16}   {what}" for keys, what in found] or ["no key does that"]
-        return "\n".join(lines) + ("" if sought else "\n" + _READING)
+        width = self.app.size.width
+        if width < _WIDE:
+            lines = [hung(f"{keys}  {what}", width - _AROUND) for keys, what in found]
+        else:
+            lines = [f"{keys:>16}   {what}" for keys, what in found]
+        return "\n".join(lines or ["no key does that"]) + ("" if sought else "\n" + _READING)
+
+    def on_resize(self) -> None:
+        self.query_one("#keys", Static).update(self.listing(self.query_one(Input).value))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self.query_one("#keys", Static).update(self.listing(event.value))

@@ -34,7 +34,10 @@ class Keys(Cells):
 
     def draw(self, view: View, grid: Grid) -> None:
         bindings = sorted(self.wanted(), key=lambda one: _LAST.index(one.action) if one.action in _LAST else -1)
-        always = _LAST if grid.width >= TABS_FROM else (_SCREENS, *_LAST)
+        # The way back, help and the door are shown however narrow it is.
+        always = {binding.action for binding in bindings if binding.key == "escape"}.union(
+            _LAST if grid.width >= TABS_FROM else (_SCREENS, *_LAST)
+        )
         room = grid.width - sum(len(self._label(binding)) + 2 for binding in bindings if binding.action in always)
         x = 0
         self._spans: list[tuple[int, int, str]] = []

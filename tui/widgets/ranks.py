@@ -34,14 +34,6 @@ class Rank(NamedTuple):
     times: Any
 
 
-def tracks(view: View) -> list[tuple[int, Track]]:
-    """The ranks of the segment that is shown, in order."""
-    if view.track is None:
-        return []
-    segment = view.track.segment.segment
-    return sorted((rank, track) for (of, rank), track in view.history.tracks.items() if of == segment)
-
-
 def _rank(rank: int, track: Track, until: int | None) -> Rank:
     def newest(metric: str) -> Any:
         series = track.get(metric)
@@ -80,18 +72,18 @@ class Ranks(Listed):
 
     def rows(self, view: View) -> int:
         """Rows that it needs: a heading, the ranks, a line about those out of sight."""
-        there = len(tracks(view))
+        there = len(view.ranks)
         return 0 if there < 2 else 1 + min(there, MOST) + (there > MOST)
 
     def metrics(self, view: View) -> list[str | None]:
-        return [None, *(_COLUMNS[self._column][2] for _ in tracks(view))]
+        return [None, *(_COLUMNS[self._column][2] for _ in view.ranks)]
 
     def key(self, view: View) -> Any:
         made = view.history.version, view.until, self._top, self.at, self._column
-        return made if len(tracks(view)) > 1 else ()
+        return made if len(view.ranks) > 1 else ()
 
     def draw(self, view: View, grid: Grid) -> None:
-        found = [_rank(rank, track, view.until) for rank, track in tracks(view)]
+        found = [_rank(rank, track, view.until) for rank, track in view.ranks]
         if len(found) > MOST:
             found = oddest(found)
         slowest = max(found, key=lambda one: np.nan_to_num(one.seconds))

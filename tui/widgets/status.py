@@ -38,6 +38,8 @@ class Status(Cells):
             parts.append(f"step {count(view.step)}")
         if view.track is not None and view.track.segment.segment > 0:
             parts.append(f"segment {view.track.segment.segment + 1}")
+        if len(view.ranks) > 1:
+            parts.append(f"rank {view.ranks[0][0]} of {len(view.ranks)}")
         if view.history.run is not None and view.time > view.history.run.started:
             parts.append(duration(float(int(view.time - view.history.run.started))))
         for i, part in enumerate(parts):
