@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -17,7 +18,7 @@ from nnwatch.history import History
 from nnwatch.metric import describe
 
 from .column import metric_of
-from .commands import commands
+from .commands import commands, explanations
 from .draw.raster import DOTS, Symbols
 from .feed import PERIOD, Feed, Nothing, Source
 from .keys import KEYS
@@ -167,12 +168,17 @@ class NnwatchApp(App[str]):
         self.call_after_refresh(self.tick)
 
     def on_about(self, message: About) -> None:
-        from nnwatch.advisor.page import metric_page  # all rules with it: the first frame does not wait for them
+        self._explain(metric_of(message.metric))
 
-        try:
-            self.push_screen(Page(metric_page(metric_of(message.metric))))
-        except KeyError:  # recorded by a newer nnwatch
-            self.notify(f"this nnwatch does not know {message.metric}", timeout=4)
+    def _explain(self, name: str) -> None:
+        """The page of a metric or a rule."""
+        from nnwatch.advisor.page import metric_page, page  # all rules with it: the first frame does not wait for them
+
+        for told in (metric_page, page):
+            with suppress(KeyError):
+                self.push_screen(Page(told(name)))
+                return
+        self.notify(f"this nnwatch does not know {name}", timeout=4)  # recorded by a newer one
 
     def action_metrics(self) -> None:
         """Choose a metric and show it large."""
@@ -242,6 +248,7 @@ class NnwatchApp(App[str]):
             yield SystemCommand(
                 f"Segment: {number + 1}", "Show this segment", partial(self.post_message, ShowSegment(number))
             )
+        yield from explanations(self.history, self._explain)
         for symbols in DOTS:
             yield SystemCommand(f"Symbols: {symbols}", "What curves are drawn with", partial(self.draw_with, symbols))
 

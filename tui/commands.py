@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from textual.app import SystemCommand
 from textual.binding import ActiveBinding
+
+from nnwatch.history import History
 
 from .screens.help import key_name
 from .widgets.status import SCREENS
@@ -29,6 +32,14 @@ def commands(active: Iterable[ActiveBinding], run: Run) -> Iterator[SystemComman
             yield SystemCommand(
                 title, f"Key {key_name(binding)}: {what or title}", _running(run, binding.action, place)
             )
+
+
+def explanations(history: History, explain: Callable[[str], None]) -> Iterator[SystemCommand]:
+    """A page for each rule that judged or could not, and for each metric of the run; found by their letters alone."""
+    rules = {rule for judgement in history.judgements[-1:] for rule in (*judgement.judged, *judgement.abstained)}
+    for kind, names in (("rule", rules), ("metric", set(history.main or ()))):
+        for name in sorted(names):
+            yield SystemCommand(f"Explain: {name}", f"The page of this {kind}", partial(explain, name), discover=False)
 
 
 def _running(run: Run, action: str, place: Any) -> Callable[[], Awaitable[Any]]:

@@ -16,6 +16,8 @@ class Curve(NamedTuple):
     dashed: bool = False
     smooth: bool = True
     points: bool = False
+    letter: str = ""
+    """Stands where the curve ends, of curves that only their colours would tell apart."""
 
 
 LOSS = [

@@ -9,7 +9,7 @@ from nnwatch.tui.screens.metrics import Metrics, MetricScreen
 from nnwatch.tui.screens.page import Page
 from nnwatch.tui.widgets.chart import Chart
 
-from .driving import opened, press, settle, text
+from .driving import lines, opened, press, settle, text
 from .recording import START, Frames, block
 from .sessions import SESSIONS
 
@@ -114,6 +114,16 @@ async def test_a_metric_of_many_layers_is_shown_for_the_largest_and_letters_of_n
         await press(app, pilot, "m", *"learning", "enter")
         assert [curve.column for curve in app.screen.query_one(Chart).curves] == ["lr"]
         assert sum(isinstance(screen, MetricScreen) for screen in app.screen_stack) == 1
+
+
+async def test_curves_of_layers_are_told_apart_without_colours():
+    async with opened("overfitting", size=(80, 24)) as (app, pilot):
+        await press(app, pilot, "m", *"update/weight", "enter")
+        chart = app.screen.query_one(Chart)
+        named = [line for line in lines(app) if line[:2] in {f"{curve.letter} " for curve in chart.curves}]
+        assert [line.split()[1] for line in named] == [curve.label for curve in chart.curves]
+        drawn = "".join(row[8:] for row in chart.text()[1:])
+        assert set("ABCDEF") <= set(drawn)
 
 
 async def test_a_chart_and_a_screen_are_saved_as_svg_and_text(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from nnwatch.tui.screens.palette import Palette
 from nnwatch.tui.widgets.chart import Chart
 from nnwatch.tui.widgets.heat_table import HeatTable
 
-from .driving import asked, lines, opened, press, settle, text
+from .driving import asked, lines, opened, press, settle, text, told
 from .library import LIBRARY
 
 SCREENS = {
@@ -91,6 +91,17 @@ async def test_the_palette_opens_by_two_keys():
             await press(app, pilot, "escape")
             while app.screen.query(Input):
                 await pilot.pause(0.01)
+
+
+@pytest.mark.parametrize(("letters", "page"), [("nan-loss-fn", "nan-loss-fn:"), ("update.rat", "update.ratio:")])
+async def test_the_page_of_a_rule_or_metric_is_found_by_its_letters(letters, page):
+    async with opened("faulty") as (app, pilot):
+        await press(app, pilot, "colon", *letters)
+        await told(app, pilot, "Explain: ")
+        await press(app, pilot, "enter")
+        while isinstance(app.screen, Palette):
+            await pilot.pause(0.01)
+        assert app.screen.text.startswith(page)
 
 
 async def test_too_small_is_one_line():

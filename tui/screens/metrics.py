@@ -51,7 +51,7 @@ def curves(view: View, metric: Metric) -> list[Curve]:
         return [Curve(metric.name, "")]
     newest = np.nan_to_num(series.values[-1], nan=-np.inf)
     largest = np.argsort(-newest, kind="stable")[:_MOST]
-    return [Curve(f"{metric.name}@{names[i]}", names[i], k) for k, i in enumerate(largest)]
+    return [Curve(f"{metric.name}@{names[i]}", names[i], k, letter="ABCDEF"[k]) for k, i in enumerate(largest)]
 
 
 class Metrics(ModalScreen[str | None]):
@@ -126,7 +126,7 @@ class MetricScreen(Room):
             chart.plan(self.metric.title, curves(view, self.metric))
         unit = f" [{self.metric.unit}]" if self.metric.unit else ""
         lines = [
-            (f"━ {curve.label}  {number(view.value(curve.column))}", Ink.SERIES + curve.series)
+            (f"{curve.letter} {curve.label}  {number(view.value(curve.column))}", Ink.SERIES + curve.series)
             for curve in chart.curves
             if len(chart.curves) > 1  # more names than the legend above has room for
         ]

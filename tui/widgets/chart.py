@@ -169,8 +169,9 @@ class Chart(Browsed):
         weight = self._weight(view, [curve])
         ink = Ink.SERIES + curve.series
         if weight is None:
-            return [Line(raw, ink, curve.char, curve.dashed, curve.points)]
-        line = Line(view.extremes(curve.column, x, view.seen, weight), ink, curve.char, curve.dashed)
+            return [Line(raw, ink, curve.char, curve.dashed, curve.points, curve.letter)]
+        average = view.extremes(curve.column, x, view.seen, weight)
+        line = Line(average, ink, curve.char, curve.dashed, letter=curve.letter)
         banded = view.lens.band and len(self.curves) <= _BANDED
         return [Line(raw, Ink.BAND + curve.series, "."), line] if banded else [line]
 
