@@ -192,8 +192,10 @@ class Rows(TypedDict, total=False):
     """``edges`` (first, last) and ``counts``."""
     outliers: list[tuple[int, str, float, float]]
     """Sample, place in it, value, distance from the median in median absolute deviations."""
-    duplicates: dict[str, Any]
-    """``rows`` that occurred before, ``pairs`` of them, how many ``contradict`` in their targets."""
+    seen: bool
+    """It is what entered the model in the first steps, each sample once: nothing else was found of the data."""
+    duplicates: dict[str, Any] | None
+    """``rows`` that occurred before, ``pairs`` of them, how many ``contradict`` each other; not where ``seen``."""
     target: dict[str, Any]
     """``counts`` by label and ``runs`` (z of the runs test), or mean, std, min, max and histogram."""
     boxes: dict[str, float]

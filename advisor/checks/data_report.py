@@ -18,7 +18,8 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
 
     How it is decided
         Nothing is judged. Samples are read through the data set as the loader reads them, spread over all of it, for
-        as long as there is time; the share that was read is printed with every number that rests on it.
+        as long as there is time; the share that was read is printed with every number that rests on it. Where neither
+        a loader nor a variable holds the data, it is the samples that entered the model in the first steps.
 
     When it is a false alarm
         Never: it is a report.
@@ -28,10 +29,11 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
     """
     train = at.set("train")
     rows, read = train.get("rows"), int(train.get("read") or 0)
+    stream = " as they entered the model" if train.get("seen") else " of a stream read"
     size = f"all {rows:,} samples" if rows == read else f"{read:,} of {rows:,} samples" if rows else f"{read:,} samples"
-    part = "" if rows == read else f" ({percent(read / rows)})" if rows else " of a stream"
+    part = " read" if rows == read else f" ({percent(read / rows)}) read" if rows else stream
     shape = "x".join(str(size) for size in train.get("shape") or ()) or "a single number"
-    what = f"{size}{part} read: {shape} {train.get('dtype', '')}"
+    what = f"{size}{part}: {shape} {train.get('dtype', '')}"
     mean, std = train.get("mean") or [], train.get("std") or []
     if mean and std:
         what += f", mean {number(sum(mean) / len(mean))}, deviation {number(sum(std) / len(std))}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..check import Check, Verdict
-from ..finding import percent
+from ..finding import Abstain, percent
 from ..trials import Trials
 
 
@@ -28,6 +28,8 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
     """
     train = at.set("train")
     found = train.get("duplicates")
+    if train.get("seen"):
+        raise Abstain("samples were seen as they entered the model only: one that came twice may be one given twice")
     if found is None:
         return None
     read, rows, contradict = int(train["read"]), int(found["rows"]), int(found.get("contradict") or 0)

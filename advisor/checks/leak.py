@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..check import Check, Verdict
-from ..finding import percent
+from ..finding import Abstain, percent
 from ..trials import Trials
 
 
@@ -28,7 +28,10 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
         Drop duplicates first, then split by sample, then oversample or augment.
     """
     if not (leaks := (at.experiments.get("data") or {}).get("leaks")):
-        return at.by_rules(("train-val-leak",), "no validation row was seen in training")
+        try:
+            return at.by_rules(("train-val-leak",), "no validation row was seen in training")
+        except Abstain:
+            raise Abstain("no rows of validation data were seen beside those of training") from None
     role, worst = max(leaks.items(), key=lambda item: float(item[1].get("seen", 0)) / max(1, int(item[1]["rows"])))
     rows, seen, expected = int(worst["rows"]), int(worst["seen"]), float(worst.get("expected", 0))
     coverage = float(worst.get("coverage", 1))

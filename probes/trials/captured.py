@@ -87,7 +87,7 @@ class Step:
         first = next((tensor for tensor in tensors([args, kwargs]) if tensor.dim()), None)
         if first is None:
             raise NotPossibleError("the model is called without a tensor that could be a batch")
-        self.batch = Batch(args, kwargs, _cloned(term), _labels(call, term), first.shape[0])
+        self.batch = Batch(args, kwargs, _cloned(term), labels(call, term), first.shape[0])
         self._find(output, term)
 
     def _find(self, output: Any, term: Term) -> None:
@@ -171,7 +171,7 @@ def own(model: Any, loss_fn: Any, x: Any, y: Any) -> Step:
     return Step(call, first, term)
 
 
-def _labels(call: Call, term: Term) -> set[int | str]:
+def labels(call: Call, term: Term) -> set[int | str]:
     """Arguments of the model that are targets: by their name, or because the loss function gets them too."""
     target = term.target.data_ptr() if term.target is not None else None
     named: list[tuple[int | str, Any]] = [*enumerate(call.args), *call.kwargs.items()]

@@ -17,6 +17,7 @@ from ..loss import consumed
 from ..stand_ins import StandIn
 from ..standby import Standby
 from .captured import Step
+from .seen import Seen
 from .subject import NotPossibleError
 
 TRIES = 20
@@ -40,7 +41,9 @@ class Recorder:
         self.why = "no step of the script could be captured"
         self.weights: list[tuple[torch.Tensor, torch.Tensor]] = []
         """Parameters, buffers and what they were before the first step."""
-        self._wanted = capture
+        self._wanted = self._seeing = capture
+        self.seen = Seen()
+        """Samples of the steps that the probes look at, where no loader gives them."""
         self._values: list[float] = []
         self._passes = 0
         self._held: Any = None
@@ -94,6 +97,8 @@ class Recorder:
             self._keep()
         if self._wanted:
             self._try(root.grad_fn)
+        if self._seeing and self._standby.lane.trained_on is None:
+            self._see(root.grad_fn)
         self._passes += 1
         if root.numel() == 1:
             self._values.append(float(root.detach()) / self._scale())
@@ -124,7 +129,7 @@ class Recorder:
             self.rates.append(_rate(optimizer))
             self._values.clear()
         watch = self._standby.made
-        if self._wanted and watch is not None and watch.training.sample is not None:
+        if (self._wanted or self._seeing) and watch is not None and watch.training.sample is not None:
             watch.layers.keep = True
         self._after(optimizer)
 
@@ -144,6 +149,16 @@ class Recorder:
         with torch.no_grad():
             for tensor, value in self.weights:
                 tensor.copy_(value)
+
+    def _see(self, node: Any) -> None:
+        """The batch of this step."""
+        call = self._standby.watch.layers.call
+        terms = consumed(node, self._standby.watch.pending.terms)
+        if call is not None and len(terms) == 1:
+            try:
+                self.seen.take(call, terms[0])
+            except Exception:  # a batch that is no rows of samples
+                self._seeing = False
 
     def _try(self, node: Any) -> None:
         """Capture this step, if it can be made again."""

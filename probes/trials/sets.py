@@ -46,6 +46,8 @@ class Set:
         self.role, self.rows, self.read, self.dataset, self.drawn = role, rows, read, dataset, drawn
         self.partly = False
         """Training may draw from a part of it only: a tensor that the script indexes itself."""
+        self.seen = False
+        """It is what entered the model, each sample once."""
 
     def order(self) -> Iterator[int]:
         """Every place once, each beginning of the order spread over all of them: multiples of a step near the golden
@@ -63,7 +65,13 @@ def find(subject: Subject) -> list[Set]:
     """The training set first. Raises NotPossibleError where there is none."""
     if subject.loader is not None:
         return _loaded(subject)
-    return _held(subject)
+    try:
+        return _held(subject)
+    except NotPossibleError:
+        if not subject.seen:
+            raise
+        sets = [_of_samples(subject.seen)]
+        return sets + _others(subject, sets)
 
 
 @contextmanager
@@ -154,14 +162,15 @@ def _split(batch: Any) -> Sample:
         parts, target = [*batch[:-1]], batch[-1]
     else:
         parts, target = [batch], None
-    entered = [_row(tensor) for tensor in tensors(parts) if tensor.dim()]
+    entered = [row(tensor) for tensor in tensors(parts) if tensor.dim()]
     if not entered:
         raise TypeError(f"no tensor in a batch of {type(batch).__name__}")
     wanted = next(iter(tensors([target])), None)
-    return Sample(entered[0], None if wanted is None else _row(wanted), tuple(entered[1:]))
+    return Sample(entered[0], None if wanted is None else row(wanted), tuple(entered[1:]))
 
 
-def _row(tensor: torch.Tensor) -> NDArray[Any]:
+def row(tensor: torch.Tensor) -> NDArray[Any]:
+    """As numbers of numpy's, without the axis of a batch of one."""
     plain = tensor.detach().cpu()
     plain = plain.float() if plain.is_floating_point() else plain
     array: NDArray[Any] = plain.numpy()
@@ -224,7 +233,20 @@ def _of_arrays(role: str, name: str, rows: torch.Tensor, wanted: torch.Tensor | 
     return Set(
         role,
         len(rows),
-        lambda place: Sample(_row(rows[place]), None if targets is None else _row(targets[place])),
+        lambda place: Sample(row(rows[place]), None if targets is None else row(targets[place])),
         rows,
         drawn=False,
     )
+
+
+def _of_samples(samples: Sequence[Sample]) -> Set:
+    """A stream of them."""
+
+    def read(place: int) -> Sample:
+        if place >= len(samples):
+            raise StopIteration
+        return samples[place]
+
+    made = Set("train", None, read, samples, drawn=False)
+    made.seen = True
+    return made

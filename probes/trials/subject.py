@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..watch import Watch
     from .captured import Batch, Step
     from .recorder import Recorder
+    from .sets import Sample
 
 Experiment = Callable[["Subject"], dict[str, Any]]
 """Gives the data of its trial, without the four keys that all have. Raises NotPossibleError."""
@@ -62,6 +63,11 @@ class Subject:
     def restore(self) -> None:
         """Put the weights of the start back."""
         self._recorder.restore()
+
+    @property
+    def seen(self) -> list[Sample]:
+        """What entered the model, each sample once; empty where no step could be captured."""
+        return self._recorder.seen.samples if self._step is not None else []
 
     @property
     def rates(self) -> list[float]:

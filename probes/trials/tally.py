@@ -42,8 +42,9 @@ def tally(read: Reading) -> dict[str, Any]:
             "constant": len(read.constant),
         },
         "drawn": read.source.drawn,
+        "seen": read.source.seen,
         "digest": _digest(read),
-        "duplicates": _duplicates(read),
+        "duplicates": _duplicates(read) if not read.source.seen else None,
         "target": _target(read),
     }
     x = read.x

@@ -44,3 +44,19 @@ def test_only_the_range_test_takes_two_runs_and_nothing_else(home):
     found = check(home, PLAIN.replace("EPOCHS", "100000"), "--only", "lr")
     assert {*found.trials} == {"containment", "range"}
     assert found.history.last_step == 50
+
+
+def test_data_that_are_made_on_the_way_are_reported_as_they_entered_the_model(home):
+    """Neither a loader nor a variable has them."""
+    made = PLAIN.replace("EPOCHS", "1").replace(
+        "for a, b in DataLoader(TensorDataset(x, y), 32, shuffle=True)",
+        "for a, b in ((r, (r.sum(1) > 0).long()) for r in (torch.randn(32, 8) for step in range(100)))",
+    )
+    found = check(home, made, "--only", "data,baselines").trials
+    train = found["data"]["sets"]["train"]
+    assert train["seen"]
+    assert train["rows"] is train["duplicates"] is None
+    assert train["shape"] == [8]
+    assert train["read"] >= 5 * 32
+    assert sum(train["target"]["counts"].values()) == train["read"]
+    assert found["baselines"]["linear"]["accuracy"] > 0.9
