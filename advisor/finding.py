@@ -53,6 +53,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.2g} %" if abs(share) < 0.995 else f"{100 * share:.0f} %"
 
 
+def count(n: int, what: str) -> str:
+    """1 step, 2 steps."""
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+
+
 def of_size(ratio: float) -> str:
     """A change against what it changes: "41 % of its size", "3,400 times its size"."""
     return f"{ratio:,.0f} times its size" if ratio >= 10 else f"{percent(ratio)} of its size"

@@ -122,6 +122,10 @@ class Scheduler(Trial):
     """Steps that the script plans."""
     order: bool
     """Is the scheduler stepped before the optimizer?"""
+    raised: int | None
+    """The step after which it refuses to go on, by an exception; ``rates`` end there. None: it does not."""
+    intended: float | None
+    """The rate that the script set before the schedule changed it."""
 
 
 class Function(TypedDict):

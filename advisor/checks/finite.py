@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..check import Check, Verdict
+from ..finding import count
 from ..trials import Trials
 
 RULES = ("nan-input", "nan-loss-fn", "nan-backward", "nan-optimizer", "amp-overflow", "divergence")
@@ -26,7 +27,7 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
     What to do
         In this order: the samples named, the loss function, the rate ÷ 10, gradient clipping.
     """
-    return at.by_rules(RULES, f"no NaN, no infinity, no divergence in {at.step} steps")
+    return at.by_rules(RULES, f"no NaN, no infinity, no divergence in the {count(at.step, 'step')} made")
 
 
 CHECK = Check(

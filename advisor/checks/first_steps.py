@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..check import Check, Verdict
+from ..finding import count
 from ..trials import RANK, Trials, verdict_of
 from . import finite, loss_type, optimizer_coverage
 
@@ -52,7 +53,7 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
     """
     found = [finding for rule, finding in at.findings.items() if rule not in ELSEWHERE]
     if not found:
-        return Verdict("pass", f"nothing else was found in {at.step} steps", float(at.step))
+        return Verdict("pass", f"nothing else was found in the {count(at.step, 'step')} made", float(at.step))
     worst = max(found, key=lambda f: (f.primary, RANK.index(verdict_of(f).state)))
     said = verdict_of(worst)
     return Verdict(said.state, f"{worst.rule}: {said.what}", said.value, said.reference, said.change, said.expect)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..check import Check, State, Verdict
-from ..finding import number, percent
+from ..finding import count, number, percent
 from ..trials import Trials
 
 KINDS = ("cross-entropy", "binary-cross-entropy", "mse", "l1")
@@ -38,7 +38,7 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
     accuracy = told.get("accuracy")
     rung = (told.get("rungs") or [{}])[-1]
     how = (
-        f" with {rung['optimizer']} {number(float(rung['rate']))} in {rung['steps']} steps"
+        f" with {rung['optimizer']} {number(float(rung['rate']))} in {count(rung['steps'], 'step')}"
         if rung.get("optimizer")
         else ""
     )

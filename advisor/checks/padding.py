@@ -34,7 +34,7 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
         if any(2 * p != d * (k - 1) for k, p, d in zip(entry[2], entry[4], entry[5], strict=True))
     ]
     if not odd:
-        return Verdict("pass", f"{len(convs)} convolutions keep the size of what they see", 0.0, 0.0)
+        return Verdict("pass", "convolutions keep the size of what they see", 0.0, 0.0)
     name, kernel = str(odd[0][0]), max(odd[0][2])
     return Verdict(
         "info",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..check import Check, Verdict
+from ..finding import count
 from ..trials import Trials
 
 
@@ -27,7 +28,7 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
     told = at.trial("twice")
     steps, parted = int(told.get("steps") or 0), told.get("parted")
     if parted is None:
-        return Verdict("pass", f"{steps} steps made twice are equal to the last bit", 0.0, 0.0)
+        return Verdict("pass", f"{count(steps, 'step')} made twice: equal to the last bit", 0.0, 0.0)
     return Verdict(
         "info",
         f"the same seed twice: the losses part at step {parted}",

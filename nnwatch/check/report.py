@@ -69,8 +69,8 @@ def _row(answer: Answer, places: Mapping[str, str], width: int) -> Iterator[str]
 
 
 def measured(said: Verdict) -> str:
-    """The number a verdict rests on and what it is compared with."""
-    if said.value is None:
+    """The number a verdict rests on and what it is compared with; empty where the two are one."""
+    if said.value is None or said.value == said.reference:
         return ""
     return number(said.value) + (f" against {number(said.reference)}" if said.reference is not None else "")
 

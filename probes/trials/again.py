@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,21 @@ SAMPLES = 16
 DRAWS = 8
 
 
-def varies(source: Set) -> float | None:
-    """Share of some samples that differ when they are read a second time; None for a stream."""
+def varies(source: Set, seconds: float) -> float | None:
+    """Share of some samples that differ when they are read a second time, as many as there is time for and one at
+    least; None for a stream."""
     if not source.rows:
         return None
-    places = [i * source.rows // SAMPLES for i in range(min(SAMPLES, source.rows))]
-    return float(np.mean([not _equal(*_twice(source, place)) for place in places]))
+    places = (i * source.rows // SAMPLES for i in range(min(SAMPLES, source.rows)))
+    return float(np.mean([not _equal(*_twice(source, place)) for place in _within(places, seconds)]))
+
+
+def _within(places: Iterable[int], seconds: float) -> Iterator[int]:
+    end = perf_counter() + seconds
+    for n, place in enumerate(places):
+        if n and perf_counter() > end:
+            return
+        yield place
 
 
 def _twice(source: Set, place: int) -> tuple[Sample, Sample]:
@@ -32,13 +43,14 @@ def _equal(a: Sample, b: Sample) -> bool:
     return a.x.shape == b.x.shape and np.array_equal(a.x, b.x, equal_nan=a.x.dtype.kind == "f")
 
 
-def geometry(source: Set) -> dict[str, int] | None:
+def geometry(source: Set, seconds: float) -> dict[str, int] | None:
     """Pictures that came out as mirror images of another reading, and how many of them kept their target although it
-    lies in the picture: a mask of its size, or rows of points or boxes. None where no target does."""
+    lies in the picture: a mask of its size, or rows of points or boxes. None where no target does. As many as there is
+    time for, and one at least."""
     if not source.rows:
         return None
     flipped = still = 0
-    for place in range(0, source.rows, max(1, source.rows // SAMPLES)):
+    for place in _within(range(0, source.rows, max(1, source.rows // SAMPLES)), seconds):
         draws = []
         for seed in range(DRAWS):
             reseed(seed)

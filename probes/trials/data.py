@@ -14,7 +14,7 @@ from .subject import NotPossibleError, Subject
 from .tally import tally
 
 SHARE = 0.15
-"""Of the time that is left, for each data set."""
+"""Of the time that is left, for each data set, and once more for reading some samples of it again."""
 SECONDS = 10.0
 """For each data set at most."""
 SHOWN = 16
@@ -32,7 +32,7 @@ def data(subject: Subject) -> dict[str, Any]:
         held = [Reading(source, seconds) for source in sources[1:]]  # every validation row before any training row
         train = Reading(sources[0], seconds)
         for read in (train, *held):
-            told = tally(read) | _drawn_again(read)
+            told = tally(read) | _drawn_again(read, seconds)
             told["pictures"] = worst(read, _reasons(told))
             found["sets"][read.source.role] = told
     for read in held:
@@ -47,13 +47,13 @@ def data(subject: Subject) -> dict[str, Any]:
     return found
 
 
-def _drawn_again(read: Reading) -> dict[str, Any]:
+def _drawn_again(read: Reading, seconds: float) -> dict[str, Any]:
     """What changes when samples are read once more."""
     if read.errors:
         return {}
-    known = {"varies": again.varies(read.source)}
+    known = {"varies": again.varies(read.source, seconds / 2)}
     if read.source.role == "train" and known["varies"]:
-        known["geometry"] = again.geometry(read.source)  # type: ignore[assignment]
+        known["geometry"] = again.geometry(read.source, seconds / 2)  # type: ignore[assignment]
     return {name: value for name, value in known.items() if value is not None}
 
 

@@ -26,10 +26,14 @@ def schedule(subject: Subject) -> dict[str, Any]:
     pace = _pace(rows[0]["every"], subject.fact("steps_per_epoch"))
     if planned // pace > MOST:
         raise NotPossibleError(f"{planned:,} steps are too many to play")
-    rates = _played(subject, subject.scheduler(rows[0]["class"]), planned, pace)
+    scheduler = subject.scheduler(rows[0]["class"])
+    rates = _played(subject, scheduler, planned, pace)
+    raised = len(rates) if len(rates) < planned else None
+    intended = scheduler.optimizer.param_groups[0].get("initial_lr")
     places = [round(place * (len(rates) - 1) / (POINTS - 1)) for place in range(POINTS)]
     chosen = rates if len(rates) <= POINTS else [rates[place] for place in places]
-    return {"rates": chosen, "planned": planned, "order": bool(rows[0]["before_optimizer"])}
+    known = {"planned": planned, "order": bool(rows[0]["before_optimizer"]), "raised": raised}
+    return {"rates": chosen, **known, "intended": float(intended) if intended is not None else None}
 
 
 def _pace(every: str | None, per_epoch: int | None) -> int:

@@ -18,27 +18,39 @@ def test_a_slow_script_is_stopped_in_time_and_what_was_cut_off_is_not_judged(hom
     assert "of the 0.5 minutes were left; --minutes" in trials["range"]["why"]
 
 
-def test_data_that_never_come_to_an_end_take_no_longer(home):
+def test_ten_gigabytes_of_data_take_no_longer_and_stay_as_they_are(home):
     script = """
+        import numpy as np
         import torch
         from torch.utils.data import DataLoader, Dataset
 
-        class Large(Dataset):
+        class Rows(Dataset):
+            rows = np.memmap("rows.f32", np.float32, "r", shape=(2_500_000, 1024))
+
             def __len__(self):
-                return 10**9
+                return len(self.rows)
 
             def __getitem__(self, place):
-                return torch.full((1000,), place / 1e9), torch.tensor([place / 1e9])
+                x = torch.tensor(self.rows[place]) + place / 1e6
+                return x, x[:1]
 
         torch.manual_seed(0)
-        model = torch.nn.Linear(1000, 1)
+        model = torch.nn.Linear(1024, 1)
         optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
-        for x, y in DataLoader(Large(), 32):
+        for x, y in DataLoader(Rows(), 32):
             loss = torch.nn.functional.mse_loss(model(x), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
     """
+    rows = home.folder / "rows.f32"
+    with rows.open("wb") as file:
+        file.truncate(2_500_000 * 1024 * 4)  # of holes: no block of the disk
+    before = rows.stat()
     found = check(home, textwrap.dedent(script), "--minutes", "1", "--only", "data,overfit")
     assert found.done.returncode in (0, 3), found.done.stderr
-    assert found.trials["data"]["state"] == "done", found.trials["data"]
+    train = found.trials["data"]["sets"]["train"]
+    assert train["rows"] == 2_500_000
+    assert 2 <= train["read"] < train["rows"]
+    after = rows.stat()
+    assert (after.st_blocks, after.st_size, after.st_mtime_ns) == (before.st_blocks, before.st_size, before.st_mtime_ns)

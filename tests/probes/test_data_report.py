@@ -234,16 +234,28 @@ class TestTwoSets:
 
 class TestReadTwice:
     def test_augmentation_varies_and_data_do_not(self):
-        assert again.varies(of(digits())) == 0
-        assert again.varies(of(Made(lambda i: (torch.zeros(2, 8) + torch.randn(1), 0)))) == 1
-        coin = again.varies(of(Made(lambda i: (torch.zeros(2, 8) + (torch.rand(1) < 0.5), 0))))
+        assert again.varies(of(digits()), 60) == 0
+        assert again.varies(of(Made(lambda i: (torch.zeros(2, 8) + torch.randn(1), 0))), 60) == 1
+        coin = again.varies(of(Made(lambda i: (torch.zeros(2, 8) + (torch.rand(1) < 0.5), 0))), 60)
         assert coin is not None
         assert 0.1 < coin < 0.9
+
+    def test_where_there_is_no_time_one_sample_is_read(self):
+        read: list[int] = []
+
+        def slow(i: int) -> Any:
+            read.append(i)
+            return torch.zeros(1, 8, 8), torch.zeros(8, 8)
+
+        assert again.varies(of(Made(slow)), 0) == 0
+        assert len(read) == 2
+        assert again.geometry(of(Made(slow)), 0) == {"flipped": 0, "still": 0}
+        assert len(read) == 2 + again.DRAWS
 
     def test_the_scripts_generators_are_left_alone(self):
         states = torch.get_rng_state(), random.getstate(), str(np.random.get_state(legacy=False))
         with same_random():
-            again.varies(of(Made(lambda i: (torch.randn(3) + random.random() + np.random.rand(), 0))))
+            again.varies(of(Made(lambda i: (torch.randn(3) + random.random() + np.random.rand(), 0))), 60)
         assert torch.equal(torch.get_rng_state(), states[0])
         assert random.getstate() == states[1]
         assert str(np.random.get_state(legacy=False)) == states[2]
@@ -258,13 +270,13 @@ class TestReadTwice:
             x, y = pictures[i], masks[i]
             return (x.flip(-1), y.flip(-1) if along else y) if flip else (x, y)
 
-        told = again.geometry(of(Made(make, 16)))
+        told = again.geometry(of(Made(make, 16)), 60)
         assert told is not None
         assert told["flipped"] > 5
         assert told["still"] == (0 if along else told["flipped"])
 
     def test_labels_do_not_lie_in_the_picture(self):
-        assert again.geometry(of(digits())) is None
+        assert again.geometry(of(digits()), 60) is None
 
     def test_generators_that_workers_would_copy(self):
         dataset = Made(lambda i: (torch.zeros(2), 0))
