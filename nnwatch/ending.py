@@ -25,5 +25,5 @@ def ended(job: Path, trainer: Process, launcher: Process, kills: Kills) -> End |
             return End(time.time(), "killed", None, signal.SIGKILL, f"it ended without a word; {why}")
         why = "the launcher was killed" if job.exists() else "the job folder was removed"
         return End(time.time(), "lost", cause=f"{why}, nobody could say how the command ended")
-    status: Status = "killed" if how["signal"] else "failed" if how["exit"] else "finished"
+    status: Status = how.get("status") or ("killed" if how["signal"] else "failed" if how["exit"] else "finished")
     return End(how["time"], status, how["exit"], how["signal"], how.get("cause", ""))

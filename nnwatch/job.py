@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,7 +88,7 @@ def prepare(
         python=python,
         headless=headless,
         check=check is not None,
-        group=place.job or (f"join-{join}" if join is not None else ""),
+        group=place.job or (f"join-{join}" if join is not None else f"run-{id}"),
         node=place.node,
         socket=str(sockets / f"{id}.sock") if sockets else "",
         attach=f"nnwatch attach {id if taken else name}",
@@ -102,7 +103,8 @@ def prepare(
     (job / "boot" / "nnwatch").symlink_to(_PACKAGE)
     shutil.copyfile(_PACKAGE / "boot" / "sitecustomize.py", job / "boot" / "sitecustomize.py")
     boot = {"job": str(job), "session": str(path), "rings": rings, "ring_bytes": ring_bytes, "budget": budget}
-    runs.write_json(job / "boot" / "settings.json", boot | {"compiled_layers": compiled_layers})
+    boot |= {"compiled_layers": compiled_layers, "host": card.host, "nnwatch": sys.executable}
+    runs.write_json(job / "boot" / "settings.json", boot)
     if check is not None:
         runs.write_json(job / "check.json", dict(check))
     options: dict[str, Any] = {

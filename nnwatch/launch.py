@@ -38,7 +38,7 @@ _RESTARTS = 5
 _PR_SET_PDEATHSIG = 1
 
 
-class _Voice:
+class Voice:
     """Standard error, written to only when that cannot block: nobody may be reading it, or it may be gone."""
 
     _MOST = 1 << 16
@@ -56,10 +56,10 @@ class _Voice:
             self._waiting = b""
 
 
-class _Monitor:
+class Monitor:
     """The monitor process, started again when it dies: the same session goes on."""
 
-    def __init__(self, job: Path, voice: _Voice) -> None:
+    def __init__(self, job: Path, voice: Voice) -> None:
         self._job = job
         self._voice = voice
         self._restarts = 0
@@ -151,9 +151,9 @@ def watch(job: Path, greeting: str = "", driver: list[str] | None = None) -> int
     command = _Command(job, card if driver is None else replace(card, command=driver))
     card.launcher, card.trainer = Process.of(os.getpid()), Process.of(command.process.pid)
     card.save(job / "job.json")
-    voice = _Voice()
+    voice = Voice()
     voice.say(greeting.encode())
-    monitor = _Monitor(job, voice)
+    monitor = Monitor(job, voice)
     code = command.wait(monitor)
     if not code:  # a task that failed ends at once: others are waiting to be told
         slurm.wait_for_members(job, partial(_interrupted, monitor, command.signals))
@@ -165,7 +165,7 @@ def watch(job: Path, greeting: str = "", driver: list[str] | None = None) -> int
     return code
 
 
-def _interrupted(monitor: _Monitor, signals: set[signal.Signals]) -> bool:
+def _interrupted(monitor: Monitor, signals: set[signal.Signals]) -> bool:
     monitor.keep()
     return signal.sigtimedwait(signals, 0) is not None
 
@@ -193,7 +193,7 @@ class _Command:
                 jobs.clear(job, jobs.options(job)["rings"])
             raise RunError(f"{card.command[0]}: cannot be started: {error.strerror}") from None
 
-    def wait(self, monitor: _Monitor | None) -> int:
+    def wait(self, monitor: Monitor | None) -> int:
         """To its end; ``monitor`` is kept running meanwhile. Its exit code, or minus the signal it died of."""
         trainer, pidfd = self.process, _pidfd(self.process.pid)
         last: dict[tuple[int, int], float] = {}

@@ -59,6 +59,7 @@ def start(torch):
 
         with open(os.path.join(FOLDER, "settings.json")) as file:
             settings = json.load(file)
+        outpost(settings)
         error = None
         try:
             probes().install(settings)
@@ -105,6 +106,24 @@ def probes():
             for name in named():
                 del sys.modules[name]
             sys.modules.update(theirs)
+
+
+def outpost(settings):
+    """The command has brought this process to another node, where nobody of ours is yet: have a monitor started."""
+    here = os.uname()[1]
+    if settings.get("host", here) == here or os.path.exists(settings["rings"][0]):
+        return
+    try:
+        import subprocess
+
+        env = dict(os.environ)
+        parts = env.get("PYTHONPATH", "").split(os.pathsep)
+        env["PYTHONPATH"] = os.pathsep.join(part for part in parts if part != FOLDER)
+        words = [settings["nnwatch"], "-m", "nnwatch.nodes.outpost", settings["job"], str(os.getpid())]
+        with open(os.path.join(settings["job"], "launch.log"), "ab") as log, open(os.devnull) as nothing:
+            subprocess.call(words, stdin=nothing, stdout=log, stderr=log, cwd=settings["job"], env=env, timeout=30)
+    except Exception:
+        pass
 
 
 def hello(job, torch, error):

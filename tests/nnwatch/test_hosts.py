@@ -7,8 +7,8 @@ import pytest
 
 from nnwatch.runs import Card
 
-from .doors import history, steps, until
-from .hosts import Hosts
+from .doors import TRAINER, history, steps, until
+from .hosts import Hosts, machine, needs_machines
 from .test_nodes import TOKEN, joined, states
 
 FIRST = "10.77.0.1:7007"
@@ -73,3 +73,50 @@ def test_torchrun_on_two_hosts_is_one_session_and_the_slow_rank_is_named_with_it
     own = history(two.session).tracks[0, 1]
     for metric in ("loss.train", "step.seconds", "weight.checksum"):
         assert list(seen.tracks[0, 1][metric].steps) == list(own[metric].steps)
+
+
+TASK = """
+"$@"; echo $? > code.new$RANK; mv code.new$RANK code$RANK
+set -- /proc/[0-9]*
+while [ $# -gt 1 ]; do sleep 0.1; set -- /proc/[0-9]*; done
+"""
+"""For sh: tells how the task ended; the machine is there until all on it have ended."""
+SRUN = """
+import os, pathlib, subprocess, sys, time
+nodes = %s
+for rank, words in enumerate(nodes):
+    subprocess.Popen(words, env={**os.environ, "RANK": str(rank)})
+codes = [pathlib.Path(f"code{rank}") for rank in range(len(nodes))]
+while not all(code.exists() for code in codes):
+    time.sleep(0.05)
+sys.exit(max(int(code.read_text()) for code in codes))
+"""
+
+
+def test_a_command_that_goes_to_other_nodes_by_itself_is_watched_there(home):
+    """As srun does: the environment goes along, and nobody of ours is there."""
+    needs_machines()
+    home.gate(41)
+    home.script("torch.py", "__version__ = 'none'")  # what is imported is what tells of a training
+    home.script("train.py", f"import torch\n{TRAINER}")
+    words = [sys.executable, "train.py", "80", "0", "exit3"]
+    task = ("sh", "-c", TASK, "sh", *words)
+    here = ["sh", "-c", TASK.split("set", 1)[0], "sh", *words]
+    home.script("srun.py", SRUN % [here, machine("gpu1", *task), machine("gpu2", *task)])
+    process = home.start("run", "--name", "whole", "--", sys.executable, "srun.py")
+    whole = until(lambda: next((c for c in home.cards() if c.monitor is not None and "srun.py" in c.command), None))
+    for rank in (1, 2):
+        joined(whole, rank, 40)
+    home.go_on()
+    process.communicate(timeout=60)
+    assert process.returncode == 3
+    seen = history(whole.session)
+    assert {rank: track.segment.host for (_, rank), track in seen.tracks.items()} == {0: "", 1: "gpu1", 2: "gpu2"}
+    for rank in range(3):
+        assert steps(whole.session, rank) == list(range(1, 81))
+    ends = {c.host: c.end["exit"] for c in (until(lambda h=h: ended(home, h)) for h in ("gpu1", "gpu2"))}
+    assert ends == {"gpu1": 3, "gpu2": 3}
+
+
+def ended(home, host) -> Card | None:
+    return next((card for card in home.cards() if card.host == host and card.end is not None), None)
