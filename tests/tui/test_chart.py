@@ -8,6 +8,7 @@ from textual.events import MouseScrollDown, MouseScrollUp
 from nnwatch.tui.screens.metrics import Metrics, MetricScreen
 from nnwatch.tui.screens.page import Page
 from nnwatch.tui.widgets.chart import Chart
+from nnwatch.tui.widgets.findings import FindingTree
 
 from .driving import lines, opened, press, settle, text
 from .recording import START, Frames, block
@@ -52,6 +53,28 @@ async def test_a_click_on_the_chart_is_a_moment():
         await pilot.click("#loss", offset=(40, 5))
         await settle(app, pilot)
         assert 1_000 < app.moment.step < 2_000
+
+
+async def test_screens_advice_and_moments_are_a_click_away():
+    async with opened("faulty", size=(80, 24), mode="replay") as (app, pilot):
+        await press(app, pilot, "end")
+        await pilot.click("Status", offset=(lines(app)[0].index("5"), 0))
+        await settle(app, pilot)
+        assert app.current_mode == "system"
+        await pilot.click("VerdictBar", offset=(10, 0))
+        await settle(app, pilot)
+        assert app.current_mode == "advisor"
+        tree = app.screen.query_one(FindingTree)
+        await pilot.click("FindingTree", offset=(5, 2))
+        await settle(app, pilot)
+        assert tree.chosen.finding.rule == "not-learning"
+        await pilot._post_mouse_events([MouseScrollUp], "FindingTree", offset=(5, 2))
+        assert tree.chosen.finding.rule == "lr-too-high"
+        line = lines(app)[22]
+        begin, end = line.index("━"), line.rindex("●")
+        await pilot.click("Scrubber", offset=((begin + end) // 2, 0))
+        await settle(app, pilot)
+        assert app.moment.step == pytest.approx(600, abs=30), "half of the way"
 
 
 async def test_the_mouse_zooms_where_it_is_and_pans_by_dragging():

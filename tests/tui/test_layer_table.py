@@ -3,7 +3,7 @@
 from nnwatch.tui.screens.layers import LayerScreen
 from nnwatch.tui.widgets.heat_table import HeatTable
 
-from .driving import opened, press, text
+from .driving import opened, press, settle, text
 
 
 async def test_repeated_blocks_are_one_row_until_opened():
@@ -56,6 +56,9 @@ async def test_the_layer_table_sorts_filters_and_moves():
         assert "▼update" in table.text()[0]
         await press(app, pilot, "h", "h")
         assert table.order == "worst first"
+        await pilot.click(table, offset=(table.text()[0].index("gradient"), 0))
+        await settle(app, pilot)
+        assert "▼gradient" in table.text()[0]
         await press(app, pilot, "slash", *"relu", "enter")
         assert "6 of 27 layers" in table.text()[0]
         assert "conv" not in "".join(table.text())

@@ -4,6 +4,7 @@ import numpy as np
 from msgspec import structs
 
 from nnwatch.frame import Block
+from nnwatch.tui.widgets.ranks import Ranks
 
 from .driving import asked, lines, opened, press, text
 from .recording import Frames, ranked
@@ -42,6 +43,9 @@ async def test_of_many_ranks_the_odd_ones_come_first_and_all_are_reached_on_a_ph
         assert await asked(app, pilot, "left", "left", "i") == "loss.train"
         await press(app, pilot, *["down"] * 31)
         assert rows(app)[-1][0] == "31"
-        await press(app, pilot, "down")
+        strip = app.screen.query_one(Ranks)
+        await pilot.click(strip, offset=(3, 2))
+        assert strip.at == 26, "of the rows in sight the second"
+        await press(app, pilot, *["down"] * 7)
         assert await asked(app, pilot, "i") == "step.seconds", "beyond the last rank comes the chart"
         assert [row[0] for row in rows(app)[:2]] != ["17", "30"], "scrolled to the chart"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, NamedTuple
 
 from textual.binding import Binding, BindingType
-from textual.events import Click
+from textual.events import Click, MouseScrollDown, MouseScrollUp
 
 from nnwatch.frame import Finding, Judgement
 
@@ -48,6 +48,7 @@ class FindingTree(Cells, can_focus=True):
         super().__init__(**names)
         self._entries: list[Entry] = []
         self._at = 0
+        self._top = 0
 
     @property
     def chosen(self) -> Entry | None:
@@ -65,7 +66,7 @@ class FindingTree(Cells, can_focus=True):
         self._at = min(self._at, len(self._entries) - 1)
         if self.chosen != before:
             self.post_message(Changed())  # what stands beside the tree is about the chosen one
-        top = max(self._at - grid.height + 1, 0)
+        top = self._top = max(self._at - grid.height + 1, 0)
         for y, entry in enumerate(self._entries[top : top + grid.height]):
             self._line(view, grid, y, entry, top + y == self._at)
 
@@ -89,9 +90,14 @@ class FindingTree(Cells, can_focus=True):
         self.repaint()
         self.post_message(Changed())
 
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        self.action_move(3)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        self.action_move(-3)
+
     def on_click(self, event: Click) -> None:
-        self._at = 0
-        self.action_move(event.y)
+        self.action_move(self._top + event.y - self._at)
 
 
 def _judged(judgement: Judgement | None) -> str:

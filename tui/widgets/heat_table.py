@@ -63,6 +63,8 @@ class HeatTable(Cells, can_focus=True):
         self._folded = True
         self._opened: set[str] = set()
         self._sparks = Sparks()
+        self._titles: dict[str, range] = {}
+        """Cells of the heading of each metric."""
 
     def key(self, view: View) -> Any:
         rows = tuple(row[1] if (row := view.row(name)) is not None else None for name in METRICS)
@@ -140,8 +142,9 @@ class HeatTable(Cells, can_focus=True):
             Ink.DIM,
             name_width,
         )
-        x = name_width
+        x, self._titles = name_width, {}
         for k in columns:
+            self._titles[METRICS[k]] = range(x, x + _CELL)
             title = describe(METRICS[k]).title.replace("activation ", "act ").removesuffix("/weight")
             mark = "▼" if self.order == METRICS[k] else ""
             grid.right(x + _CELL - 1, 0, f"{mark}{title}"[-_CELL + 1 :], Ink.TITLE if mark else Ink.DIM)
@@ -199,6 +202,9 @@ class HeatTable(Cells, can_focus=True):
 
     def on_click(self, event: Click) -> None:
         row = self._top + event.y - 1
+        if event.y == 0:
+            self.order = next((metric for metric, cells in self._titles.items() if event.x in cells), self.order)
+            self.post_message(Changed())
         if self._layers is not None and event.y > 0 and row < len(self._rows):
             self.selected = self._layers.names[self._rows[row]]
             self.post_message(Changed())

@@ -66,8 +66,9 @@ class Listed(Cells, can_focus=True):
 
     def on_click(self, event: Click) -> None:
         known = self.metrics(self.view) if self.view is not None else []
-        if event.y < len(known) and known[event.y] is not None:
-            self._take(event.y)
+        row = next((row for row in range(len(known)) if self.line(row) == event.y), None)
+        if row is not None and known[row] is not None:
+            self._take(row)
 
     def action_about(self) -> None:
         known: list[Any] = self.metrics(self.view) if self.view is not None else []

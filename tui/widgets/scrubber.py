@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from textual.events import Click
+
 from ..draw.grid import SEVERITY_INK, Grid, Ink
 from ..draw.text import clock, count, duration
+from ..messages import Changed
 from ..view import View
 from .cells import Cells
 
@@ -14,6 +17,8 @@ class Scrubber(Cells):
     """``▶ ×2  step 512 of 3,000 ━━━━●────▲─── 0:12 of 1:03``; hidden while a live run is followed."""
 
     DEFAULT_CSS = "Scrubber { height: 1; }"
+    _line = range(0)
+    """Cells of the time line."""
 
     def key(self, view: View) -> Any:
         moment = view.moment
@@ -45,7 +50,8 @@ class Scrubber(Cells):
         x = grid.put(0, 0, left, Ink.TITLE if moment.replay else Ink.WARN) + 2
         end = grid.right(grid.width, 0, right, Ink.DIM) - 1 if right else grid.width
         room = end - x
-        if room < 8:
+        self._line = range(x, end) if room >= 8 else range(0)
+        if not self._line:
             return
         at = min(round(view.step / max(view.head, 1) * (room - 1)), room - 1)
         grid.put(x, 0, "━" * at, Ink.SERIES)
@@ -56,3 +62,10 @@ class Scrubber(Cells):
             place = min(round(finding.first_step / max(view.head, 1) * (room - 1)), room - 1)
             grid.put(x + place, 0, "▲", SEVERITY_INK[finding.severity])
         grid.put(x + at, 0, "●", Ink.TITLE)
+
+    def on_click(self, event: Click) -> None:
+        if self.view is not None and event.x in self._line:
+            view = self.view
+            place = view.head * self._line.index(event.x) / (len(self._line) - 1)
+            view.moment.go(view.timeline.at_or_before(place), view.timeline)
+            self.post_message(Changed())

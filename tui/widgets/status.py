@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from textual.events import Click
+
 from ..draw.grid import Grid, Ink
 from ..draw.text import count, duration
 from ..view import View
@@ -24,6 +26,8 @@ class Status(Cells):
         super().__init__()
         self.current = screen
         self.title = title
+        self._spans: list[tuple[int, int, str]] = []
+        """Where the screens are named, and their digits."""
 
     def key(self, view: View) -> Any:
         return view.judged, view.state, view.step, view.head, view.moment.step, int(view.time), view.history.run
@@ -52,9 +56,17 @@ class Status(Cells):
         titles = [f"{i} {name}" for i, name in enumerate(SCREENS, 1)]
         if grid.width < len("  ".join(titles)) + _LEFT:
             titles = [title if name == self.current else title[0] for title, name in zip(titles, SCREENS, strict=True)]
+        self._spans = []
         if grid.width < TABS_FROM:
             return grid.width
         x = begin = grid.width - len("  ".join(titles))
         for title, name in zip(titles, SCREENS, strict=True):
-            x = grid.put(x, 0, title, Ink.SELECTED if name == self.current else Ink.DIM) + 2
+            end = grid.put(x, 0, title, Ink.SELECTED if name == self.current else Ink.DIM) + 2
+            self._spans.append((x, end, title[0]))
+            x = end
         return begin - 1
+
+    def on_click(self, event: Click) -> None:
+        for begin, end, digit in self._spans:
+            if begin <= event.x < end:
+                self.app.simulate_key(digit)
