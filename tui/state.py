@@ -53,6 +53,15 @@ def last_words(history: History, most: int) -> list[str]:
     return [line for line in lines if line.strip()][-most:]
 
 
+def _exception(history: History) -> str:
+    """What ended the script, in a line: of a message of many lines the first says what it is about."""
+    event = next((event for event in reversed(history.events) if event.name == "exception"), None)
+    if event is not None and event.data.get("type"):
+        message = str(event.data.get("message") or "").strip()
+        return f"{event.data['type']}: {message}".splitlines()[0].rstrip(": ")
+    return "".join(last_words(history, 1)).strip()
+
+
 def _signal_name(number: int | None) -> str:
     if number is None:
         return "unknown signal"
@@ -128,8 +137,7 @@ def _ended(history: History) -> State:
             "finished", "✓", "FINISHED", Ink.GOOD, "the script ended by itself", "Home, < and > look back; q leaves"
         )
     if end.status == "failed":
-        words = last_words(history, 1)
-        why = words[-1].strip() if words else end.cause or f"the script ended with status {end.exit}"
+        why = _exception(history) or end.cause or f"the script ended with status {end.exit}"
         return State("failed", "✗", f"FAILED (exit {end.exit})", Ink.ERROR, why, "6 shows the traceback; q leaves")
     if end.status == "killed":
         name = _signal_name(end.signal)

@@ -83,6 +83,15 @@ async def test_help_lists_the_keys_and_is_searched():
         assert not isinstance(app.screen, Help)
 
 
+async def test_space_is_named_by_what_it_does():
+    async with opened("healthy", mode="replay") as (app, pilot):
+        for playing in (True, False, True):
+            assert ("space Pause" if playing else "space Play") in lines(app)[-1]
+            await press(app, pilot, "space")
+    async with opened("faulty") as (app, _):
+        assert "space Freeze" in lines(app)[-1]
+
+
 async def test_the_palette_opens_by_two_keys():
     async with opened("faulty") as (app, pilot):
         for key in ("ctrl+p", "colon"):

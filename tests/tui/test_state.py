@@ -60,8 +60,20 @@ def test_a_training_that_fell_silent_is_told_of_until_something_comes():
     assert state(silent(Segment(1, 0, 1, START + 171)), None, True).kind != "stalled"
 
 
-def test_a_crash_is_told_by_its_last_line():
+def test_a_crash_is_told_by_the_first_line_of_what_was_raised():
     assert state(told(crashed()), None, True).what == "AssertionError: loss is nan"
+    data = {
+        "type": "RuntimeError",
+        "message": "Error(s) in loading state_dict for Net:\n\tMissing key(s)\n\tUnexpected",
+    }
+    history = told([*crashed()[:-1], Event("exception", START, data=data), End(START + 9, "failed", 1)])
+    assert state(history, None, True).what == "RuntimeError: Error(s) in loading state_dict for Net"
+
+
+def test_a_check_that_is_over_is_no_finished_training():
+    now = state(told([*healthy()[:-1], Event("trial", START + 60), End(START + 63, "finished", 0)]), None, True)
+    assert (now.kind, now.word) == ("finished", "CHECKED")
+    assert now.next.startswith("4 lists what it says")
 
 
 def test_a_crash_without_an_exception_event_is_read_from_the_console():

@@ -22,7 +22,7 @@ class Keys(Cells):
     """Bindings of the focused widget, then of the screen, then of the app, as many as there is room for."""
 
     def key(self, view: View) -> Any:
-        return id(self.screen.focused)
+        return id(self.screen.focused), view.moment.replay and view.moment.playing
 
     def wanted(self) -> list[Binding]:
         """One binding for each action that wants to be shown."""
@@ -48,15 +48,21 @@ class Keys(Cells):
                     continue
                 room -= length
             at = grid.put(x, 0, self._keys(binding), Ink.KEY)
-            grid.put(at + 1, 0, binding.description, Ink.TEXT)
+            grid.put(at + 1, 0, self._word(binding), Ink.TEXT)
             self._spans.append((x, x + length, binding.key.split(",")[0]))
             x += length
 
     def _keys(self, binding: Binding) -> str:
         return binding.key_display or self.app.get_key_display(binding).replace("⏎", "Enter").replace("esc", "Esc")
 
+    def _word(self, binding: Binding) -> str:
+        """What the key does now."""
+        if binding.action != "screen.pause" or self.view is None or not self.view.moment.replay:
+            return binding.description
+        return "Pause" if self.view.moment.playing else "Play"
+
     def _label(self, binding: Binding) -> str:
-        return f"{self._keys(binding)} {binding.description}"
+        return f"{self._keys(binding)} {self._word(binding)}"
 
     def on_click(self, event: Click) -> None:
         for begin, end, key in self._spans:
