@@ -51,6 +51,8 @@ def _played(subject: Subject, scheduler: Any, planned: int, pace: int) -> list[f
     group = scheduler.optimizer.param_groups[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of steps that no optimizer made
+        if pace == 1 and scheduler.last_epoch < len(rates):  # the script was stopped in front of it
+            scheduler.step()
         for step in range(len(rates) + 1, planned + 1):
             rates.append(float(group["lr"]))
             if step % pace == 0 and step < planned:

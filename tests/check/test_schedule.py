@@ -38,6 +38,8 @@ class Subject:
         for step in range(1, MADE + 1):
             self.rates.append(float(self.optimizer.param_groups[0]["lr"]))
             self.optimizer.step()
+            if step == MADE:
+                break  # where a check stops the script
             if by == "step" or step % PER_EPOCH == 0:
                 self._scheduler.step(*([1.0 + step] if plateau else []))
         found = self._known.facts([self.optimizer], 0, MADE, PER_EPOCH)
