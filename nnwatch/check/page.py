@@ -12,6 +12,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nnwatch.advisor.catalogue import origins
 from nnwatch.advisor.examine import Answer, Examination
 from nnwatch.advisor.finding import number
@@ -20,6 +22,13 @@ from ..history import History
 from ..runs import RunError
 from .plots import Mark, bars, curve, picture
 from .report import first, measured, touched, trials
+
+_COLUMNS = (
+    "<col width='7%'><col width='19%'><col><col width='14%'><col width='16%'>"
+    "<tr><th><th>check<th>what<th>number<th>notes</tr>"
+)
+_RISE = 1.5
+"""Losses of the range test are drawn up to so many times the first ones: the last ones would make all else flat."""
 
 
 def write(history: History, examined: Examination, path: Path) -> Path:
@@ -45,7 +54,7 @@ def page(history: History, examined: Examination) -> str:
     for stage, answers in groupby(examined.answers, key=lambda answer: answer.check.stage):
         body.append(f"<h2>{escape(stage.capitalize())}</h2>")
         rows = "".join(_row(answer, places) for answer in answers)
-        body.append(f"<table><tr><th><th>check<th>what<th>number<th>notes</tr>{rows}</table>")
+        body.append(f"<table style='table-layout: fixed'>{_COLUMNS}{rows}</table>")
     body += [f"<p>{escape(line)}</p>" for line in touched(history)]
     body += _experiments(told)
     for role, rows_ in ((told.get("data") or {}).get("sets") or {}).items():
@@ -72,7 +81,10 @@ def _experiments(told: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     if (found := made.get("range")) is not None:
         marks = [Mark(name, x=found[name]) for name in ("suggested", "present", "ceiling") if found.get(name)]
         yield "<h2>Learning rate</h2><p>Loss while the rate rises, one step a rate.</p>"
-        yield curve(found["rates"], [found["losses"]], marks, log_x=True)
+        begin = [loss for loss in found["losses"][:5] if loss is not None]
+        top = max(begin) + (_RISE - 1) * abs(max(begin)) if begin else np.inf
+        drawn = [None if loss is None else min(loss, top) for loss in found["losses"]]
+        yield curve(found["rates"], [drawn], marks, log_x=True)
     if (found := made.get("overfit")) is not None:
         floor = found.get("floor")
         yield f"<h2>{found['samples']} samples by heart</h2><p>Loss of the optimizer that came furthest, by step.</p>"
