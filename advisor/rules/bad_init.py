@@ -61,7 +61,8 @@ def _saddle(at: Context, limit: Mapping[str, float]) -> Found | None:
     if not (at.has("weight.norm") and at.has("grad.norm.layer")):
         return None
     norms, gradients = at.view("weight.norm"), at.view("grad.norm.layer")
-    zero = [i for i in at.weights(norms) if norms.values[-1, i] == 0]
+    columns = at.weights(norms)
+    zero = [columns[i] for i in np.flatnonzero(norms.values[-1, columns] == 0)]
     if len(zero) < 2 or min(len(norms.steps), len(gradients.steps)) < limit["samples"]:
         return None
     still = [norms.names[i] for i in zero if not (np.any(norms.values[:, i]) or np.any(gradients.values[:, i]))]

@@ -14,7 +14,7 @@ from ..finding import Abstain, Found, number
 from ..modes import modes
 from ..place import of_layer
 from ..rule import Rule
-from ..window import column_medians, median
+from ..window import Numbers, column_medians, median
 
 MOMENTUM = "Let the statistics settle"
 GROUPS = "Normalise without the batch"
@@ -48,9 +48,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     view = at.view("bn.variance.ratio").since(settled - int(limit["after"]) // 2).last(20)
     if len(view.steps) < 3:
         raise Abstain("too few batches were measured")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        off = np.abs(np.log(column_medians(view.values)))
-    off = np.where(np.isfinite(off), off, 0.0)
+    off = at.once(f"BatchNorm, {len(view.steps)} records", ("bn.variance.ratio",), lambda: _off(view.values))
     worst = int(np.argmax(off))
     ratio, layer = median(view.values[:, worst]), view.names[worst]
     shift = _shift(at, layer, int(view.steps[0]))
@@ -83,6 +81,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         "If they stay apart, training batches are of several kinds (sorted, or real and generated ones mixed).",
         layer=layer,
     )
+
+
+def _off(ratios: Numbers) -> Numbers:
+    """Size of the logarithm of each layer's median ratio (m,), 0 where that is not known."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = np.abs(np.log(column_medians(ratios)))
+    return np.where(np.isfinite(off), off, 0.0)
 
 
 def _shift(at: Context, layer: str, since: int) -> float:

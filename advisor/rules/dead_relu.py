@@ -12,6 +12,7 @@ from ..context import Context
 from ..finding import Abstain, Found, percent
 from ..learning_rate import LOWER, lower_remedy
 from ..rule import Rule
+from ..window import View
 
 BIAS = "Start the biases at zero and scale the input"
 LEAKY = "Let the units leak"
@@ -46,12 +47,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if not layer:
         raise Abstain("no layer was seen for 512 samples yet")
     outcome = at.loss_key() if at.step >= max(60, at.warmup) else None
-    index = view.names.index(layer)
-    column, name = view.values[:, index], f"{view.notes[index] or 'layer'} {layer}"
-    known = np.flatnonzero(np.isfinite(column))
-    at_start = float(column[known[0]])
+    index, name, at_start = at.once("dead at first", ("act.dead",), lambda: _at_start(view, layer))
     if not at.exceeds(dead, limit["dead"] if outcome else limit["alone"]):
         return _deaths(at, limit, dead, at_start, layer, name)
+    column = view.values[:, index]
+    known = np.flatnonzero(np.isfinite(column))
     began = int(view.steps[known[int(np.argmax(column[known] > limit["dead"]))]])
     keys = [f"{percent(dead)} of {name} has not fired since step {began} or before"]
     severity: Severity = "watch"
@@ -79,6 +79,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         "If units die again, print the layer's input: a mean far from 0 or one huge feature drives them out.",
         layer=layer,
     )
+
+
+def _at_start(view: View, layer: str) -> tuple[int, str, float]:
+    """The column of a layer, what it is called, and its first share of dead units."""
+    index = view.names.index(layer)
+    column = view.values[:, index]
+    return index, f"{view.notes[index] or 'layer'} {layer}", float(column[np.isfinite(column)][0])
 
 
 def _deaths(

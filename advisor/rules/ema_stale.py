@@ -103,10 +103,12 @@ def _left_behind(at: Context, ema: Mapping[str, Any], limit: Mapping[str, float]
     late = at.step >= at.track.segment.first_step + 0.5 * at.horizon
     if not late or len(view.steps) < limit["samples"] or len(losses) < 3:
         raise Abstain("the decay of the average is not known: judged in the second half of the plan")
+    if float(np.min(losses)) < limit["nothing"] * losses[0]:
+        return None
     halfway, distance = median(view.since(at.step // 2).scalar[:3]), median(view.scalar[-3:])
     grows = trend(block_medians(view.scalar)) > 3 and distance > limit["farthest"] * float(np.nanmax(view.scalar))
     learned = at.recent_loss() < limit["learned"] * at.initial_loss
-    if not (grows and learned) or float(np.min(losses)) < limit["nothing"] * losses[0]:
+    if not (grows and learned):
         return None
     place = f" ({ema['where']})" if ema.get("where") else ""
     return Found(
