@@ -77,7 +77,7 @@ class Clocks(Measured):
         if not self.has("lr"):
             return np.empty(0, np.int64), np.empty(0, np.float32)
         steps, rates = self.learning_rates
-        moved = np.concatenate(([0], np.flatnonzero(rates[1:] != rates[:-1]) + 1))
+        moved = self.edges("lr", rates)
         return steps[moved], rates[moved]
 
     @cached_property
@@ -156,7 +156,7 @@ class Clocks(Measured):
             return 0
         view = self.view("batch.size")
         sizes = view.scalar
-        edges = np.concatenate(([0], np.flatnonzero(sizes[1:] != sizes[:-1]) + 1, [len(sizes)]))
+        edges = np.append(self.edges("batch.size", sizes), len(sizes))
         long = np.flatnonzero(np.diff(edges) >= STEADY)
         start = 0
         for before, after in zip(long[-2:], long[-1:], strict=False):

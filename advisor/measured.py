@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnwatch.frame import End, Event
 from nnwatch.history import Evaluations, History, Track
@@ -70,18 +71,29 @@ class Measured:
     def _view(self, metric: str) -> View | None:
         if metric not in self._views:
             series = self.track.get(metric)
-            count = self._count(metric, series) if series is not None else 0
-            self._views[metric] = View.of(series, count) if series is not None and count else None
+            self._views[metric] = self._seen(metric, series) if series is not None else None
         return self._views[metric]
 
-    def _count(self, metric: str, series: Series) -> int:
-        """Records up to the boundary; looked for anew only when the step of the next one is reached."""
-        key, total = ("records", metric), len(series)
-        count, upcoming, of = self._memo.get(key, (0, 0, -1))
-        if of != total or self.step >= upcoming:
+    def _seen(self, metric: str, series: Series) -> View | None:
+        """Its records up to the boundary; looked for anew only when the step of the next one is reached."""
+        key, size = ("records", metric), (len(series), series.width)
+        view, upcoming, of = self._memo.get(key, (None, 0, None))
+        if of != size or self.step >= upcoming:
             count = series.until(self.step)
-            self._memo[key] = count, int(series.steps[count]) if count < total else math.inf, total
-        return int(count)
+            view = View.of(series, count) if count else None
+            self._memo[key] = view, int(series.steps[count]) if count < len(series) else math.inf, size
+        found: View | None = view
+        return found
+
+    def edges(self, name: str, values: Floats) -> NDArray[np.intp]:
+        """Where a value differs from the one before, the first one included (k,); ``values`` (n,) are those of the last
+        boundary and what has come since."""
+        key = "edges", name
+        done, found = self._memo.get(key, (1, np.zeros(1, np.intp)))
+        moved = np.flatnonzero(values[done:] != values[done - 1 : -1]) + done
+        found = np.concatenate((found, moved))
+        self._memo[key] = len(values), found
+        return np.asarray(found)
 
     def once(self, name: str, metrics: tuple[str, ...], make: Callable[[], T], slack: float = 0.0) -> T:
         """What ``make()`` gives, made anew only when one of the ``metrics`` has a new record.
