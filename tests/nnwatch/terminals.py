@@ -20,9 +20,10 @@ def in_a_terminal(home, *words):
 def read_until(terminal, what):
     """What is written on it until WHAT is there or the terminal is closed."""
     text, deadline = b"", time.monotonic() + PATIENCE
+    ready = select.poll()
+    ready.register(terminal, select.POLLIN)
     while what not in text:
-        ready, _, _ = select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))
-        assert ready, text
+        assert ready.poll(max(0.0, deadline - time.monotonic()) * 1000), text
         try:
             text += os.read(terminal, 4096)
         except OSError:
