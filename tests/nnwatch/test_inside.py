@@ -13,6 +13,7 @@ from jupyter_client.manager import KernelManager
 from nnwatch import __file__ as package
 from nnwatch.runs import Card
 
+from ..warm import warm
 from .doors import PATIENCE, gone, history, until
 
 TRAIN = """
@@ -47,12 +48,24 @@ def python(home):
     """Run a script in the home by its own interpreter, without a launcher; give back the process when it ended."""
     home.env["PYTHONPATH"] = os.path.dirname(os.path.dirname(package))
 
-    def run(text, **options):
-        home.script("own.py", text)
+    def run(text):
+        words = [sys.executable, home.script("own.py", text)]
         return subprocess.run(
-            [sys.executable, "own.py"], cwd=home.folder, env=home.env | options, capture_output=True, text=True,
-            timeout=PATIENCE, check=False,
-        )  # fmt: skip
+            words, cwd=home.folder, env=home.env, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def later(home, python):
+    """The same, where torch has been imported already."""
+
+    def run(text, **options):
+        warm().start(home.script("own.py", text), [], home.folder, home.env | options)
+        code = warm().wait()
+        out, err = ((home.folder / name).read_text() for name in ("stdout", "stderr"))
+        return subprocess.CompletedProcess([], code, out, err)
 
     return run
 
@@ -65,8 +78,8 @@ def ended(home) -> Card:
     return card
 
 
-def test_a_model_that_was_there_before(home, python):
-    done = python(TRAIN + "import nnwatch\nnnwatch.watch()\nnnwatch.watch(model)\n" + STEPS + "print(losses)")
+def test_a_model_that_was_there_before(home, later):
+    done = later(TRAIN + "import nnwatch\nnnwatch.watch()\nnnwatch.watch(model)\n" + STEPS + "print(losses)")
     assert done.returncode == 0, done.stderr
     [said] = done.stderr.splitlines()
     card = ended(home)
@@ -80,13 +93,13 @@ def test_a_model_that_was_there_before(home, python):
     assert not home.job(card).joinpath("boot").exists()
 
 
-def test_an_exception_fails_the_run_and_a_kill_is_seen(home, python):
+def test_an_exception_fails_the_run_and_a_kill_is_seen(home, python, later):
     done = python("import nnwatch\nnnwatch.watch()\n" + TRAIN + STEPS + "raise ValueError('planted')")
     assert done.returncode == 1
     card = ended(home)
     assert card.state == "failed"
     assert [event.data["message"] for event in history(card.session).events if event.name == "exception"] == ["planted"]
-    python("import nnwatch, os\nnnwatch.watch()\n" + TRAIN + STEPS + "os.kill(os.getpid(), 9)")
+    later("import nnwatch, os\nnnwatch.watch()\n" + TRAIN + STEPS + "os.kill(os.getpid(), 9)")
     until(lambda: len(home.cards()) == 2 and home.cards()[1].end is not None)
     card = home.cards()[1]
     assert card.state == "killed"
@@ -94,12 +107,12 @@ def test_an_exception_fails_the_run_and_a_kill_is_seen(home, python):
     assert (seen.end.signal, seen.main.last_step) == (signal.SIGKILL, 12)
 
 
-def test_it_does_nothing_where_it_should_not(home, python):
+def test_it_does_nothing_where_it_should_not(home, later):
     script = (
         TRAIN + "import nnwatch\nnnwatch.watch()\n" + STEPS + "print(sorted(n for n in sys.modules if 'nnwatch' in n))"
     )
     for options in ({"NNWATCH_DISABLE": "1"}, {"LOCAL_RANK": "1"}):
-        done = python(script, **options)
+        done = later(script, **options)
         assert (done.returncode, done.stderr) == (0, "")
         assert "nnwatch.probes" not in done.stdout
     assert home.cards() == []
@@ -109,10 +122,10 @@ def test_it_does_nothing_where_it_should_not(home, python):
     assert list(history(home.session()).main["loss.train"].steps) == list(range(1, 13))
 
 
-def test_where_it_cannot_watch_it_says_so_and_the_script_goes_on(home, python):
+def test_where_it_cannot_watch_it_says_so_and_the_script_goes_on(home, later):
     hidden = "import sys\nsys.modules['msgspec'] = None\nimport importlib.util as u\nfind = u.find_spec\n"
     hidden += "u.find_spec = lambda name, *a: None if name == 'msgspec' else find(name, *a)\n"
-    done = python(hidden + TRAIN + "import nnwatch\nnnwatch.watch()\n" + STEPS + "print(step)")
+    done = later(hidden + TRAIN + "import nnwatch\nnnwatch.watch()\n" + STEPS + "print(step)")
     assert (done.returncode, done.stdout) == (0, "11\n")
     [line] = done.stderr.splitlines()
     assert line.startswith("nnwatch: msgspec not installed here")
@@ -140,7 +153,7 @@ while monitor() == first: time.sleep(0.02)
     assert list(history(ended(home).session).main["loss.train"].steps) == list(range(1, 25))
 
 
-def test_children_join_their_parent(home, python):
+def test_children_join_their_parent(home, later):
     script = (
         TRAIN
         + """
@@ -156,7 +169,7 @@ if __name__ == "__main__":
     print(child.exitcode)
 """
     )
-    done = python(f"STEPS = {STEPS!r}\n" + script)
+    done = later(f"STEPS = {STEPS!r}\n" + script)
     assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
     assert len(done.stderr.splitlines()) == 1
     card = ended(home)

@@ -19,7 +19,8 @@ from nnwatch.advisor.finding import Abstain
 from nnwatch.cli import main
 from nnwatch.runs import Card, Process
 
-from .doors import PATIENCE, history, until
+from ..warm import warm
+from .doors import history, until
 
 ROOT = os.path.dirname(os.path.dirname(package))
 SLEEPS = "import time\nprint('up', flush=True)\nwhile True: time.sleep(0.01)"
@@ -160,24 +161,26 @@ def asked(place, where: str, optimizer: str):
     """A training that runs what it was sent at its 30th step, and what was recorded of it from then on."""
     job = jobs.prepare(["own.py"], python=sys.executable, late=True)
     place.script("own.py", TRAIN)
-    words = [sys.executable, "own.py", str(job / "boot" / "join.py"), where, optimizer]
-    training = subprocess.Popen(words, cwd=place.folder, env=place.env, stdout=subprocess.PIPE, text=True)
-    target = Process.of(training.pid)
+    words = [str(job / "boot" / "join.py"), where, optimizer]
+    target = Process.of(warm().start(place.folder / "own.py", words, place.folder, place.env))
     card = Card.load(job / "job.json")
     card.launcher = card.trainer = target
     card.save(job / "job.json")
     _, hello = late.invitation(job, target)
     if where == "signal":
-        assert training.stdout is not None
-        assert training.stdout.readline() == "up\n"
-        training.send_signal(signal.SIGUSR1)
+        until(lambda: (place.folder / "stdout").read_text() == "up\n")
+        os.kill(target.pid, signal.SIGUSR1)
     answer = late._answer(hello, target)
     inside.start_monitor(job)
-    out, _ = training.communicate(timeout=PATIENCE)
+    assert warm().wait() == 0
     assert answer is not None
     assert answer["error"] is None
     until(lambda: Card.load(job / "job.json").end)
-    return json.loads(out), history(card.session)
+    return printed(place), history(card.session)
+
+
+def printed(place):
+    return json.loads((place.folder / "stdout").read_text().splitlines()[-1])
 
 
 @pytest.mark.slow
@@ -214,6 +217,6 @@ def test_it_joins_wherever_it_is(place):
 @pytest.mark.slow
 def test_what_was_asked_changes_no_bit(place):
     told, _ = asked(place, "loss", "SGD")
-    words = [sys.executable, "own.py", "nothing", "never", "SGD"]
-    alone = subprocess.run(words, cwd=place.folder, env=place.env, capture_output=True, text=True, check=True)
-    assert json.loads(alone.stdout) == told
+    warm().start(place.folder / "own.py", ["nothing", "never", "SGD"], place.folder, place.env)
+    assert warm().wait() == 0
+    assert printed(place) == told

@@ -13,7 +13,7 @@ from typing import Any
 from nnwatch.history import History, Track
 
 from ..nnwatch.doors import Home, history
-from . import bare
+from ..warm import warm
 from .compare import compare
 from .styles import Style
 
@@ -92,7 +92,8 @@ def _twin(style: Style, folder: Path) -> bool:
         command = [*_ranks(style), script, *args]
         subprocess.run(command, cwd=other, env=Home(folder).env, check=True, capture_output=True)
     else:
-        assert bare.run(script, args, other) == 0, (other / "printed").read_text()[-4000:]
+        warm().start(script, args, other)
+        assert warm().wait() == 0, (other / "stderr").read_text()[-4000:]
     for rank in range(style.ranks):
         watched, alone = ({**_own(place, rank), "pid": None} for place in (folder, other))
         assert watched == alone, f"{style.title}: the script came to something else under nnwatch"
