@@ -13,7 +13,7 @@ from nnwatch.parser import PRELUDE, pieces
 from nnwatch.retold import Chapter
 from nnwatch.session import Reader, Writer
 
-from . import by_the_book
+from . import by_the_book, doors
 from .chapters import flushes, picture, plain, write
 from .doors import NNWATCH, ROOT
 
@@ -30,13 +30,14 @@ def test_what_is_told_again_is_the_same(tmp_path_factory, count, seed):
     assert reader.flaw() is None
     assert reader.offset == path.stat().st_size
     assert reader.number == sum(1 for _ in pieces(path.read_bytes(), len(PRELUDE)))
+    reader.close()
 
 
 @pytest.mark.parametrize("again", [False, True])
 def test_a_reader_written_from_the_document_alone_reads_the_same(tmp_path, again):
     data = write(tmp_path / "s.nnw", 40).read_bytes()
     history = History()
-    for frame in Reader(tmp_path / "s.nnw").read():
+    for frame in doors.frames(tmp_path / "s.nnw"):
         history.apply(frame)
     found = by_the_book.series(data, again=again)
     assert {metric for *_, metric in found} == {"loss.train", "lr", "update.ratio", "act.dead", "cpu.percent"}
@@ -51,7 +52,7 @@ def test_a_reader_written_from_the_document_alone_reads_the_same(tmp_path, again
 def test_the_golden_recordings_read_the_same_by_the_document():
     for path in (ROOT / "tests" / "sessions" / "healthy.nnw", ROOT / "nnwatch" / "demo.nnw"):
         data = path.read_bytes()
-        assert [f["type"] for f in by_the_book.plain(data)] == [type(f).__name__.lower() for f in Reader(path).read()]
+        assert [f["type"] for f in by_the_book.plain(data)] == [type(f).__name__.lower() for f in doors.frames(path)]
 
 
 def test_a_new_writer_goes_on_as_the_old_one_would_have(tmp_path):
@@ -85,6 +86,7 @@ def test_a_copy_made_at_any_moment_reads_as_far_as_it_goes(tmp_path):
         assert picture(reader.read()) == picture(plain(data[:size]))
         assert reader.damaged == 0
         assert (reader.flaw() is None) == any(piece.end == size for piece in found)
+        reader.close()
 
 
 def test_reading_while_it_grows_gives_every_frame_once(tmp_path):
@@ -121,6 +123,7 @@ def test_the_newest_records_are_had_without_the_rest(tmp_path):
             assert np.array_equal(recent.tracks[0, 0][metric].values, series.values[len(series) - n :], equal_nan=True)
         assert (len(recent.tracks[0, 0]["loss.train"]) == len(history.tracks[0, 0]["loss.train"])) == (most == 10_000)
         assert picture(reader.read()) == picture(plain(path.read_bytes()))
+        reader.close()
 
 
 READ_ONLY = """

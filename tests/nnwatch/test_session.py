@@ -18,6 +18,8 @@ from nnwatch.parser import PRELUDE, SessionError
 from nnwatch.seal import HEAD_SIZE, MARK, FrameError
 from nnwatch.session import Reader, Writer
 
+from . import doors
+
 RUN = Run("digits-1121", "id", "host", ["train.py"], "python3", "/home/me", 1e9)
 
 
@@ -77,7 +79,7 @@ def test_reading_while_it_grows_gives_every_frame_once(tmp_path):
             file.write(whole[at : at + 7])
             file.flush()
             frames += reader.read()
-    assert frames == Reader(tmp_path / "whole.nnw").read()
+    assert frames == doors.frames(tmp_path / "whole.nnw")
     assert reader.damaged == 0
 
 
@@ -90,7 +92,7 @@ def test_truncated_at_every_byte_of_the_last_flush_all_whole_frames_are_read(tmp
     cut = tmp_path / "cut.nnw"
     for size in range(ends[-4], len(data) + 1):
         cut.write_bytes(data[:size])
-        assert len(Reader(cut).read()) == sum(end <= size for end in ends)
+        assert len(doors.frames(cut)) == sum(end <= size for end in ends)
 
 
 @settings(max_examples=150, deadline=None)
@@ -98,7 +100,7 @@ def test_truncated_at_every_byte_of_the_last_flush_all_whole_frames_are_read(tmp
 def test_flipped_bits_cost_their_own_frame_and_no_other(tmp_path_factory, data):
     path = write(tmp_path_factory.mktemp("s") / "s.nnw", 3)
     content = bytearray(path.read_bytes())
-    original = Reader(path).read()
+    original = doors.frames(path)
     bounds, at = [], len(PRELUDE)
     while at < len(content):
         _, end = unpack(content, at)
@@ -110,7 +112,7 @@ def test_flipped_bits_cost_their_own_frame_and_no_other(tmp_path_factory, data):
     before = path.read_bytes()
     path.write_bytes(content)
     whole = [frame for frame, (a, b) in zip(original, bounds, strict=True) if content[a:b] == before[a:b]]
-    assert Reader(path).read() == whole
+    assert doors.frames(path) == whole
 
 
 @given(st.binary(max_size=200))
@@ -158,7 +160,7 @@ def test_a_new_writer_cuts_off_what_was_not_committed(tmp_path):
     writer.append([block(21, 10)], Commit(9.0, {"r": (2, 2)}))
     writer.close()
     history = History()
-    for frame in Reader(path).read():
+    for frame in doors.frames(path):
         history.apply(frame)
     assert history.main is not None
     assert history.main["loss.train"].steps.tolist() == list(range(1, 31))
@@ -192,7 +194,7 @@ def test_a_full_disk_leaves_the_file_as_it_was_and_the_same_flush_goes_in_later(
         [sys.executable, "-c", textwrap.dedent(FILLS_THE_DISK), str(path)], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("full")
-    assert Reader(path).read() == [Commit(0.0), block(1, 500), Commit(1.0)]
+    assert doors.frames(path) == [Commit(0.0), block(1, 500), Commit(1.0)]
 
 
 def test_opening_many_times_does_not_leak(tmp_path):
