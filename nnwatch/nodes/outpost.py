@@ -90,13 +90,8 @@ def keep(job: Path, made: Path) -> None:
             break
         time.sleep(_TICK)
     else:
-        lost = {
-            "status": "lost",
-            "exit": None,
-            "signal": None,
-            "cause": "only the launcher knows how the command ended",
-        }
-        write_json(made / "exit.json", lost | {"time": time.time()})
+        end = {"status": "lost", "exit": None, "signal": None, "time": time.time()}
+        write_json(made / "exit.json", end | {"cause": "only the launcher knows how the command ended"})
     monitor.finish(set())
 
 

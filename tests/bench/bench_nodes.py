@@ -14,7 +14,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
+import numpy as np
+
+from nnwatch.frame import Block, Commit, FieldSpec, Frame, Schema, Segment, pack
+from nnwatch.nodes.adopt import Adopter
+from nnwatch.parser import Parser
+from nnwatch.recorder import Recorder
 from nnwatch.runs import Card, Process
 
 from ..nnwatch.doors import Home, history, until
@@ -131,6 +138,42 @@ def measure(nodes: int) -> None:
               f" it {seen.end.status if seen.end is not None else 'has no end'}")  # fmt: skip
 
 
+def many(nodes: int, ranks: int, steps: int) -> None:
+    """What one flush of very many ranks costs: from the bytes of their sessions into history and file."""
+    with tempfile.TemporaryDirectory() as folder:
+        card = Card("first", "first", f"{folder}/first.nnw", [], "/", 0.0)
+        recorder = Recorder(Path(folder), card, lambda frame, again: None)
+        adopters = [Adopter(node, f"n{node}", 0.0, 0.0, recorder.ids) for node in range(nodes)]
+        parsers = [Parser() for _ in range(nodes)]
+        schema = Schema(1, "step", [FieldSpec(f"user.m{i}") for i in range(CURVES)])
+        values = np.arange(CURVES * steps, dtype=np.float32).tobytes()
+        costs, before = [], 0.0
+        for flush in range(12):
+            numbers = np.arange(flush * steps + 1, (flush + 1) * steps + 1)
+            record = numbers.tobytes(), (numbers * 0.5).tobytes(), values
+            sent = []
+            for node in range(nodes):
+                of_node = range(node * ranks, (node + 1) * ranks)
+                told: list[Frame] = [schema, *(Segment(0, rank, 1, 1.0) for rank in of_node)] if flush == 0 else []
+                told += [Block(1, 0, rank, steps, *record) for rank in of_node]
+                sent.append(b"".join(map(pack, [*told, Commit(float(flush))])))
+            began = time.process_time()
+            for adopter, parser, data in zip(adopters, parsers, sent, strict=True):
+                for frame in parser.feed(data):
+                    for adopted in adopter.take(frame):
+                        recorder.take(adopted)
+            recorder.write(float(flush), {}, 0)
+            costs.append(time.process_time() - began)
+            if flush == 1:
+                before = memory(os.getpid()).own
+        cost, grown = median(costs[2:]), memory(os.getpid()).own - before
+        print(f"{nodes * ranks:,} ranks of {nodes} nodes, {steps} steps of each in a flush:")
+        print(f"  {1e3 * cost:,.0f} ms of CPU a flush, {1e6 * cost / nodes / ranks:.0f} us a rank")
+        print(f"  ten flushes take {grown:,.0f} MB of memory")
+
+
 if __name__ == "__main__":
     for count in map(int, sys.argv[1:] or ("8", "1")):
         measure(count)
+    many(512, 8, 1)
+    many(512, 8, 10)

@@ -32,6 +32,7 @@ def test_every_command_of_the_page_is_understood(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(notify, "check", lambda address: None)
     monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    monkeypatch.setenv("NNWATCH_TOKEN", "the-token-of-this-test")
     (tmp_path / "train.py").touch()
     seen = list(commands())
     for words in seen:
