@@ -2,9 +2,11 @@
 
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from textual.events import MouseScrollDown, MouseScrollUp
 
+from nnwatch.frame import FieldSpec, Frame, Schema, Segment
 from nnwatch.tui.screens.metrics import Metrics, MetricScreen
 from nnwatch.tui.screens.page import Page
 from nnwatch.tui.widgets.chart import Chart
@@ -137,6 +139,15 @@ async def test_a_metric_of_many_layers_is_shown_for_the_largest_and_letters_of_n
         await press(app, pilot, "m", *"learning", "enter")
         assert [curve.column for curve in app.screen.query_one(Chart).curves] == ["lr"]
         assert sum(isinstance(screen, MetricScreen) for screen in app.screen_stack) == 1
+
+
+async def test_checksums_are_no_metrics_to_look_at():
+    n = np.arange(1, 30)
+    fields = [FieldSpec("target.order"), FieldSpec("loss.train")]
+    frames: list[Frame] = [Segment(0, 0, 1, START), Schema(1, "step", fields), block(1, n, START + n, n * 1e6, 1.0 / n)]
+    async with opened("", size=(45, 20), source=Frames(frames)) as (app, pilot):
+        await press(app, pilot, "m")
+        assert [metric.name for metric, _ in app.screen.metrics] == ["loss.train"]
 
 
 async def test_curves_of_layers_are_told_apart_without_colours():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textwrap import wrap
+from textwrap import shorten, wrap
 from typing import ClassVar
 
 import numpy as np
@@ -24,10 +24,15 @@ from ..widgets.chart import Chart
 from .room import Room, Words
 
 _TITLE, _VALUE = 24, 10
+_WIDEST, _AROUND = 110, 12
+"""Columns of the list, and those of them that its frame takes."""
 _MOST = 6
 """Curves in one chart: of more layers those with the largest newest values."""
 _NO_CURVE = ("row", "bin")
 """Axes whose places mean another sample each time, or a part of a distribution: no curve over steps."""
+
+_CHECKSUM = ".order"
+"""Ends the names of checksums: they are compared, their size means nothing."""
 
 
 def measured(view: View) -> list[Metric]:
@@ -38,7 +43,7 @@ def measured(view: View) -> list[Metric]:
             metric = describe(name)
         except KeyError:  # recorded by a newer nnwatch
             continue
-        if metric.axis not in _NO_CURVE:
+        if metric.axis not in _NO_CURVE and not name.endswith(_CHECKSUM):
             found.append(metric)
     return found
 
@@ -82,8 +87,10 @@ class Metrics(ModalScreen[str | None]):
         lines.clear_options()
         for metric, value in self.metrics:
             if sought.lower() in f"{metric.title} {metric.name}".lower():
-                row = f"{metric.title[: _TITLE - 1]:{_TITLE}}{number(value):>{_VALUE}}  {metric.meaning}"
-                lines.add_option(Option(row[: max(self.app.size.width - 8, 20)], metric.name))
+                row = f"{metric.title[: _TITLE - 1]:{_TITLE}}{number(value):>{_VALUE}}"
+                room = min(self.app.size.width, _WIDEST) - _AROUND - len(row)
+                meaning = shorten(metric.meaning, room, placeholder=" …") if room > _TITLE else ""
+                lines.add_option(Option(f"{row}  {meaning}", metric.name))
         lines.highlighted = 0 if lines.option_count else None
 
     @on(Input.Changed)
