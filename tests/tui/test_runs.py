@@ -11,7 +11,7 @@ from nnwatch.tui.library import Library, RunRow
 from nnwatch.tui.overlay import Run, aligned
 from nnwatch.tui.widgets.overlay import Overlay
 
-from .driving import lines, opened, press, settle, text, told
+from .driving import asked, lines, opened, press, settle, text, told
 from .library import LIBRARY, RUNS, compared, read
 from .recording import START, block
 
@@ -64,6 +64,7 @@ async def test_curves_of_several_runs_are_aligned_by_step_by_epoch_or_by_time():
         assert "A over" in text(app)
         drawn = "".join(line[8:] for line in lines(app)[4:-4])
         assert ("A" in drawn, "B" in drawn) == (True, True), "named where they end, for those who see no colours"
+        assert await asked(app, pilot, "i") == "loss.val"
         await press(app, pilot, "t")
         assert "loss by step" in text(app)
         assert all(column is not None for column in overlay.columns())

@@ -17,7 +17,7 @@ from ..draw.scale import fit, scale
 from ..draw.text import number
 from ..overlay import ALONG, AXES, METRICS, Run, aligned, shown
 from ..view import View
-from .cells import Cells
+from .explained import Explained
 
 _CHARS = "*o+x#@"
 _LOG = 100.0
@@ -29,7 +29,7 @@ def _letter(place: int) -> str:
     return ascii_uppercase[place % len(ascii_uppercase)]
 
 
-class Overlay(Cells, can_focus=True):
+class Overlay(Explained):
     """One curve a run. ``runs`` stay as they were read."""
 
     DEFAULT_CSS = "Overlay { height: 1fr; }"
@@ -46,6 +46,10 @@ class Overlay(Cells, can_focus=True):
         self.metric = next((metric for metric in METRICS if any(self._column(run, metric) for run in runs)), METRICS[0])
         self.smooth = True
         self._columns: dict[tuple[int, str, str], Column | None] = {}
+
+    @property
+    def about(self) -> str:
+        return self.metric
 
     def _column(self, run: Run, metric: str) -> Column | None:
         return aligned(run, metric, self.axis)
