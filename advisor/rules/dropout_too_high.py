@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from nnwatch.frame import Evidence, Remedy
 
 from ..baseline import trivial_loss
@@ -14,6 +12,7 @@ from ..finding import Abstain, Found, number, percent
 from ..modes import Modes, modes
 from ..place import of_layer
 from ..rule import Rule
+from ..window import median
 
 LESS = "Less dropout"
 
@@ -50,7 +49,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     both, guess = _modes(at, begin + int(0.2 * at.horizon), p >= limit["nearly"]), trivial_loss(at)[0]
     if both.eval < limit["far"] * guess or (both.train < 1.2 * both.eval and p < limit["nearly"]):
         return None
-    val = float(np.nanmedian(at.evaluations.loss[-3:])) if len(at.evaluations.loss) else both.eval
+    val = median(at.evaluations.loss[-3:]) if len(at.evaluations.loss) else both.eval
     if val > 1.1 * both.eval:
         return None
     return Found(
@@ -77,7 +76,7 @@ def _modes(at: Context, since: int, nearly: bool) -> Modes:
     except Abstain:
         if not nearly or len(at.evaluations.loss) < 3:
             raise
-        return Modes(at.recent_loss(), float(np.nanmedian(at.evaluations.loss[-3:])), 0)
+        return Modes(at.recent_loss(), median(at.evaluations.loss[-3:]), 0)
 
 
 RULE = Rule(

@@ -65,7 +65,7 @@ def _flat(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("too few steps for a hard task")
     guess, meaning = trivial_loss(at)
     now = at.recent_loss()
-    moved = float(np.nanmedian(at.ratios(at.late(at.view("update.ratio")).last(20)))) * at.step
+    moved = median(at.ratios(at.late(at.view("update.ratio")).last(20))) * at.step
     if abs(now / guess - 1) > 0.03 or moved < limit["moved"]:
         return None
     return Found(

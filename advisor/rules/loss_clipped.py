@@ -88,7 +88,9 @@ def _pairs(at: Context) -> tuple[np.ndarray, np.ndarray]:
     root = at.view("loss.root").last(5000)
     if at.has("loss.train.each"):
         each = at.view("loss.train.each").last(20)
-        whole, steps = np.nanmean(each.values, axis=1), each.steps
+        known = np.isfinite(each.values).sum(axis=1)
+        whole = np.where(known > 0, np.nansum(each.values, axis=1) / np.maximum(known, 1), np.nan)
+        steps = each.steps
     else:
         losses = at.loss.last(50)
         whole, steps = losses.scalar, losses.steps

@@ -207,8 +207,10 @@ def _compare(at: Context, e: int, best: int) -> Comparison:
         paired = batches > 0 and len(x) == len(y) == batches and bool(np.array_equal(x, y))
     if paired:
         difference = (now - then)[np.isfinite(now - then)].astype(np.float64)
-        n, error = len(difference), float(np.std(difference)) / math.sqrt(max(len(difference), 1))
-        return Comparison(float(np.mean(difference)) / max(error, 1e-12) if n else 0.0, n, True)
+        if not len(difference):
+            return Comparison(0.0, 0, True)
+        error = float(np.std(difference)) / math.sqrt(len(difference))
+        return Comparison(float(np.mean(difference)) / max(error, 1e-12), len(difference), True)
     now, then = now[np.isfinite(now)], then[np.isfinite(then)]
     n = min(len(now), len(then))
     if not n:

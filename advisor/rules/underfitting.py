@@ -15,6 +15,7 @@ from ..finding import Abstain, Found, number, percent
 from ..fixes import UNDERFIT, remedies, titles
 from ..rule import Rule
 from ..script import no_activation
+from ..window import finite
 
 BEND = "Put an activation between the layers"
 NOT_CLEAN = frozenset({
@@ -153,8 +154,8 @@ def _straight(at: Context) -> Found | None:
 
 def _error(at: Context) -> float:
     """Standard error of the recent training loss."""
-    losses = at.loss.last(60).scalar
-    return float(np.nanstd(losses)) / math.sqrt(max(len(losses), 1))
+    losses = finite(at.loss.last(60).scalar)
+    return float(np.std(losses)) / math.sqrt(len(losses)) if len(losses) else math.inf
 
 
 def _narrow(at: Context) -> str | None:

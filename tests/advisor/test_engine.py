@@ -252,3 +252,17 @@ def test_silence_is_judged_at_once_and_the_same_however_it_was_flushed():
     assert live == [(50, "open"), (51, "resolved")]
     assert said_of_silence(stream, set()) == said_of_silence(stream, set(range(len(stream)))) == live
     assert said_of_silence(stream[:at], set()) == [(50, "open")]
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_that_are_none_bring_no_warnings_of_numpy():
+    """A short run of which nothing is finite but its first loss: each rule looks before it takes a mean or a spread."""
+    nothing = {
+        "facts": {"planned_steps": 24, "loss": {"name": "mse_loss", "reduction": "mean"}, "dropout": [["drop", 0.9]]},
+        "lr": "0.1x24", "loss.train": "2 nanx23", "loss.val": "nanx5", "val_every": 4, "paired": True,
+        "target.mean": "3e20x24", "target.std": "nanx24", "batch.size": "8x24", "loss.train.eval": "nanx24",
+        "update.ratio": "nanx24", "input.mean": "nanx24", "input.std": "nanx24", "act.dead": {"relu ReLU": "nanx24"},
+        "end": {"status": "finished"},
+    }  # fmt: skip
+    judged = run(nothing).history.judgements
+    assert not [why for one in judged for why in one.abstained.values() if "failed" in why]
