@@ -64,6 +64,19 @@ async def test_a_crash_shows_its_last_words_and_the_finding():
         assert "torch.sqrt(x + 1e-8)" in text(app)
 
 
+async def test_the_last_words_show_at_once_though_nothing_more_comes():
+    frames = SESSIONS["crashed"]()
+    async with opened("", source=Frames(frames[:-3])) as (app, pilot):
+        for frame in frames[-3:]:
+            app.history.apply(frame)
+        app.tick(only_new=True)
+        words = app.screen.query_one("#last-words")
+        while not words.size.height:  # no tick of the test's own
+            await pilot.pause(0.01)
+        await pilot.pause()
+        assert words.text()[-1].strip() == "AssertionError: loss is nan"
+
+
 async def test_a_lost_connection_says_why_and_how_to_come_back():
     source = Frames(SESSIONS["faulty"](), lost="the socket was closed")
     async with opened("faulty", source=source) as (app, _):

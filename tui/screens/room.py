@@ -93,6 +93,8 @@ class Room(Travel):
         for cells in self.cells:
             if cells.display:
                 cells.show(view)
+            else:
+                cells.view = view  # for when it is shown, which may be before anything else is new
         self.look(view)
 
     def look(self, view: View) -> None:

@@ -142,7 +142,9 @@ class Progress(Listed):
         planned = view.planned
         room = spark_width(grid.width)
         if planned is None:
-            draw_row(grid, 0, "progress", count(view.step), "steps; end unknown", spark_ink=Ink.DIM)
+            draw_row(
+                grid, 0, "progress", count(view.step), "steps; end unknown" if view.step else "", spark_ink=Ink.DIM
+            )
         else:
             share = view.step / planned
             left = remaining(view.step, planned, self._pace(view)) if view.state.kind == "running" else None
@@ -154,7 +156,8 @@ class Progress(Listed):
     def _cost(self, view: View, grid: Grid) -> None:
         cost, every = view.value("watch.cost"), view.value("watch.every")
         if cost is None:
-            unknown = "not in the log" if view.log else "its cost is known after some steps"
+            running = view.state.kind in ("running", "stalled", "past")
+            unknown = "its cost is known after some steps" if running and not view.log else _absent(view)
             draw_row(grid, 1, "watching", "–", unknown, spark_ink=Ink.DIM)
             return
         sampled = "every step sampled" if every in (None, 1.0) else f"1 step in {every:.0f} sampled"
