@@ -137,8 +137,7 @@ class Monitor:
     def _flush(self, now: float) -> None:
         if not self._recorder.stalled:
             self._gatherer.read(now)
-            for frame in self._parts.attempt("nodes", lambda: [*self._nodes.read(now)]) or ():
-                self._recorder.take(frame)
+            self._parts.attempt("nodes", lambda: self._take_nodes(now))
         self._judge()
         for text in self._later:
             self._recorder.notice(text)
@@ -151,6 +150,10 @@ class Monitor:
                 self._server.tend()
         if self._due("card", _CARD_EVERY):
             self._save_card()
+
+    def _take_nodes(self, now: float) -> None:
+        for frame in self._nodes.read(now):
+            self._recorder.take(frame)
 
     def _due(self, what: str, every: float) -> bool:
         now = time.monotonic()

@@ -15,13 +15,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from . import wire
 from .history import History
 from .listen import Door
 from .seal import FrameError
 from .shown import Shown
+from .viewer import Caller, Viewer
 
 _MOST_VIEWERS = 64
 _MOST_WAITING = 64
@@ -36,32 +36,6 @@ Callback = Callable[[int], None]
 """What a registered file calls when it is ready, with the event mask."""
 
 
-class Caller(Protocol):
-    """Who made the connection, where it was made from here: the first node's monitor looks at this one's session."""
-
-    def welcomed(self) -> None:
-        """It looks now."""
-
-    def left(self, refused: str) -> None:
-        """The connection is gone; ``refused`` is its reason if it does not want to look at all."""
-
-
-class _Viewer:
-    def __init__(self, connection: socket.socket, token: str, caller: Caller | None) -> None:
-        self.socket = connection
-        self.token = token
-        """What it has to say; "" where the file system decides who may connect."""
-        self.caller = caller
-        self.heard = bytearray()
-        self.answer = memoryview(b"")  # still to be sent, before more of the file
-        self.offset = -1  # into the file; -1 before its Hello
-        self.refused = False
-        self.left = False
-        self.fetch: wire.Fetch | None = None
-        self.fetched = 0.0
-        self.progress = time.monotonic()
-
-
 class Server:
     """``number`` frames and ``end`` bytes of the session are there to be seen; ``advance`` says when it grew.
 
@@ -73,7 +47,7 @@ class Server:
     ) -> None:
         self._ready = ready
         self._shown = Shown(session, run, number, end, history)
-        self._viewers: set[_Viewer] = set()
+        self._viewers: set[Viewer] = set()
         self._doors: dict[Door, socket.socket] = {}
         self._broken: deque[float] = deque(maxlen=_MOST_VIEWERS)  # when lines of far viewers broke that are not back
         self.join: Callable[[socket.socket, wire.Join], str] = lambda *_: "it is no first node"
@@ -143,11 +117,11 @@ class Server:
         if len(waiting) >= _MOST_WAITING:
             self._drop(min(waiting, key=lambda viewer: viewer.progress))
         connection.setblocking(False)
-        viewer = _Viewer(connection, token, caller)
+        viewer = Viewer(connection, token, caller)
         self._viewers.add(viewer)
         self._ready.register(connection, selectors.EVENT_READ, lambda mask: self._serve(viewer, mask))
 
-    def _serve(self, viewer: _Viewer, mask: int) -> None:
+    def _serve(self, viewer: Viewer, mask: int) -> None:
         try:
             if mask & selectors.EVENT_READ:
                 self._hear(viewer)
@@ -162,7 +136,7 @@ class Server:
                 self._broken.append(time.monotonic())
             self._drop(viewer)
 
-    def _hear(self, viewer: _Viewer) -> None:
+    def _hear(self, viewer: Viewer) -> None:
         """A Hello, later Fetches, at last a Bye. Raises EOFError or FrameError for anything else."""
         data = viewer.socket.recv(wire.HELLO_LIMIT)
         if not data or viewer.refused:
@@ -217,7 +191,7 @@ class Server:
             return -1, wire.pack(wire.Refused(reason))
         return offset, wire.pack(wire.Welcome(protocol, self._shown.run, since, len(first), time.time())) + first
 
-    def _turn(self, viewer: _Viewer, join: wire.Join) -> None:
+    def _turn(self, viewer: Viewer, join: wire.Join) -> None:
         """A node has come: it is the one to be looked at."""
         self._forget(viewer)
         why = wire.unwelcome(join, viewer.token) or self.join(viewer.socket, join)
@@ -226,14 +200,14 @@ class Server:
                 viewer.socket.send(wire.pack(wire.Refused(why)))
             viewer.socket.close()
 
-    def _pending(self, viewer: _Viewer) -> bool:
+    def _pending(self, viewer: Viewer) -> bool:
         return bool(viewer.answer) or 0 <= viewer.offset < self._shown.end
 
-    def _asks(self, viewer: _Viewer) -> bool:
+    def _asks(self, viewer: Viewer) -> bool:
         """Whether an answer to Fetch may be made now: it goes between two frames of the file."""
         return viewer.fetch is not None and time.monotonic() - viewer.fetched >= _DETAIL_EVERY
 
-    def _want(self, viewer: _Viewer) -> None:
+    def _want(self, viewer: Viewer) -> None:
         if viewer in self._viewers:
             write = self._pending(viewer) or self._asks(viewer)
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if write else 0)
@@ -241,7 +215,7 @@ class Server:
             if key.events != events:
                 self._ready.modify(viewer.socket, events, key.data)
 
-    def _send(self, viewer: _Viewer) -> None:
+    def _send(self, viewer: Viewer) -> None:
         if not self._pending(viewer) and viewer.fetch is not None and self._asks(viewer):
             viewer.answer, viewer.fetch = memoryview(self._shown.detail(viewer.fetch)), None
             viewer.fetched = time.monotonic()
@@ -254,12 +228,12 @@ class Server:
         if viewer.refused and not viewer.answer:
             raise EOFError
 
-    def _forget(self, viewer: _Viewer) -> None:
+    def _forget(self, viewer: Viewer) -> None:
         self._viewers.discard(viewer)
         with contextlib.suppress(KeyError, ValueError):
             self._ready.unregister(viewer.socket)
 
-    def _drop(self, viewer: _Viewer, refused: str = "") -> None:
+    def _drop(self, viewer: Viewer, refused: str = "") -> None:
         self._forget(viewer)
         viewer.socket.close()
         if viewer.caller is not None:

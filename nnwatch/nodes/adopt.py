@@ -58,7 +58,7 @@ class Adopter:
                 yield from self._segment(frame)
             case Block():
                 schema_id, number = self._schemas.get(frame.schema), self._segments.get((frame.segment, frame.rank))
-                if schema_id is not None and number is not None:
+                if schema_id is not None and number is not None and not len(frame.times) % 8:
                     times = frame.times if not self._ahead else self._moved(frame.times)
                     yield replace(frame, schema=schema_id, segment=number, times=times)
             case Event():

@@ -59,7 +59,6 @@ class Node:
             yield from self._missed(now, step, "it has not come again")
             return
         frames = line.take()
-        self.cursor = line.cursor
         if line.clock is not None:
             yield from self._welcome(now, step, line.clock)
         for frame in frames:
@@ -69,6 +68,7 @@ class Node:
                 self.ended = True
                 told = {"status": frame.status, "exit": frame.exit, "signal": frame.signal}
                 yield self._event(now, step, "ended", f"{self} {ending(frame)}", told)
+        self.cursor = line.cursor
         if line.cut is not None:
             yield from self._missed(now, step, line.cut)
         else:

@@ -29,6 +29,7 @@ SEEDS: list[bytes] = [
     wire.pack(wire.Hello([1, 99], 3, "fuzz", 100_000, TOKEN)),
     wire.pack(wire.Hello([1], token=TOKEN)) + wire.pack(wire.Fetch(0, 0, 1, 2)),
     wire.pack(wire.Fetch(0, 0, -(2**63), 2**63 - 1)),
+    wire.pack(wire.Join([1], "other", "host", 0.0, 1, TOKEN)),
     wire.pack(wire.Welcome(1, "fuzz", 5, 10)),
     wire.pack(wire.Refused("no")),
     pack(Run("a", "fuzz", "h", [], "", "", 0.0)),
