@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .found import find
 from .linear import Ints, Numbers, logistic, ridge
 from .reading import TOLD, Reading, labels_of
-from .sets import find, same_random
+from .sets import same_random
 from .subject import NotPossibleError, Subject
 
 ROWS = 2000

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from . import again, overlap
+from .found import find
 from .pictures import worst
 from .reading import Reading
-from .sets import find, same_random
+from .sets import same_random
 from .subject import NotPossibleError, Subject
 from .tally import tally
 

@@ -39,7 +39,8 @@ class Seen:
         if wanted is not None and wanted.shape[:1] != (rows,):
             wanted = wanted.reshape(rows, -1) if not wanted.numel() % rows else None
         for place in range(rows if entered else 0):
-            self._add([part[place] for part in entered], wanted[place] if wanted is not None else None)
+            one = slice(place, place + 1)
+            self._add([part[one] for part in entered], wanted[one] if wanted is not None else None)
 
     def _add(self, entered: list[torch.Tensor], wanted: torch.Tensor | None) -> None:
         x, *beside = [row(part) for part in entered]

@@ -1,11 +1,9 @@
-"""The data sets of a script, as its loaders read them: training, validation, test."""
+"""One data set of a script, as its loader reads it."""
 
 from __future__ import annotations
 
 import random
-import re
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
@@ -17,17 +15,11 @@ from torch.utils.data import DataLoader, IterableDataset, Subset
 
 from ..nested import tensors
 from ..repeats import LABELS
-from ..source import frames
 from ..undo import Begun
-from .subject import NotPossibleError, Subject
+from .subject import NotPossibleError
 
-ROLES = (
-    ("test", re.compile(r"test")),
-    ("validation", re.compile(r"val|dev|eval|holdout")),
-    ("train", re.compile(r"tr")),
-)
-"""What a name says of a data set, in the order in which it is asked."""
 LINE = "train_loader = DataLoader(dataset)"
+"""What makes a data set known."""
 
 
 class Sample(NamedTuple):
@@ -61,19 +53,6 @@ class Set:
         yield from ((i * step) % self.rows for i in range(self.rows))
 
 
-def find(subject: Subject) -> list[Set]:
-    """The training set first. Raises NotPossibleError where there is none."""
-    if subject.loader is not None:
-        return _loaded(subject)
-    try:
-        return _held(subject)
-    except NotPossibleError:
-        if not subject.seen:
-            raise
-        sets = [_of_samples(subject.seen)]
-        return sets + _others(subject, sets)
-
-
 @contextmanager
 def same_random() -> Iterator[None]:
     """Reading draws numbers (augmentation): the script's generators are put back."""
@@ -93,58 +72,30 @@ def reseed(seed: int) -> None:
     np.random.seed(seed)
 
 
-# the data sets behind loaders
-
-
-def _loaded(subject: Subject) -> list[Set]:
-    training = subject.loader
-    assert training is not None
-    sets = [_of_loader("train", training)]
-    return sets + _others(subject, sets)
-
-
-def _others(subject: Subject, sets: Sequence[Set]) -> list[Set]:
-    """Those of the other loaders, one of each role that ``sets`` do not have."""
-    names, found = _names(), [*sets]
-    for loader in subject.others:
-        role = names.get(id(loader)) or names.get(id(loader.dataset)) or "validation"
-        if role not in {known.role for known in found} and all(loader.dataset is not known.dataset for known in found):
-            found.append(_of_loader(role, loader))
-    return found[len(sets) :]
-
-
-def _names() -> dict[int, str]:
-    """Roles of what the user's variables hold, by id()."""
-    roles: dict[int, str] = {}
-    for name, value in _variables():
-        role = role_of(name)
-        if role is not None and not isinstance(value, str | int | float):
-            roles.setdefault(id(value), role)
-    return roles
-
-
-def _variables() -> Iterator[tuple[str, Any]]:
-    """The user's own, innermost first; of the main module where the script has come to its end."""
-    for frame in frames():
-        yield from [*frame.f_locals.items(), *frame.f_globals.items()]
-    yield from [*vars(sys.modules["__main__"]).items()]
-
-
-def role_of(name: str) -> str | None:
-    """The role that a variable's name says."""
-    lower = name.lower()
-    return next((role for role, pattern in ROLES if pattern.search(lower)), None)
-
-
-def _of_loader(role: str, loader: DataLoader[Any]) -> Set:
+def of_loader(role: str, loader: DataLoader[Any]) -> Set:
     dataset = loader.dataset
     batches = loader.batch_sampler is not None  # else every item of the data set is a batch, or enters alone
     collate = loader.collate_fn if batches else (lambda items: loader.collate_fn(items[0]))
     if isinstance(dataset, IterableDataset):
         stream = iter(dataset)
         return Set(role, None, lambda place: _split(collate([next(stream)])), dataset, drawn=False)
-    size = len(dataset)  # type: ignore[arg-type]
-    return Set(role, size, lambda place: _split(collate([dataset[place]])), dataset, _drawn(dataset))
+    several = getattr(dataset, "__getitems__", None)  # torch's own loader asks for it first, too
+
+    def read(place: int) -> Sample:
+        return _split(collate(several([place]) if several is not None else [dataset[place]]))
+
+    return Set(role, _size(loader), read, dataset, _drawn(dataset))
+
+
+def _size(loader: DataLoader[Any]) -> int:
+    """Samples of its data set; as its sampler has them where that does not say (arrays of Keras)."""
+    try:
+        return len(loader.dataset)  # type: ignore[arg-type]
+    except TypeError:
+        sampler = getattr(loader.batch_sampler, "sampler", None)
+        if sampler is None:
+            raise NotPossibleError("the data set does not say how many samples it has", LINE) from None
+        return len(sampler)
 
 
 def _drawn(dataset: Any) -> bool:
@@ -175,78 +126,3 @@ def row(tensor: torch.Tensor) -> NDArray[Any]:
     plain = plain.float() if plain.is_floating_point() else plain
     array: NDArray[Any] = plain.numpy()
     return array[0] if array.ndim and len(array) == 1 else array
-
-
-# tensors that the script slices itself
-
-
-def _held(subject: Subject) -> list[Set]:
-    """Tensors and arrays of the user's whose rows the model was called with."""
-    batch = subject.step().batch
-    entered = next((tensor for _, tensor in batch.named()), None)
-    if entered is None:
-        raise NotPossibleError("no DataLoader gave what the model was called with", LINE)
-    wanted = batch.term.target
-    held = {name: value for name, value in _arrays().items() if value.shape[1:] == entered.shape[1:]}
-    first = entered[:1].detach().cpu()  # a variable no larger than a batch may be a batch
-    sources = [name for name, value in held.items() if len(value) > len(entered) and _holds(value, first)]
-    if not sources:
-        raise NotPossibleError("neither a DataLoader nor a tensor holds what the model was called with", LINE)
-    name = max(sources, key=lambda each: len(held[each]))
-    sets = [_of_arrays("train", name, held[name], wanted)]
-    sets[0].partly = role_of(name) != "train"
-    for other, value in held.items():
-        role = role_of(other)
-        if role not in (None, "train") and other not in sources and role not in {known.role for known in sets}:
-            sets.append(_of_arrays(str(role), other, value, wanted))
-    return sets + _others(subject, sets)
-
-
-def _arrays() -> dict[str, torch.Tensor]:
-    """The user's tensors and arrays of at least two rows, by the name of their variable."""
-    found: dict[str, torch.Tensor] = {}
-    for name, value in _variables():
-        plain = torch.from_numpy(value) if isinstance(value, np.ndarray) and value.dtype.kind in "fiu" else value
-        if isinstance(plain, torch.Tensor) and plain.dim() and len(plain) > 1:
-            found.setdefault(name, plain)
-    return found
-
-
-def _holds(rows: torch.Tensor, first: torch.Tensor) -> bool:
-    same = rows.detach().cpu().to(first.dtype) == first
-    return bool(same.reshape(len(rows), -1).all(1).any())
-
-
-def _of_arrays(role: str, name: str, rows: torch.Tensor, wanted: torch.Tensor | None) -> Set:
-    """``wanted``: the target of a batch, by whose shape the one of this data set is found; its name tells it from
-    others of that length."""
-    ending = re.sub(r"^[xX]", "", name)
-    fitting = {
-        other: value
-        for other, value in _arrays().items()
-        if wanted is not None and len(value) == len(rows) and value.shape[1:] == wanted.shape[1:] and value is not rows
-    }
-    chosen = next((value for other, value in fitting.items() if re.sub(r"^[yYtT]", "", other) == ending), None)
-    if chosen is None and len(fitting) == 1:
-        chosen = next(iter(fitting.values()))
-    targets = chosen
-    return Set(
-        role,
-        len(rows),
-        lambda place: Sample(row(rows[place]), None if targets is None else row(targets[place])),
-        rows,
-        drawn=False,
-    )
-
-
-def _of_samples(samples: Sequence[Sample]) -> Set:
-    """A stream of them."""
-
-    def read(place: int) -> Sample:
-        if place >= len(samples):
-            raise StopIteration
-        return samples[place]
-
-    made = Set("train", None, read, samples, drawn=False)
-    made.seen = True
-    return made

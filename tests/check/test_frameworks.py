@@ -100,3 +100,6 @@ def test_what_drives_the_loop_is_not_asked(home, package, text, present):
     assert ramp["present"] == pytest.approx(present)
     assert 1e-4 < ramp["suggested"] < 10
     assert trials["containment"]["how"] == "overlay"
+    train = trials["data"]["sets"]["train"]
+    assert train["read"] == train["rows"] == (256 if package == "transformers" else 640)
+    assert train["bad"] == {"errors": 0, "shapes": 0, "nonfinite": 0, "constant": 0}

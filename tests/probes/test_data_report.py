@@ -19,10 +19,11 @@ from torch.utils.data import (
 )
 
 from nnwatch.probes.trials import again, overlap, reading
+from nnwatch.probes.trials.found import role_of
 from nnwatch.probes.trials.linear import logistic, ridge
 from nnwatch.probes.trials.pictures import worst
 from nnwatch.probes.trials.reading import Reading, labels_of
-from nnwatch.probes.trials.sets import Set, _of_loader, role_of, same_random
+from nnwatch.probes.trials.sets import Set, of_loader, same_random
 from nnwatch.probes.trials.tally import tally
 
 
@@ -32,7 +33,7 @@ def digits(n: int = 200, seed: int = 0) -> TensorDataset:
 
 
 def of(dataset: Dataset[Any], role: str = "train") -> Set:
-    return _of_loader(role, DataLoader(dataset, batch_size=16))
+    return of_loader(role, DataLoader(dataset, batch_size=16))
 
 
 def read(dataset: Dataset[Any], seconds: float = 20.0) -> Reading:
@@ -176,9 +177,9 @@ def test_input_and_target_of_what_a_data_set_gives(item, shape, target):
 def test_samples_are_collated_as_the_loader_does():
     dataset = TensorDataset(torch.randn(8, 3), torch.arange(8))
     own = DataLoader(dataset, batch_sampler=BatchSampler(SequentialSampler(dataset), 4, False))
-    assert _of_loader("train", own).read(5).x.shape == (3,)
+    assert of_loader("train", own).read(5).x.shape == (3,)
     alone = DataLoader(dataset, batch_size=None)
-    assert _of_loader("train", alone).read(5).x.shape == (3,)
+    assert of_loader("train", alone).read(5).x.shape == (3,)
 
 
 def test_a_stream_is_read_from_its_beginning():
