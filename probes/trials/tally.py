@@ -62,7 +62,9 @@ def _digest(read: Reading) -> str:
 
 
 def _duplicates(read: Reading) -> dict[str, Any]:
-    """Samples whose bytes occurred before, pairs of them, and how many of these have another target."""
+    """Samples whose bytes occurred before, pairs of them, and how many of these have another target: of numbers that
+    are measured, one that is further off than half a deviation of all."""
+    apart = _apart(read)
     first: dict[bytes, int] = {}
     pairs: list[list[int]] = []
     rows = contradict = 0
@@ -72,10 +74,23 @@ def _duplicates(read: Reading) -> dict[str, Any]:
             continue
         a, b = read.targets[first[key]], read.targets[i]
         rows += 1
-        contradict += a is not None and b is not None and not np.array_equal(a, b)
+        contradict += a is not None and b is not None and not _same(a, b, apart)
         if len(pairs) < TOLD:
             pairs.append(sorted((read.places[first[key]], read.places[i])))
     return {"rows": rows, "contradict": contradict, "pairs": pairs}
+
+
+def _same(a: NDArray[Any], b: NDArray[Any], apart: float) -> bool:
+    return np.array_equal(a, b) or bool(apart and a.shape == b.shape and (np.abs(a - b) <= apart).all())
+
+
+def _apart(read: Reading) -> float:
+    """How far two targets may be from each other and still be the same."""
+    known = [target.reshape(-1) for target in read.targets if target is not None]
+    if labels_of(read.targets) is not None or not known or known[0].dtype.kind != "f":
+        return 0.0
+    values = np.concatenate(known)
+    return 0.5 * float(values[np.isfinite(values)].std()) if np.isfinite(values).any() else 0.0
 
 
 def _target(read: Reading) -> dict[str, Any]:

@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nnwatch.advisor.check import all_checks
+from nnwatch.advisor.check import RECIPE, all_checks
 from nnwatch.advisor.examine import Examination, examine
 from nnwatch.advisor.trials import RANK
 from nnwatch.runs import resolve
 from nnwatch.screen import summary
-from nnwatch.trial import NAMES
 
 from ..nnwatch.doors import Home
 from ..zoo.statistics import wilson
@@ -34,11 +33,17 @@ RESULT = HERE / "results" / "score.txt"
 MINUTES = "1.5"
 AGAIN = ("lr-range", "reproducible")
 """Checks that a second run of the script is for: other faulty scripts are run once."""
-AT_A_GLANCE = (
-    "initial-scale", "final-bias", "initial-loss", "first-steps", "dropout", "dropout-norm", "batch-too-small",
-    "parameter-share", "rnn-clip", "lr-sanity", "lstm-bias", "pool-stride", "padding", "receptive-field", "width",
-)  # fmt: skip
-"""Checks that are decided by the first steps and the modules: no experiment is made for them."""
+EXPERIMENTS = {
+    "index-off-by-one": "gradient,data",
+    "gradient-to-input": "gradient",
+    "causal-leak": "gradient",
+    "gradient": "custom",
+    "overfit-batch": "overfit,input",
+    "input-independence": "overfit,input",
+    "schedule": "scheduler",
+}
+"""What other faulty scripts are tried with: what decides their check; the data for those about them, and for all else
+the modules (the first steps are always seen)."""
 NEVER_HERE = {"efficient-shapes": "asked on a GPU with mixed precision only"}
 """Checks that no script of these can fail, and why."""
 REPORTS = {"data-report", "baselines", "show-predictions"}
@@ -100,8 +105,8 @@ def try_out(script: Script) -> str | None:
         home.script("train.py", script.text)
         options = ["--session", str(session(script)), "--minutes", MINUTES, "--yes", "--json"]
         if script.kind == "faulty" and script.check not in AGAIN:
-            made = {"model"} if script.check in AT_A_GLANCE else set(NAMES) - {"range", "twice"}
-            options += ["--only", ",".join(sorted(made))]
+            usual = "data,baselines" if script.check in RECIPE["data"] else "model"
+            options += ["--only", EXPERIMENTS.get(script.check, usual)]
         done = home.nnwatch("check", *options, "train.py", timeout=600)
     return None if done.returncode in (0, 3) else done.stderr.strip().splitlines()[-1]
 

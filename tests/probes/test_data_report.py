@@ -125,6 +125,16 @@ def test_duplicates_and_their_labels():
     assert sorted(told["pairs"]) == [[3, 50], [4, 60]]
 
 
+@pytest.mark.parametrize(("noise", "contradict"), [(0.1, 0), (3.0, 100)])
+def test_two_measurements_of_one_thing_may_differ_a_little(noise, contradict):
+    torch.manual_seed(0)
+    things = torch.arange(100).repeat(2)
+    value = torch.linspace(-1, 1, 100).repeat(2) + noise * torch.tensor([0.0, 1.0]).repeat_interleave(100)
+    told = tally(read(TensorDataset(things, value)))["duplicates"]
+    assert told["rows"] == 100
+    assert told["contradict"] == contradict
+
+
 def test_samples_of_several_inputs_are_equal_where_all_of_them_are():
     users, films = torch.arange(40) % 4, torch.arange(40) % 5
     told = tally(read(TensorDataset(users, films, torch.arange(40.0))))["duplicates"]
