@@ -62,7 +62,7 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
 
 def _named(argument: str) -> str:
     """Arguments of the model that are told by their place are counted from 1."""
-    return f"argument {int(argument) + 1}" if argument.isdigit() else argument
+    return f"the model's argument {int(argument) + 1}" if argument.isdigit() else argument
 
 
 CHECK = Check(

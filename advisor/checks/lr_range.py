@@ -17,8 +17,8 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
         No other setting decides as much, and a hundred steps tell its size.
 
     How it is decided
-        A range test on a copy: the rate rises geometrically over some 120 steps; the steepest fall of the smoothed
-        loss is the suggestion, the rate at which it diverges the ceiling. A rate at the ceiling or above is a warning,
+        A range test on a copy: the rate rises geometrically over some 120 steps (30 at least, where they are slow);
+        the steepest fall of the smoothed loss is the suggestion, the rate at which it diverges the ceiling. A rate at the ceiling or above is a warning,
         an error ten times above it; one that is ten times over or under the suggestion is told, a hundred times under
         it is a warning.
 
@@ -57,7 +57,7 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
 CHECK = Check(
     "lr-range",
     "a learning rate in reach of the best",
-    "Note C85; measured: within 0.05 of the best accuracy of a grid in 9 of 9 cells.",
+    "Note C85; measured: within 0.05 of the best accuracy of a grid in 15 of 15 cells (three tasks).",
     judge,
     {"told": 10, "low": 100},
     follows=("input-normalisation", "target-normalisation", "initial-scale", "loss-reduction"),

@@ -100,7 +100,7 @@ def _argument(batch: Batch, ids: torch.Tensor) -> str | None:
         if tensor.untyped_storage().data_ptr() == ids.untyped_storage().data_ptr():
             return name
     for name, tensor in tokens:
-        if tensor.numel() == ids.numel() and torch.equal(tensor.reshape(-1), ids.reshape(-1).to(tensor.dtype)):
+        if tensor.numel() == ids.numel() and torch.equal(tensor.reshape(-1), ids.reshape(-1).to(tensor)):
             return name
     return None
 
