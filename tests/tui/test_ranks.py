@@ -16,6 +16,7 @@ def rows(app):
 
 async def test_every_rank_has_a_row_and_the_slow_one_is_marked():
     async with opened("faulty", size=(100, 40), source=Frames(ranked([0.1, 0.1, 0.25, 0.1]))) as (app, pilot):
+        assert "steps/s 10.0" in " ".join(text(app).split()), "where the samples of a step are not known"
         await press(app, pilot, "5")
         assert "rank 0 of 4" in lines(app)[0], "whose curves these are"
         assert [row[0] for row in rows(app)] == ["0", "1", "2", "3"]

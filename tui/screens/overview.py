@@ -55,7 +55,15 @@ ROWS = [
     Row("lr", "learning rate", number, ink=Ink.SERIES + 3),
     Row("update.ratio", "update/weight", number, log=True, note=_times_guide, ink=Ink.SERIES + 2),
     Row("grad.norm", "gradient norm", number, log=True, note=_clipped, ink=Ink.SERIES + 5),
-    Row("samples.rate", "samples/s", number, worst="low", note=_data_wait, ink=Ink.DIM),
+    Row(
+        "samples.rate",
+        "samples/s",
+        number,
+        worst="low",
+        note=_data_wait,
+        ink=Ink.DIM,
+        other=Row("steps.rate", "steps/s", number, worst="low", note=_data_wait, ink=Ink.DIM),
+    ),
 ]
 
 
