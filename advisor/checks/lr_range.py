@@ -18,9 +18,9 @@ def judge(at: Trials, limit: Mapping[str, float]) -> Verdict | None:
 
     How it is decided
         A range test on a copy: the rate rises geometrically over some 120 steps (30 at least, where they are slow);
-        the steepest fall of the smoothed loss is the suggestion, the rate at which it diverges the ceiling. A rate at the ceiling or above is a warning,
-        an error ten times above it; one that is ten times over or under the suggestion is told, a hundred times under
-        it is a warning.
+        the steepest fall of the smoothed loss is the suggestion, the rate at which it diverges the ceiling. A rate at
+        the ceiling or above is a warning, an error ten times above it; one that is ten times over or under the
+        suggestion is told, a hundred times under it is a warning.
 
     When it is a false alarm
         A warm-up makes room for a higher rate; fine-tuning wants a lower one (told only). A suggestion is right to a
