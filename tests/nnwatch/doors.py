@@ -31,6 +31,9 @@ NNWATCH = (
 PATIENCE = 600.0
 """Seconds after which a test gives up on what must happen. No measure: a loaded machine is slow, a hang is for ever."""
 
+ASLEEP = "sleeping" if sys.version_info >= (3, 11) else "waiting for a pipe or a connection"
+"""What a process in ``time.sleep`` is said to do: up to Python 3.10 that is a select on nothing."""
+
 TRAINER = '''
 """Writes STEPS records into a ring as the probes would, one each PAUSE seconds, then ends as END says.
 

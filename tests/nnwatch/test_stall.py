@@ -12,7 +12,7 @@ from nnwatch.frame import Block, FieldSpec, Schema, Segment
 from nnwatch.history import History
 from nnwatch.stall import LEAST, LONGER, STEPS, Silence, waits
 
-from .doors import until
+from .doors import ASLEEP, until
 
 
 def trained(seconds):
@@ -66,7 +66,7 @@ def test_what_a_process_waits_in_is_said():
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        until(lambda: waits(sleeper.pid) == "sleeping")
+        until(lambda: waits(sleeper.pid) == ASLEEP)
         until(lambda: waits(busy.pid) == "computing")
         busy.send_signal(signal.SIGSTOP)
         until(lambda: waits(busy.pid) == "stopped by a signal")

@@ -13,7 +13,7 @@ from nnwatch.frame import Commit, End, Run, Segment
 from nnwatch.session import Writer
 from nnwatch.stall import waits
 
-from .doors import PATIENCE, Home, kill, steps, until
+from .doors import ASLEEP, PATIENCE, Home, kill, steps, until
 
 RUN = Run("far", "feedbeef", "other", ["x"], "python", "/", 10.0)
 
@@ -37,7 +37,7 @@ def test_a_running_job_is_waited_for_and_its_status_is_ours(home: Home, end, cod
     card = home.running(40)
     assert card.state == "running"
     waiting = home.start("wait", "mine")
-    until(lambda: waits(waiting.pid) == "sleeping")
+    until(lambda: waits(waiting.pid) == ASLEEP)
     home.go_on()
     assert (*waiting.communicate(timeout=PATIENCE), waiting.returncode) == ("", "", code)
     assert home.cards()[0].end is not None
@@ -52,7 +52,7 @@ def test_ctrl_c_leaves_the_waiting_and_nothing_else(home: Home):
     running = home.start("run", "trainer.py", "150", "0", "exit4")
     home.running(50)
     waiting = home.start("wait")
-    until(lambda: waits(waiting.pid) == "sleeping")  # between two looks at the card
+    until(lambda: waits(waiting.pid) == ASLEEP)  # between two looks at the card
     waiting.send_signal(signal.SIGINT)
     out, err = waiting.communicate(timeout=PATIENCE)
     assert (waiting.returncode, out, err) == (130, "", "")
