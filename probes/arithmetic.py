@@ -7,6 +7,7 @@ cold.
 
 from __future__ import annotations
 
+import ctypes
 import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from . import confidence
 from .activations import silent
 from .emit import HEAD
 from .kernel import plain
-from .subsample import distance, mean_std
+from .subsample import distance, mean_std, squares
 from .weights import SAMPLED
 
 if TYPE_CHECKING:
@@ -74,11 +75,10 @@ def gradients_into(record: bytearray, place: int, parameters: list[torch.Tensor]
     if not all(map(plain, there)):
         return None
     if sum([gradient.numel() for gradient in there]) <= FEW:
-        arrays = [gradient.detach().numpy() for gradient in there]
-        each = np.sqrt([np.add.reduce(np.square(array), None) for array in arrays])
+        each = np.sqrt([squares(_array(gradient).reshape(-1)) for gradient in there])
     else:
         each = torch.stack(torch._foreach_norm(there)).numpy()
-    whole = each.astype(np.float64)
+    whole = each.astype(np.float64, copy=False)
     if len(there) < len(found):
         norms = iter(each)
         each = np.array([np.nan if gradient is None else next(norms) for gradient in found])
@@ -87,32 +87,43 @@ def gradients_into(record: bytearray, place: int, parameters: list[torch.Tensor]
 
 
 class Held(bytearray):
-    """Elements of the parameters at a snapshot, and ``parts``, which show what these are now; see ``snapshot``."""
+    """Elements of the parameters at a snapshot. What it knows of where these lie is of use to the next one: ``parts``
+    show the memory of parameters whose ``places`` are still the same, and keep nothing alive."""
 
+    places: Sequence[tuple[int, int, torch.dtype]] = ()
     parts: Sequence[NDArray[np.float32]] = ()
-    places: Sequence[int] = ()
 
 
 def snapshot(parameters: list[torch.Tensor], most: int, held: Held) -> Held | None:
     """About ``most`` elements of each parameter into ``held``, which it gives back."""
-    if not all(plain(parameter) and parameter.numel() for parameter in parameters):
-        return None
-    held.places = [parameter.data_ptr() for parameter in parameters]
-    held.parts = [_sampled(parameter, most) for parameter in parameters]
+    places = _places(parameters)
+    if places != held.places:
+        if not all(plain(parameter) and parameter.numel() for parameter in parameters):
+            return None
+        held.parts = [_memory(parameter)[:: _distance(parameter.shape, most)] for parameter in parameters]
+        held.places = places
     held[:] = np.concatenate(held.parts).data.cast("B")
     return held
 
 
+def _places(parameters: list[torch.Tensor]) -> list[tuple[int, int, torch.dtype]]:
+    return [(parameter.data_ptr(), parameter.numel(), parameter.dtype) for parameter in parameters]
+
+
+def _memory(parameter: torch.Tensor) -> NDArray[np.float32]:
+    floats = ctypes.c_float * parameter.numel()
+    return np.frombuffer(memoryview(floats.from_address(parameter.data_ptr())), np.float32)
+
+
 def compare_into(record: bytearray, norms: int, ratios: int, parameters: list[torch.Tensor], held: Held) -> bool | None:
     """Norms as they were at the snapshot and shares by which they changed; have all stayed finite?"""
-    parts, held.parts = held.parts, ()
-    if [parameter.data_ptr() for parameter in parameters] != held.places:  # it has got other storage
+    if _places(parameters) != held.places:  # it has got other storage
         return None
     grown, starts = _layout(tuple([parameter.shape for parameter in parameters]))
     values = np.empty((2, len(held) // 4))
     before, change = values
     before[:] = np.frombuffer(held, np.float32)
-    np.concatenate(parts, out=change)
+    np.concatenate(held.parts, out=change)
     change -= before
     with np.errstate(all="ignore"):
         values *= values
@@ -143,7 +154,7 @@ def _layer(plan: tuple[Any, ...], output: torch.Tensor) -> bool:
     if name is None or dims < 2 or not plain(output) or not output.numel():
         return False
     channels = dims > 3 or (dims == 3 and shape[1] in widths)
-    whole = output.detach().numpy()
+    whole = _array(output)
     part = whole.reshape(-1)[:: _distance(shape, most)]
     dead = outside = np.nan
     if fired is not None:
@@ -176,7 +187,11 @@ def _distance(shape: torch.Size, most: int) -> int:
 
 def _sampled(tensor: torch.Tensor, most: int) -> NDArray[np.float32]:
     """As of ``strided``, of a plain tensor."""
-    found: NDArray[np.float32] = tensor.detach().numpy().reshape(-1)[:: _distance(tensor.shape, most)]
+    return _array(tensor).reshape(-1)[:: _distance(tensor.shape, most)]
+
+
+def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = (tensor.detach() if tensor.requires_grad else tensor).numpy()
     return found
 
 

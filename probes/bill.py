@@ -16,7 +16,7 @@ KEPT = 15
 ENOUGH = 5
 """Durations of each kind of step before anything is said."""
 FRAMES = 2e-6
-"""Seconds, besides, for the Python frames that the hooks run in: no clock is read there. Measured in the loop of a
+"""Seconds, besides, for what leads into the hooks and out of them: no clock is read there. Measured in the loop of a
 small perceptron, between two operations of which caches are cold: `python -m tests.bench.bench_probes`."""
 WARM = 3
 """First samples, which load and build what later ones find."""

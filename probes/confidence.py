@@ -133,7 +133,7 @@ def of_classes(logits: NDArray[Any], target: NDArray[np.int64], ignored: int) ->
         return None
     predicted = logits.argmax(1)
     classes = logits.shape[1]
-    within = target.min() >= 0 and target.max() < classes
+    within = np.minimum.reduce(target) >= 0 and np.maximum.reduce(target) < classes
     with np.errstate(all="ignore"):
         highest = np.maximum.reduce(logits, 1)
         above = np.exp(logits - highest[:, None])

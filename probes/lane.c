@@ -12,7 +12,6 @@ void forget_call(Lane *self)
     put(&self->args, NULL);
     put(&self->kwargs, NULL);
     put(&self->value, NULL);
-    put(&self->node, NULL);
     for (int i = 0; i < 3; i++)
         put(&self->entered[i], NULL);
 }
@@ -126,7 +125,7 @@ PyObject *leave(Lane *self, PyObject *unused)
     put(&self->routine, NULL);
     forget_work(&self->work);
     if (self->args) {
-        node = self->node ? (Py_INCREF(self->node), self->node) : node_of(self->value);
+        node = node_of(self->value);
         if (node && node != Py_None)
             call = Py_BuildValue("OOON", self->name, self->function, self->args, keywords(self->kwargs));
     }
@@ -169,7 +168,7 @@ static PyObject *publish(Lane *self, PyObject *args)
 
 #define REFERENCES(each)                                                                                             \
     each(iterator) each(loader) each(batch) each(target) each(trained_on) each(name) each(function) each(args)       \
-        each(kwargs) each(value) each(node) each(entered[0]) each(entered[1]) each(entered[2]) each(left) each(due)  \
+        each(kwargs) each(value) each(entered[0]) each(entered[1]) each(entered[2]) each(left) each(due)  \
             each(canary) each(small) each(looks) each(optimizer) each(routine) each(coming) each(work.record) each(work.gradients) each(work.snapshot)    \
                 each(work.compare) each(work.parameters) each(work.moments) each(work.classes) each(work.name)
 

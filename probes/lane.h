@@ -12,8 +12,8 @@ typedef struct {
     double wait, ended, spent;
     int stage;
     char inside_backward, fresh, timed;
-    /* of the step: the loss call's name and function, arguments, value and node; NULL instead of no keywords */
-    PyObject *name, *function, *args, *kwargs, *value, *node;
+    /* of the step: the loss call's name and function, arguments and value; NULL instead of no keywords */
+    PyObject *name, *function, *args, *kwargs, *value;
     double number;
     /* the call of the model, where it was not noted by Layers itself: module, arguments; is it an outermost one? */
     PyObject *entered[3];

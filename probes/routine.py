@@ -168,7 +168,7 @@ class Routine:
             self._failed(error)
         sampler.resume()
         assert self._schema is not None
-        return (layers, self._schema.id, self._work()) if self._fits else None
+        return (layers, self._schema.id, self._work() if kernel.native is not None else ()) if self._fits else None
 
     def _work(self) -> tuple[Any, ...]:
         """As `routine.c` has it. C looks at the batch where there is one label of a class for each row."""
@@ -272,7 +272,7 @@ class Routine:
 
     def _forget(self) -> None:
         """Nothing of the user's is kept alive."""
-        self._parameters, self._held.parts = [], ()
+        self._parameters = []
         self._training.layers.plans = None
 
     def _unfit(self) -> None:

@@ -102,12 +102,6 @@ static int take_backward(Lane *self, PyObject *tensors)
         return -1;
     if (!self->looks)
         forget_call(self);
-    else {
-        PyObject *node = get(&torch_.grad_fn, tensors);
-        put(&self->node, node);
-        Py_XDECREF(node);
-        put(&self->value, NULL);
-    }
     self->stage = INSIDE;
     return 1;
 }

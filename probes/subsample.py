@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from math import ceil, gcd
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 LONG_AXIS = 8
 """Axes shorter than this (channels) are thinned last."""
+PIECE = 8192
+"""Elements; from 10,000 on OpenBLAS shares a sum with other threads."""
 
 
 def strided(tensor: torch.Tensor, most: int) -> torch.Tensor:
@@ -43,13 +46,21 @@ def distance(size: int, row: int, most: int) -> int:
 
 def mean_std(part: NDArray[np.floating]) -> tuple[float, float]:
     """Mean and standard deviation (of the population) of a float array that is not empty, in float64; the array's own
-    methods take four times as long for a small one."""
-    values = part.astype(np.float64)
+    methods take several times as long for a small one."""
+    values = part.astype(np.float64).reshape(-1)
     with np.errstate(all="ignore"):
-        mean = np.add.reduce(values, None) / values.size
+        mean = float(np.add.reduce(values)) / len(values)
         values -= mean
-        values *= values
-        return float(mean), float(np.sqrt(np.add.reduce(values, None) / values.size))
+    return mean, math.sqrt(squares(values) / len(values))
+
+
+def squares(values: NDArray[np.floating]) -> float:
+    """Sum of the squares of a 1-d array: ten times as fast as numpy's own sum, and of too few elements at a time for
+    BLAS to wake its threads."""
+    if len(values) <= PIECE:
+        return float(np.dot(values, values))
+    pieces = [values[start : start + PIECE] for start in range(0, len(values), PIECE)]
+    return sum([float(np.dot(piece, piece)) for piece in pieces])
 
 
 def thinned(tensor: torch.Tensor, most: int) -> torch.Tensor:
