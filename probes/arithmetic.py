@@ -7,7 +7,6 @@ cold.
 
 from __future__ import annotations
 
-import ctypes
 import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -87,43 +86,32 @@ def gradients_into(record: bytearray, place: int, parameters: list[torch.Tensor]
 
 
 class Held(bytearray):
-    """Elements of the parameters at a snapshot. What it knows of where these lie is of use to the next one: ``parts``
-    show the memory of parameters whose ``places`` are still the same, and keep nothing alive."""
+    """Elements of the parameters at a snapshot, and ``parts``, which show what these are now; see ``snapshot``."""
 
-    places: Sequence[tuple[int, int, torch.dtype]] = ()
     parts: Sequence[NDArray[np.float32]] = ()
+    places: Sequence[int] = ()
 
 
 def snapshot(parameters: list[torch.Tensor], most: int, held: Held) -> Held | None:
     """About ``most`` elements of each parameter into ``held``, which it gives back."""
-    places = _places(parameters)
-    if places != held.places:
-        if not all(plain(parameter) and parameter.numel() for parameter in parameters):
-            return None
-        held.parts = [_memory(parameter)[:: _distance(parameter.shape, most)] for parameter in parameters]
-        held.places = places
+    if not all(plain(parameter) and parameter.numel() for parameter in parameters):
+        return None
+    held.places = [parameter.data_ptr() for parameter in parameters]
+    held.parts = [_sampled(parameter, most) for parameter in parameters]
     held[:] = np.concatenate(held.parts).data.cast("B")
     return held
 
 
-def _places(parameters: list[torch.Tensor]) -> list[tuple[int, int, torch.dtype]]:
-    return [(parameter.data_ptr(), parameter.numel(), parameter.dtype) for parameter in parameters]
-
-
-def _memory(parameter: torch.Tensor) -> NDArray[np.float32]:
-    floats = ctypes.c_float * parameter.numel()
-    return np.frombuffer(memoryview(floats.from_address(parameter.data_ptr())), np.float32)
-
-
 def compare_into(record: bytearray, norms: int, ratios: int, parameters: list[torch.Tensor], held: Held) -> bool | None:
     """Norms as they were at the snapshot and shares by which they changed; have all stayed finite?"""
-    if _places(parameters) != held.places:  # it has got other storage
+    parts, held.parts = held.parts, ()
+    if [parameter.data_ptr() for parameter in parameters] != held.places:  # it has got other storage
         return None
     grown, starts = _layout(tuple([parameter.shape for parameter in parameters]))
     values = np.empty((2, len(held) // 4))
     before, change = values
     before[:] = np.frombuffer(held, np.float32)
-    np.concatenate(held.parts, out=change)
+    np.concatenate(parts, out=change)
     change -= before
     with np.errstate(all="ignore"):
         values *= values

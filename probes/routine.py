@@ -272,7 +272,7 @@ class Routine:
 
     def _forget(self) -> None:
         """Nothing of the user's is kept alive."""
-        self._parameters = []
+        self._parameters, self._held.parts = [], ()
         self._training.layers.plans = None
 
     def _unfit(self) -> None:
