@@ -5,14 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from pathlib import Path
 
 from .runs import Process
 
+KILLED = "killed"
+"""File of the job folder: the user chose to kill the run."""
+BY_HAND = "killed from the screen"
+"""The cause of that end; rule crashed reads it."""
 
 class Control:
-    """``trainer`` leads a process group of its own (``nnwatch run`` with a screen starts it so)."""
+    """Of the run of folder ``job``, whose ``trainer`` leads a process group of its own (``nnwatch run`` with a screen
+    starts it so)."""
 
-    def __init__(self, trainer: Process) -> None:
+    def __init__(self, job: Path, trainer: Process) -> None:
+        self._job = job
         self._trainer = trainer
 
     def interrupt(self) -> None:
@@ -26,6 +33,7 @@ class Control:
         """At once, and all of its process group: nobody would end the workers."""
         if self._trainer.alive:
             with contextlib.suppress(OSError):
+                (self._job / KILLED).touch()
                 os.killpg(self._trainer.pid, signal.SIGKILL)
 
     def _send(self, number: signal.Signals) -> None:

@@ -24,6 +24,7 @@ from typing import Any
 
 from . import job as jobs
 from . import slurm
+from .control import BY_HAND, KILLED
 from .memory import Kills
 from .runs import Card, Process, RunError, write_json
 
@@ -160,7 +161,8 @@ def watch(job: Path, greeting: str = "", driver: list[str] | None = None) -> int
     number = -code if code < 0 else None
     end = {"exit": code if code >= 0 else None, "signal": number, "time": time.time()}
     with contextlib.suppress(OSError):
-        write_json(job / "exit.json", end | {"cause": kills.cause(number) if code else ""})
+        cause = BY_HAND if (job / KILLED).exists() else kills.cause(number)
+        write_json(job / "exit.json", end | {"cause": cause if code else ""})
     monitor.finish(command.signals)
     return code
 

@@ -37,7 +37,7 @@ def live(job: Path) -> int:
     card = _started(job)
     source = SocketSource(Unix(card.socket)) if card.socket else FileSource(_appeared(card), follow=True)
     assert card.trainer is not None
-    history, other = _open(source, "live", card, Control(card.trainer))
+    history, other = _open(source, "live", card, Control(job, card.trainer))
     card = _settled(job, history)
     plain.leave(history, card)
     if other is not None:

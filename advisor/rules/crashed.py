@@ -19,6 +19,8 @@ RESUME = "Start again from the last checkpoint"
 SAVE = "Save checkpoints"
 NOT_YOURS = re.compile(r"/(site|dist)-packages/|/lib/python3|/nnwatch/probes/")
 """Installed packages, the standard library, and the probes that a call passed through."""
+BY_HAND = "killed from the screen"
+"""What the launcher says where the user chose so."""
 BY_ANOTHER = "killed by another process"
 """How the launcher's word on a SIGKILL begins where the kernel counted no kill for want of memory."""
 PEER = re.compile(
@@ -56,7 +58,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     own = [event for event in exceptions if not PEER.search(str(event.data.get("message", "")))]
     raised = (own or exceptions)[-1].data if exceptions else {}
     kind, message = str(raised.get("type", "")), str(raised.get("message", "")).strip()
-    if end.signal in STOPPED or kind in ("KeyboardInterrupt", "SystemExit"):
+    if end.signal in STOPPED or end.cause == BY_HAND or kind in ("KeyboardInterrupt", "SystemExit"):
         how = _name(end.signal) if end.signal else kind
         why = f"{how} came from outside"
         return _found("info", at, f"stopped from outside at step {at.step}", why, (_resume(at),), title="stopped")
@@ -82,7 +84,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         fix = Remedy(FIX, "a host or scheduler that ended it → its log looked at", _passes(at))
     else:
         what, why = f"the script ended with exit status {end.exit} at step {at.step}", "no exception was seen"
-        fix = Remedy(FIX, f"exit status {end.exit} → 0", _passes(at))
+        fix = Remedy(FIX, f"what made the script leave with status {end.exit} → gone", _passes(at))
     memory = "out of memory" in (message + end.cause).lower() or kind in ("MemoryError", "OutOfMemoryError")
     if memory or (end.signal == signal.SIGKILL and not end.cause.startswith(BY_ANOTHER)):
         size = at.view("batch.size").scalar[-1] if at.has("batch.size") else None

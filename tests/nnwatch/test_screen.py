@@ -61,6 +61,18 @@ def test_stopping_sends_one_interrupt_and_the_exit_code_tells(home):
     assert printed.count("KeyboardInterrupt") == 1
 
 
+def test_who_kills_it_from_the_screen_is_not_told_to_look_for_who_did(home):
+    pid, terminal, card = start(home)
+    os.write(terminal, b"q")
+    read_until(terminal, b"Leave it how?")
+    os.write(terminal, b"k")
+    read_until(terminal, b"was ended by SIGKILL (killed from the screen)")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 128 + signal.SIGKILL
+    os.close(terminal)
+    [finding] = [f for f in history(card.session).findings.values() if f.rule == "crashed"]
+    assert (finding.severity, finding.title) == ("info", "stopped")
+
+
 def test_a_terminal_that_goes_away_takes_nothing_along(home):
     pid, terminal, card = start(home)
     os.close(terminal)
