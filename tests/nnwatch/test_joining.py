@@ -13,6 +13,7 @@ from nnwatch import wire
 from nnwatch.frame import Block as Records
 from nnwatch.frame import Commit, Event, FieldSpec, Frame, Labels, Run, Schema, Segment, pack
 from nnwatch.ingest import Ids
+from nnwatch.listen import Address, TcpDoor
 from nnwatch.nodes.adopt import Adopter
 from nnwatch.nodes.clock import Clock, measured
 from nnwatch.nodes.first import First
@@ -24,6 +25,7 @@ from nnwatch.runs import Card, together
 from nnwatch.session import Writer
 
 from .doors import until
+from .serving import Job
 
 TORCHRUN = ("torchrun", "--nnodes", "2", "--rdzv_id=a", "--rdzv-endpoint", "n1:29500", "train.py")
 
@@ -227,3 +229,25 @@ def test_a_node_that_answers_nonsense_is_left(first, answer):
     node.close()
     until(lambda: not first.turn() and not first.first._nodes["other"].present)
     assert first.frames == []
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"protocols": [99], "token": "x" * 16}, "no protocol in common"),
+        ({"token": "y" * 16}, "the token is missing or is another one"),
+        ({}, "the token is missing or is another one"),
+        ({"token": "x" * 16}, "it is no first node"),
+    ],
+)
+def test_a_node_that_may_not_join_is_told_why(tmp_path, said, why):
+    job, door = Job(tmp_path), TcpDoor(Address("127.0.0.1", 0), "x" * 16)
+    with job.lock:
+        job.server.listen(door)
+    with socket.create_connection(("127.0.0.1", door.address.port)) as node:
+        known: dict[str, Any] = {"protocols": [1], "run": "other", "host": "h", "started": 0.0}
+        node.sendall(wire.pack(wire.Join(**(known | said))))
+        answer, _ = wire.unpack(node.makefile("rb").read())
+    job.close()
+    assert isinstance(answer, wire.Refused)
+    assert why in answer.reason
