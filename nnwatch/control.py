@@ -14,6 +14,7 @@ KILLED = "killed"
 BY_HAND = "killed from the screen"
 """The cause of that end; rule crashed reads it."""
 
+
 class Control:
     """Of the run of folder ``job``, whose ``trainer`` leads a process group of its own (``nnwatch run`` with a screen
     starts it so)."""

@@ -115,7 +115,7 @@ def test_a_finding_is_told_when_it_opens_when_its_severity_changes_and_when_it_r
 def test_a_terminal_that_is_not_utf_8_gets_what_it_can_show(recorded):
     done = recorded.nnwatch("report", env={"PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stderr) == (0, "")
-    assert "exit status 3 ? 0" in done.stdout
+    assert "with status 3 ? gone" in done.stdout
 
 
 def test_explain_and_metrics_print_what_there_is(capsys):
