@@ -184,5 +184,5 @@ class TestPlots:
         address = plots.picture([3, 2, 5], base64.b64encode(bytes(range(30))).decode()).split('src="')[1].split('"')[0]
         raw = base64.b64decode(address.partition(",")[2])
         assert raw[:8] == b"\x89PNG\r\n\x1a\n"
-        assert int.from_bytes(raw[16:20]) == 5
-        assert int.from_bytes(raw[20:24]) == 2
+        assert int.from_bytes(raw[16:20], "big") == 5
+        assert int.from_bytes(raw[20:24], "big") == 2
