@@ -28,7 +28,10 @@ TRAIN = """
 import signal, sys, time, torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-asked = lambda *_: exec(open(sys.argv[1]).read(), {})
+heard = []
+def asked(*_):
+    heard.append(1)
+    exec(open(sys.argv[1]).read(), {})
 signal.signal(signal.SIGUSR1, asked)
 torch.manual_seed(0)
 x, y = torch.randn(64, 5), torch.randint(0, 3, (64,))
@@ -50,6 +53,8 @@ for epoch in range(40):
         n += 1
         if sys.argv[2] == "signal" and n == 5:
             print("up", flush=True)
+        while sys.argv[2] == "signal" and n == 100 and not heard:
+            time.sleep(0.001)
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(a), b)
         if sys.argv[2] == "loss" and n == 30:
@@ -168,7 +173,8 @@ def asked(place, where: str, optimizer: str):
     card.save(job / "job.json")
     _, hello = late.invitation(job, target)
     if where == "signal":
-        until(lambda: (place.folder / "stdout").read_text() == "up\n")
+        said = place.folder / "stdout"
+        until(lambda: said.exists() and said.read_text() == "up\n")
         os.kill(target.pid, signal.SIGUSR1)
     answer = late._answer(hello, target)
     inside.start_monitor(job)
