@@ -1,6 +1,6 @@
 """The score of the advisor on the zoo: `make score`, tables in ``results/``.
 
-    python -m tests.zoo [--aside] [--workers 2] [--repairs N]
+    python -m tests.zoo [--aside] [--workers 2]
 
 ``--aside`` opens the half that no threshold was tuned on; each opening is written down in ``results/openings.txt``.
 """
@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -31,13 +30,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.zoo", description="Score the advisor on the zoo.")
     parser.add_argument("--aside", action="store_true", help="open the half that no threshold was tuned on")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--repairs", type=int, metavar="N", help="train N runs with their remedies, drawn by lot")
     args = parser.parse_args()
     half: Half = "aside" if args.aside else "tuning"
     scored = score.judged(half, args.workers)
     if not scored.faulty and not scored.healthy:
         parser.error("nothing of this half is recorded: make zoo records it")
-    title = " ".join(["python -m tests.zoo", *sys.argv[1:]])
+    title = f"python -m tests.zoo{' --aside' if args.aside else ''}"
     if args.aside:
         aside = [name for name, table in families().items() if table["half"] == "aside"]
         title += f"   (opening {opened(aside)} of {', '.join(aside)})"
@@ -49,7 +47,7 @@ def main() -> None:
 
     write("score", report.report(scored))
     write("baselines", baselines.report(scored, args.workers))
-    write("repair", repair.report(scored.faulty, args.workers, args.repairs))
+    write("repair", repair.report(scored.faulty, args.workers))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ The controls take the same runs. Random search has two runs, as many as watching
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
@@ -53,16 +52,10 @@ def _best_drawn(one: Configuration, scores: Scores) -> Overrides:
     return max((random_search(one, k) for k in DRAWS), key=lambda drawn: scores.of(Trial(one, drawn, SEEDS[0])))
 
 
-def report(faulty: Sequence[Row], workers: int, most: int | None = None) -> Iterable[str]:
-    """Train everything again with its first remedy and with each control, and tell what became of it.
-
-    ``most`` of the runs, drawn by lot, are trained where there is no time for all.
-    """
+def report(faulty: Sequence[Row], workers: int) -> Iterable[str]:
+    """Train everything again with its first remedy and with each control, and tell what became of it."""
     hurt = [row for row in faulty if row.configuration.criterion == "harm"]
     remedy = {row.configuration: found for row in hurt if (found := parametric(row))}
-    changeable = len(remedy)
-    if most is not None and most < changeable:
-        remedy = {one: remedy[one] for one in random.Random(0).sample(list(remedy), most)}
     ones, scores = list(remedy), Scores(HOME / "work")
     scores.run([Trial(one, random_search(one, k), SEEDS[0]) for one in ones for k in DRAWS], workers)
     changes: dict[str, Change] = {
@@ -77,9 +70,8 @@ def report(faulty: Sequence[Row], workers: int, most: int | None = None) -> Iter
     scores.run([*plain, *changed], workers)
     became = {name: {one: outcome(one, scores, change(one)) for one in ones} for name, change in changes.items()}
 
-    silent = sum(not row.outcome.warnings for row in hurt)
-    yield f"{len(faulty)} faulty runs, {len(hurt)} of them hurt: {changeable} have a first remedy that changes a number"
-    yield f"of the script, {silent} have no finding; {len(ones)} are trained with their remedy\n\nrepaired"
+    yield f"{len(faulty)} faulty runs, of {len(hurt)} the score is hurt: {len(ones)} have a first remedy that changes a"
+    yield f"number of the script, {sum(not row.outcome.warnings for row in hurt)} have no finding\n\nrepaired"
     ours = became.pop("first remedy")
     right = {row.configuration for row in hurt if row.first}
     yield _line("first remedy", ours, ">= 70")
