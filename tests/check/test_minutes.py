@@ -4,13 +4,19 @@ import textwrap
 
 from .trying import PLAIN, check
 
-SLOW = PLAIN.replace("EPOCHS", "100000").replace(
-    "        optimizer.step()\n", "        optimizer.step()\n        time.sleep(0.5)\n"
-)
+SLOW = """
+import time
+from torch import nn
+
+class Slow(nn.Module):
+    def forward(self, x):
+        time.sleep(1)
+        return x
+""" + PLAIN.replace("EPOCHS", "100000").replace("nn.Dropout(0.5)", "nn.Dropout(0.5), Slow()")
 
 
 def test_a_slow_script_is_stopped_in_time_and_what_was_cut_off_is_not_judged(home):
-    found = check(home, "import time\n" + SLOW, "--minutes", "0.5")
+    found = check(home, SLOW, "--minutes", "0.5")
     assert found.done.returncode == 0, found.done.stdout
     trials = found.trials
     assert found.history.last_step < 200

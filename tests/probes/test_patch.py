@@ -84,6 +84,7 @@ def test_its_errors_are_those_of_the_function(wrong, patched):
     assert errors[0] == errors[1]
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*deprecated:DeprecationWarning")
 def test_torch_script_compiles_it(patched):
     model = Model()
     expected = model(OUTPUT, TARGET)
