@@ -226,5 +226,6 @@ def prune() -> None:
                     shutil.rmtree(job, ignore_errors=True)
     for parent in _ring_parents():
         for folder in parent.glob("*"):
-            if folder.name not in known and time.time() - folder.stat().st_mtime > _DAY:
-                shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # a job that ends now takes its own away
+                if folder.name not in known and time.time() - folder.stat().st_mtime > _DAY:
+                    shutil.rmtree(folder, ignore_errors=True)

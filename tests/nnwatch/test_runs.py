@@ -184,3 +184,15 @@ def test_a_loss_that_is_not_finite_is_a_word_in_the_card_and_a_number_in_the_lis
     assert (row.last_step, row.last_loss) == (7, loss if loss is None else pytest.approx(loss, nan_ok=True))
     assert main(["ls"]) == 0
     assert ("  loss " in capsys.readouterr().out) == (loss is not None)
+
+
+def test_a_ring_that_goes_meanwhile_stops_no_start(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(jobs, "_ring_parents", lambda: [tmp_path / "rings"])
+    (tmp_path / "rings").mkdir()
+    (tmp_path / "rings" / "gone").symlink_to(tmp_path / "nowhere")  # listed, and not to be found when it is looked at
+    left = tmp_path / "rings" / "left"
+    left.mkdir()
+    os.utime(left, (0, 0))
+    jobs.prune()
+    assert not left.exists()
