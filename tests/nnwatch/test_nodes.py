@@ -164,6 +164,7 @@ def test_nodes_of_a_slurm_step_find_each_other_in_the_shared_folder_alone(home, 
     cards = [of_node(home, number) for number in range(3)]
     for rank in (1, 2):
         joined(cards[0], rank, 240)
+        until(lambda rank=rank: states(cards[rank].session) == ["joined"])  # it looks for the first every few seconds
     os.kill(cards[0].monitor.pid, signal.SIGKILL)
     finish(home, *started)
     for rank in (1, 2):
