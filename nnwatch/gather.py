@@ -129,6 +129,10 @@ class Gatherer:
 
     def tell_unseen(self) -> None:
         """Say why there is nothing to see, where there is nothing."""
-        if not (self._unseen_told or self._ingest.seen):
+        if self._ingest.seen:
+            return
+        if (raised := notices.raised(self._job)) is not None:
+            self._recorder.take(Event("exception", time.time(), 0, data=raised))
+        elif not self._unseen_told:
             self._unseen_told = True
             self._recorder.notice(notices.unseen(self._job))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from .history import History
 
@@ -16,12 +18,7 @@ LATE = (
 
 def unseen(job: Path) -> str:
     """Why no process of the job has opened a ring, as far as what the boot files left in ``JOB/hello`` says."""
-    hellos = []
-    for path in sorted((job / "hello").glob("*")):
-        try:
-            hellos.append(json.loads(path.read_text()))
-        except (OSError, ValueError):
-            continue
+    hellos = _hellos(job)
     for hello in hellos:
         if hello.get("error"):
             return f"the probes could not be put on torch {hello.get('torch')}: {hello['error']}; it trains unwatched"
@@ -31,6 +28,22 @@ def unseen(job: Path) -> str:
         "saw no torch import: the command does not use torch, or its Python runs with -I, -E or -S or in an"
         " environment that drops PYTHONPATH; start the training itself with `nnwatch run`"
     )
+
+
+def raised(job: Path) -> dict[str, str] | None:
+    """The exception that ended a process before it trained; of several the first, a launcher ends last."""
+    return next((hello["exception"] for hello in _hellos(job) if "exception" in hello), None)
+
+
+def _hellos(job: Path) -> list[dict[str, Any]]:
+    """By the time of what was said last."""
+    found = []
+    for path in (job / "hello").glob("*"):
+        try:
+            found.append((path.stat().st_mtime_ns, json.loads(path.read_text())))
+        except (OSError, ValueError):
+            continue
+    return [hello for _, hello in sorted(found, key=itemgetter(0))]
 
 
 def asked_for_input(history: History) -> str | None:

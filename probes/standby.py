@@ -7,6 +7,7 @@ or an optimizer that is made, a loader that is read, a checkpoint. A launcher or
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -15,7 +16,7 @@ from threading import RLock, get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from . import apart, lane
+from . import apart, ending, lane
 from .probe import Probes
 from .seeds import Seeds
 
@@ -42,6 +43,7 @@ class Standby:
         """Is garbage to be collected again when it has?"""
         self._error: Exception | None = None
         os.register_at_fork(after_in_child=self._forked)
+        atexit.register(self._exit)
         self.lane = lane.Fastest()
         self.probes = Probes()
         self.seeds = Seeds()
@@ -80,7 +82,7 @@ class Standby:
             self.made = Watch(self._settings, self.lane, self.probes, self.seeds)
         except Exception as error:
             self._error = error
-            self._tell(error)
+            self._tell(error=f"{type(error).__name__}: {error}")
             raise
         finally:
             self._loading = None
@@ -98,7 +100,16 @@ class Standby:
             self._error = RuntimeError("forked while another thread was loading the probes")
             self._collect()
 
-    def _tell(self, error: Exception) -> None:
+    def _exit(self) -> None:
+        """At the end of the interpreter: an exception before the first backward pass opened a ring."""
+        if self.made is None or not self.made.training.awake:
+            self.probes.run("exit", self._tell_exception)
+
+    def _tell_exception(self) -> None:
+        if (found := ending.exception()) is not None:
+            self._tell(exception=found)
+
+    def _tell(self, **what: Any) -> None:
         """The monitor, which tells the user why nothing is watched: in what the boot file left in JOB/hello."""
         with apart.present():
             from .emit import start_ticks
@@ -107,5 +118,5 @@ class Standby:
         with open(path) as file:
             hello = json.load(file)
         with open(path + ".new", "w") as file:
-            json.dump(hello | {"error": f"{type(error).__name__}: {error}"}, file)
+            json.dump(hello | what, file)
         os.rename(path + ".new", path)

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
-import traceback
 import weakref
 from typing import Any
 
 import torch
 
+from . import ending
 from .backward import Backward
 from .checkpoints import Checkpoints
 from .closing import Closing
@@ -38,8 +37,6 @@ from .user import User
 NEWS = (2, 3)
 """Passes over the training loader at whose beginning the facts are looked over."""
 COMPILED = "torch.compile: layers are not looked into; with --compiled-layers they are, on steps that run uncompiled"
-TRACEBACK = 8000
-"""Characters kept of a traceback, the last ones."""
 
 
 class Watch:
@@ -227,11 +224,8 @@ class Watch:
             self.lane.leave()
             self.pending.give_up()
             training.fetch.poll()
-            error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-            if error is not None:
-                text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-                data = {"type": type(error).__name__, "message": str(error), "traceback": text[-TRACEBACK:]}
-                training.emit.event("exception", self.step, data)
+            if (error := ending.exception()) is not None:
+                training.emit.event("exception", self.step, error)
             training.emit.close()
         except Exception as problem:
             self.probes.failed("exit", problem)

@@ -90,7 +90,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         size = at.view("batch.size").scalar[-1] if at.has("batch.size") else None
         batch = f"batch {size:.0f} → {max(1, size // 2):.0f}" if size is not None else "the batch → half of it"
         fix = Remedy(MEMORY, batch, _passes(at))
-    return _found(severity, at, what, end.cause or why, (fix, _resume(at)))
+    return _found(severity, at, what, end.cause or why, (fix, _resume(at)) if at.step else (fix,))
 
 
 def _exceptions(at: Context) -> list[Event]:

@@ -104,3 +104,25 @@ def test_every_rank_of_torchrun_is_in_the_session(home):
     assert sorted(seen.tracks) == [(0, 0), (0, 1)]
     for track in seen.tracks.values():
         assert list(track["loss.train"].steps) == list(range(1, 21))
+
+
+BEFORE_TRAINING = {
+    "a wrong shape": ("from torch import nn\nnn.Linear(4, 3)(torch.ones(2, 5))\n", "RuntimeError", "(2x5 and"),
+    "a module that is not there": ("import no_such_module\n", "ModuleNotFoundError", "no_such_module"),
+}
+
+
+@pytest.mark.parametrize("case", BEFORE_TRAINING)
+def test_an_exception_before_the_first_step_is_told_as_any_other(home, case):
+    lines, kind, words = BEFORE_TRAINING[case]
+    home.script("train.py", f"import torch\n{lines}")
+    done = home.nnwatch("run", "train.py")
+    assert done.returncode == 1
+    report = json.loads(home.nnwatch("report", "--json").stdout)
+    [finding] = report["findings"]
+    line = 2 + lines.count("\n") - 1
+    assert finding["rule"] == "crashed"
+    assert finding["what"].startswith(f"{kind} at step 0, train.py:{line}: ")
+    assert words in finding["what"]
+    assert "no backward pass" not in done.stderr
+    assert "checkpoint" not in done.stderr

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nnwatch.probes import attention
+from nnwatch.probes import attention, batchnorm
 
 from .harness import watched
 
@@ -112,6 +112,15 @@ def test_running_against_batch_statistics(tmp_path, shape):
     wanted = np.array([found[n - 1] for n in THOROUGH])
     np.testing.assert_allclose(done.scalars("bn.variance.ratio"), wanted[:, 0], rtol=1e-5)
     np.testing.assert_allclose(done.scalars("bn.mean.shift"), wanted[:, 1], rtol=1e-5)
+
+
+def test_a_dark_border_does_not_stand_for_the_picture():
+    dark = torch.zeros(50, 2, 28, 28)
+    dark[:, :, 4:-4, 4:-4] = torch.randn(50, 2, 20, 20, generator=torch.Generator().manual_seed(0))
+    for layout in (torch.contiguous_format, torch.channels_last):
+        rows = batchnorm._by_channel(dark.contiguous(memory_format=layout))
+        assert rows.shape == (2, 300)
+        np.testing.assert_allclose(rows.var(1), dark.var((0, 2, 3)), rtol=0.2)
 
 
 def test_a_batch_that_does_not_vary_has_no_ratio(tmp_path):
