@@ -15,7 +15,7 @@ samples each. ``loss.val.each`` is made from ``loss.val`` when ``paired`` is giv
 each time, false for others. A metric with a value per sample takes one row of all samples in order, ``rows`` to
 a record. A metric with a value per class or bin takes a table by its number; bins that are not named are 0. The
 machine is sampled once a step, each step taking a second; ``ranks`` lists what the other ranks of the job
-measured; ``targets`` are the user's goals. Every case runs all rules: ``finds`` names all that must be found.
+measured and told; ``targets`` are the user's goals. Every case runs all rules: ``finds`` names all that must be found.
 """
 
 from __future__ import annotations
@@ -85,14 +85,15 @@ def frames(case: dict[str, Any]) -> list[Frame]:
     """The session's frames: segments, facts, then one block a metric, events and the end."""
     others = case.get("ranks", ())
     out: list[Frame] = [Segment(0, rank, 1 + rank, 0.0) for rank in range(1 + len(others))]
-    if "facts" in case:
-        out.append(Event("facts", 0.0, data=case["facts"]))
     for rank, metrics in enumerate((case, *others)):
+        if "facts" in metrics:
+            out.append(Event("facts", 0.0, rank=rank, data=metrics["facts"]))
         for name, value in metrics.items():
             if "." in name or name in ("lr", "epoch", "momentum"):
                 out.extend(_metric(len(out), rank, name, value, case))
-    for event in case.get("events", ()):
-        out.append(Event(event["name"], float(event["step"]), event["step"], data=event.get("data", {})))
+        for event in metrics.get("events", ()):
+            step, data = event["step"], event.get("data", {})
+            out.append(Event(event["name"], float(step), step, rank=rank, data=data))
     if "end" in case:
         end = case["end"]
         out.append(End(1e6, end["status"], end.get("exit"), end.get("signal"), end.get("cause", "")))

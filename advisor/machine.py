@@ -8,6 +8,7 @@ boundary has come when it is judged.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -64,3 +65,11 @@ def named(at: Context, rank: int) -> str:
     """A rank of the segment in words, with the node that it runs on where that is another one."""
     track = at.history.tracks.get((at.track.segment.segment, rank))
     return f"rank {rank} on {track.segment.host}" if track is not None and track.segment.host else f"rank {rank}"
+
+
+def listed(at: Context, of: Sequence[int]) -> str:
+    """Several ranks in words, the first four by number."""
+    if len(of) == 1:
+        return named(at, of[0])
+    more = f" and {len(of) - 4} more" if len(of) > 4 else ""
+    return f"ranks {', '.join(map(str, of[:4]))}{more}"

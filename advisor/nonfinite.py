@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnwatch.frame import Evidence
+from nnwatch.frame import Event, Evidence
 
 from .context import Context
 from .finding import Abstain, number, of_size
+from .machine import named
 from .window import finite, median
 
 _NONE = re.compile(r"\bnan\b|\binf\b|infinit|finite", re.IGNORECASE)
@@ -28,11 +29,20 @@ RECOVERED = 10
 
 
 class Onset(NamedTuple):
-    """The first non-finite number: step, origin ("unknown" where no probe saw it) and what the probe said."""
+    """The first non-finite number: step, origin ("unknown" where no probe saw it) and what the probe said.
+
+    ``place``: " on rank 3" where it was another rank's, "" otherwise.
+    """
 
     step: int
     origin: str
     data: dict[str, Any]
+    place: str = ""
+
+    @property
+    def when(self) -> str:
+        """The step in words."""
+        return f"step {self.step}{self.place}"
 
 
 class Growth(NamedTuple):
@@ -86,7 +96,7 @@ def onset(at: Context) -> Onset | None:
     Raises Abstain when the loss is not measured and no probe has reported anything. A non-finite gradient
     under a gradient scaler is not one: it looks for its scale that way.
     """
-    reported = [e for e in at.events("nonfinite") if not (at.amp and e.data.get("origin") == "backward")]
+    reported = [e for e in _reported(at) if not (at.amp and e.data.get("origin") == "backward")]
     bad = at.not_finite if at.has("loss.train") or not reported else np.empty(0, np.int64)
     if not reported and not len(bad):
         return complaint(at)
@@ -99,8 +109,25 @@ def onset(at: Context) -> Onset | None:
         origin = str(event.data.get("origin", "unknown"))
         if origin == "unknown" and _entered(at, event.step, event.data.get("ranges") or ()):
             origin = "entered"
-        return Onset(min(event.step, seen), origin, event.data)
+        place = "" if event.rank == at.track.segment.rank else f" on {named(at, event.rank)}"
+        return Onset(min(event.step, seen), origin, event.data, place)
     return Onset(seen, "unknown", {})
+
+
+def _reported(at: Context) -> list[Event]:
+    """What the probes said, by step. What one rank has in its data, or makes of them, all others get with the average
+    of the gradients: of the same step, those come first that saw where it began."""
+    own = at.events("nonfinite")
+    if not at.facts.get("distributed"):
+        return own
+    segment, rank = at.track.segment.segment, at.track.segment.rank
+    others = [e for e in at.history.events if e.name == "nonfinite" and e.segment == segment and e.rank != rank]
+    return sorted(own + [e for e in others if e.step <= at.step], key=_earliest)
+
+
+def _earliest(event: Event) -> tuple[int, int, int]:
+    origin = event.data.get("origin")
+    return event.step, 0 if origin in GIVEN else 1 if origin in ("forward", "loss") else 2, event.rank
 
 
 def _entered(at: Context, step: int, ranges: Sequence[Sequence[Any]]) -> bool:

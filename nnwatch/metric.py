@@ -63,7 +63,7 @@ METRICS = _table(
     ("grad.zeros", "", "parameter", "low", "zero gradients", "Share of exactly zero elements in the gradient of one parameter (a strided sample)."),
     ("grad.noise", "samples", "run", None, "gradient noise scale", "tr(covariance)/|gradient|^2 from the micro-batches of the step (McCandlish et al. 2018), where accumulation gives it for free."),
     ("weight.unchanged", "", "parameter", "low", "unchanged", "Share of the elements with a gradient other than zero that the step left exactly as they were (a strided sample)."),
-    ("weight.checksum", "", "run", None, "weight checksum", "24-bit checksum of a strided sample of all parameters: equal on all ranks of data-parallel training."),
+    ("weight.checksum", "", "run", None, "weight checksum", "24-bit checksum of a strided sample of all parameters that are in no shard: equal on all ranks of data-parallel training."),
     ("adam.eps.ratio", "", "parameter", "high", "sqrt(v)/eps", "Median of Adam's bias-corrected sqrt(v) over eps, of one parameter (a strided sample)."),
     ("ema.distance", "", "run", None, "distance to average", "||averaged - weights|| / ||weights|| of an averaged copy of the model (AveragedModel, or a deep copy that follows)."),
     ("attention.logit", "", "module", None, "attention logits", "Upper bound of |q.k|/sqrt(d) of one attention layer, from sampled rows of q and k."),

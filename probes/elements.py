@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 import numpy as np
 import torch
@@ -28,33 +27,32 @@ Done = Callable[[str, list[int], "NDArray[np.float64]"], None]
 
 class Elements:
     """Of one optimizer's parameters, before its step. ``checksum`` goes on from that of the optimizers before it in
-    the same step; None where a parameter is in shards, which differ from rank to rank."""
+    the same step; of parameters in shards, which differ from rank to rank, it has nothing."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, parameters: list[torch.Tensor], places: list[int]) -> None:
         kept = [(p, place) for p, place in zip(parameters, places, strict=True) if _plain(p)]
         self._optimizer = optimizer
-        self._whole = len(kept) == len(parameters)
         self._parameters = [p for p, _ in kept]
         self._places = [place for _, place in kept]
         parts = [strided(p, SAMPLED) for p in self._parameters]
         self._counts = np.array([len(part) for part in parts])
         self._before = torch.cat(parts) if parts else torch.empty(0)
 
-    def after(self, fetch: Fetch, done: Done, checksum: Callable[[bytes | None], None]) -> None:
+    def after(self, fetch: Fetch, done: Done, checksum: Callable[[bytes], None]) -> None:
         """After the step, when the gradients it used are still there."""
         if not self._parameters:
             return
         self._moved(fetch, done, checksum)
         self._second_moment(fetch, done)
 
-    def _moved(self, fetch: Fetch, done: Done, checksum: Callable[[bytes | None], None]) -> None:
+    def _moved(self, fetch: Fetch, done: Done, checksum: Callable[[bytes], None]) -> None:
         index = [i for i, p in enumerate(self._parameters) if p.grad is not None and _plain(p.grad, p)]
         gradients = _sampled([self._parameters[i].grad for i in index])
         counts, ends = self._counts, np.add.accumulate(self._counts)
 
         def reduce(arrays: Arrays) -> None:
             before, after, gradient = arrays
-            checksum(np.ascontiguousarray(after, np.float32).tobytes() if self._whole else None)
+            checksum(np.ascontiguousarray(after, np.float32).tobytes())
             if not index:
                 return
             at = np.concatenate([np.arange(ends[i] - counts[i], ends[i]) for i in index])
@@ -117,8 +115,3 @@ def _plain(tensor: torch.Tensor, like: torch.Tensor | None = None) -> bool:
 def _sampled(tensors: Sequence[Any]) -> torch.Tensor:
     """A copy of the sampled elements of all of them."""
     return torch.cat([strided(tensor, SAMPLED) for tensor in tensors]) if tensors else torch.empty(0)
-
-
-def chained(before: int, part: bytes | None) -> int:
-    """CRC-32 of what came before and this part; -1 once a part was not to be had."""
-    return -1 if part is None or before < 0 else crc32(part, before)

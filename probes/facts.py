@@ -49,10 +49,22 @@ def model(model: Model) -> dict[str, Any]:
         "unoptimized": model.unoptimized[:NAMES],
         "frozen": model.frozen[:NAMES],
         "device": parameters[0].device.type if parameters else None,
+        "sharded": _sharded(parameters),
     }
     if modules:
         facts["layers"] = {name: sum(isinstance(m, kinds) for m in modules) for name, kinds in KINDS.items()}
     return facts
+
+
+def _sharded(parameters: Iterable[torch.Tensor]) -> str | None:
+    """``data``: parameters are in shards over all ranks, each of which has data of its own (FSDP2). ``model``: they are
+    also in shards for another reason, so that some ranks work on the same samples. None: all are whole."""
+    shards: list[Any] = [p for p in parameters if hasattr(p, "to_local")]
+    if not shards:
+        return None
+    ranks = torch.distributed.get_world_size()
+    once = all(p.device_mesh.size() == ranks and sum(q.is_shard() for q in p.placements) < 2 for p in shards)
+    return "data" if once else "model"
 
 
 def optimizers(found: Iterable[tuple[torch.optim.Optimizer, list[Line]]]) -> list[dict[str, Any]]:

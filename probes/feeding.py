@@ -47,6 +47,7 @@ class Feeding:
                 "set_epoch_calls": calls,
                 "passes": now.number,
                 "shuffle": bool(sampler.shuffle),
+                "seed": sampler.seed,
             }
         return known
 

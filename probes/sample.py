@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 import torch
 
 from . import confidence, gradients, inputs
-from .elements import Elements, chained
+from .elements import Elements
 from .emit import Column, Emitter
 from .fetch import Fetch
 from .loss import Term
@@ -189,8 +190,8 @@ class Sample:
         if elements is not None:
             elements.after(self._fetch, self._put_places, self._check)
 
-    def _check(self, part: bytes | None) -> None:
-        self._checksum = chained(self._checksum, part)
+    def _check(self, part: bytes) -> None:
+        self._checksum = crc32(part, self._checksum)
 
     def _of(self, optimizer: torch.optim.Optimizer) -> tuple[list[torch.Tensor], list[int]]:
         """The optimizer's parameters and their places among the model's names."""

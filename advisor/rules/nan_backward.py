@@ -40,7 +40,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     detail = f" ({first.data['detail']})" if first.data.get("detail") else ""
     return Found(
         "fatal",
-        f"the gradient of step {first.step} is not finite{f', deepest in {layer}' if layer else ''}{detail}",
+        f"the gradient of {first.when} is not finite{f', deepest in {layer}' if layer else ''}{detail}",
         ("the loss of the same step is finite, and nothing had grown before",),
         first.step,
         (last_finite(at, first.step),),

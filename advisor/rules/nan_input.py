@@ -51,7 +51,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         why = "all that the net made of these samples is NaN, and nothing of any other: it came in with them"
     return Found(
         "fatal",
-        f"the {part} of step {first.step} held NaN or infinity{': ' * bool(where)}{where}",
+        f"the {part} of {first.when} held NaN or infinity{': ' * bool(where)}{where}",
         (why,),
         first.step,
         (last_finite(at, first.step),),

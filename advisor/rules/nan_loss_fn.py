@@ -43,7 +43,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     place = first.data.get("layer") or first.data.get("op") or ("the loss function" if first.origin == "loss" else None)
     detail = f" ({first.data['detail']})" if first.data.get("detail") else ""
     if known:
-        what = f"{place or 'a layer'} made the first number that is not finite at step {first.step}{detail}"
+        what = f"{place or 'a layer'} made the first number that is not finite at {first.when}{detail}"
         why = "its input was finite, its output was not"
     else:
         what = f"the loss of step {first.step} is not finite; where that began is not known"

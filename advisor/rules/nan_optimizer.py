@@ -45,7 +45,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     eps = f"eps={used['eps']:g}" if isinstance(used.get("eps"), int | float) else "its eps"
     return Found(
         "fatal",
-        f"{name} made weights{f' of {layer}' if layer else ''} NaN or infinite at step {first.step}{detail}",
+        f"{name} made weights{f' of {layer}' if layer else ''} NaN or infinite at {first.when}{detail}",
         ("the averages it keeps of the gradients are finite, so the gradients were",),
         first.step,
         (last_finite(at, first.step),),

@@ -12,9 +12,9 @@ SCRIPT = Path(__file__).parents[1] / "styles" / "scripts" / "faulty_ranks.py"
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0")
 
 
-def trained(home, fault, steps, *, ranks=2, options=(), code=0):
+def trained(home, fault, steps, *how, ranks=2, options=(), code=0):
     """The session of one job."""
-    words = [*TORCHRUN, f"--nproc-per-node={ranks}", *options, SCRIPT, fault, steps]
+    words = [*TORCHRUN, f"--nproc-per-node={ranks}", *options, SCRIPT, fault, steps, *how]
     budget = ("--budget", "50%")  # these steps take a millisecond: by default few of them are looked at
     done = home.nnwatch("run", "--headless", *budget, "--name", fault, "--", *words)
     assert done.returncode == code, done.stderr
@@ -49,14 +49,36 @@ def test_two_with_the_same_samples(home):
     assert found["rank-divergence"].what.startswith("ranks 0 and 1 train on the same samples: ")
 
 
-def test_one_that_is_slow_to_read_its_data(home):
-    found = open_findings(trained(home, "slow", 150))["rank-straggler"]
+@pytest.mark.parametrize("how", [(), ("sharded",)], ids=["whole", "sharded"])
+def test_one_that_is_slow_to_read_its_data(home, how):
+    found = open_findings(trained(home, "slow", 150, *how))["rank-straggler"]
     assert found.what.startswith("rank 1 waits for its data ")
 
 
-def test_one_that_is_killed_is_named_not_the_one_that_noticed(home):
+def test_one_of_four_whose_data_are_of_another_scale_in_shards(home):
+    seen = trained(home, "data", 150, "sharded", ranks=4)
+    assert {known["sharded"] for known in seen.facts.values() if "sharded" in known} == {"data"}
+    assert not any("weight.checksum" in track for track in seen.tracks.values())
+    [found] = [f for f in seen.findings.values() if f.rule == "rank-divergence" and f.status == "open"]
+    assert found.what.startswith("rank 3 trains on data that are not like those of the others: its inputs are ")
+
+
+def test_a_layer_in_no_shard_is_each_rank_s_own(home):
+    found = open_findings(trained(home, "weights", 150, "sharded"))["rank-divergence"]
+    assert found.severity == "error"
+    assert found.what.startswith("rank 1 and rank 0 have different weights that are in no shard since step 1")
+
+
+def test_a_nan_in_the_data_of_one_is_named_not_what_it_did_to_the_first(home):
+    found = open_findings(trained(home, "nan", 60, "sharded"))
+    assert found.keys() - PACE == {"nan-input"}
+    assert found["nan-input"].what.startswith("the input of step 30 on rank 1 held NaN or infinity")
+
+
+@pytest.mark.parametrize("how", [(), ("sharded",)], ids=["whole", "sharded"])
+def test_one_that_is_killed_is_named_not_the_one_that_noticed(home, how):
     patience = "--monitor-interval=5"  # else it may end the one that notices before that has said what it saw
-    seen = trained(home, "killed", 60, options=[patience], code=1)
+    seen = trained(home, "killed", 60, *how, options=[patience], code=1)
     found = open_findings(seen)["crashed"]
     assert found.what == "rank 1 ended at step 29 without an exception; the others lost their connection to it"
     assert last_steps(seen) == {(0, 0): 29, (0, 1): 29}

@@ -202,7 +202,7 @@ def test_the_parts_of_a_script():
     assert "numpy" in facts["versions"]
     assert (facts["workers"], facts["pin_memory"], facts["batch_size"], facts["drop_last"]) == (0, False, 8, True)
     assert facts["shuffle"] == "DistributedSampler"
-    told = {"class": "DistributedSampler", "set_epoch_calls": 1, "passes": 2, "shuffle": True}
+    told = {"class": "DistributedSampler", "set_epoch_calls": 1, "passes": 2, "shuffle": True, "seed": 0}
     assert facts["sampler_epochs"] == told
     assert (facts["planned_steps"], facts["steps_per_epoch"]) == (24, 6)
 

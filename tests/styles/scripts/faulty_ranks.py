@@ -1,4 +1,4 @@
-"""Data-parallel ranks on gloo, with one thing wrong at the last of them. FAULT STEPS [spawn]"""
+"""Data-parallel ranks on gloo, with one thing wrong at the last of them. FAULT STEPS [spawn | sharded]"""
 
 import os
 import signal
@@ -9,18 +9,21 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
+from torch.distributed.fsdp import fully_shard
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-fault, steps = sys.argv[1], int(sys.argv[2])
+fault, steps, how = sys.argv[1], int(sys.argv[2]), sys.argv[3:4]
 
 
 class Points(Dataset):
-    """Points of the plane that the last rank, where it is to be slow, takes its time to read."""
+    """Points of the plane. ``odd``, as the last rank has them: slow to read, or not of the scale that others have."""
 
-    def __init__(self, pause):
+    def __init__(self, odd):
         self.x = torch.randn(512, 4, generator=torch.Generator().manual_seed(1))
         self.y = (self.x.sum(1) > 0).long()
-        self.pause = pause
+        self.pause = 0.004 if odd and fault == "slow" else 0.0
+        if odd and fault == "data":
+            self.x = 5 + 3 * self.x
 
     def __len__(self):
         return len(self.x)
@@ -34,10 +37,10 @@ def train(rank, ranks):
     last, attempt = rank == ranks - 1, int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
     torch.manual_seed(rank)  # DistributedDataParallel gives all the first one's weights
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-    wrapped = nn.parallel.DistributedDataParallel(model)
+    wrapped = shard(model, ranks) if how == ["sharded"] else nn.parallel.DistributedDataParallel(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    data = Points(0.004 if fault == "slow" and last else 0.0)
-    sampler = None if fault == "samples" else DistributedSampler(data)
+    data = Points(last)
+    sampler = None if fault == "samples" else DistributedSampler(data, seed=7 * (fault == "seed" and last))
     loader = DataLoader(data, batch_size=8, sampler=sampler)
     step = 0
     while step < steps:
@@ -47,6 +50,7 @@ def train(rank, ranks):
             step += 1
             if last and step == steps // 2:
                 fail(model, attempt)
+                x = x * float("nan") if fault == "nan" else x
             optimizer.zero_grad()
             F.cross_entropy(wrapped(x), y).backward()
             optimizer.step()
@@ -54,8 +58,16 @@ def train(rank, ranks):
                 break
 
 
+def shard(model, ranks):
+    """Each rank holds its part of all layers; of all but the last one, where weights are to be a rank's own."""
+    mesh = dist.init_device_mesh("cpu", (ranks,))
+    for part in (model[0],) if fault == "weights" else (model[0], model[2], model):
+        fully_shard(part, mesh=mesh)
+    return model
+
+
 def fail(model, attempt):
-    if fault == "weights":
+    if fault == "weights" and how != ["sharded"]:
         with torch.no_grad():
             model[0].weight += 0.01
     elif fault == "killed":
@@ -64,8 +76,8 @@ def fail(model, attempt):
         os._exit(7)
 
 
-def run(**how):
-    dist.init_process_group("gloo", **how)
+def run(**where):
+    dist.init_process_group("gloo", **where)
     train(dist.get_rank(), dist.get_world_size())
     dist.destroy_process_group()
     sys.stdout.flush()
@@ -77,7 +89,7 @@ def spawned(rank, port):
 
 
 if __name__ == "__main__":
-    if sys.argv[3:4] == ["spawn"]:
+    if how == ["spawn"]:
         store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
         torch.multiprocessing.spawn(spawned, (store.port,), nprocs=2)
     else:
