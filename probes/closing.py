@@ -79,6 +79,8 @@ class Closing:
             sample.put("momentum", [value for optimizer in optimizers for value in momenta(optimizer)])
         if sample.thorough:
             training.probes.run("averaged", lambda: self._average(sample))
+            training.probes.run("heap", lambda: training.heap.look(step, sample.detail))
+            training.probes.run("idle", lambda: sample.slept())
             if torch.cuda.is_initialized():
                 sample.detail("memory.allocated", float(torch.cuda.memory_allocated()))
         noise = training.noise if training.skipped is None else None

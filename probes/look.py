@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import batch, each, inputs, outputs, persistence, rows
+from . import batch, each, inputs, match, outputs, persistence, rows
 from .loss import Term
 from .sample import Sample
 from .training import Training
@@ -35,6 +35,7 @@ def _look_thoroughly(training: Training, sample: Sample, term: Term, entered: ob
     run, fetch, put, padding = training.probes.run, training.fetch, sample.detail, training.layers.padding
     run("outputs", lambda: outputs.moments(term, fetch, put))
     run("losses", lambda: each.first(term, batch.EACH, fetch, lambda losses: put("loss.train.each", losses)))
+    run("match", lambda: match.match(term, fetch, put, "target"))
     if padding:
         run("padding", lambda: batch.padding(term, padding, fetch, put))
     if entered is not None:

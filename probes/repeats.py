@@ -25,6 +25,7 @@ from .nested import tensors
 from .objective import Objective, objective
 from .replay import cloned, inner
 from .sampler import REPEATS
+from .sequence import beginning, exchanged
 from .training import Training
 from .undo import foreign, undone
 
@@ -36,6 +37,8 @@ LEAST = 50
 """Steps between them, at least."""
 SAME = 1e-3
 """How far the loss of the repeated pass may be from that of the step, relative: kernels that add in any order."""
+ALONE = 3
+"""Inputs of a model that are permuted one by one, at most."""
 LABELS = ("label", "labels", "target", "targets", "y")
 """Arguments of a model that are no inputs."""
 
@@ -105,9 +108,31 @@ class Repeats:
         if loss is None or evaluated is None:
             return
         self._put("loss.train.eval", evaluated)
-        permuted = permutation(call, term, loss.inside, self._training.lane.step)
+        step = self._training.lane.step
+        permuted = permutation(call, term, loss.inside, step)
         if permuted is not None and (other := self._again(permuted, loss, training=False)) is not None:
             self._put("loss.permuted", other)
+            self._alone(call, term, loss, step)
+        if self._step in WHOLE and (changed := exchanged(call, term)) is not None:
+            self._ahead(call, *changed)
+
+    def _alone(self, call: Call, term: Term, loss: Objective, step: int) -> None:
+        """Each of several inputs permuted by itself."""
+        calls = [permutation(call, term, loss.inside, step, only) for only in range(ALONE)]
+        found = [self._again(one, loss, training=False) for one in calls if one is not None]
+        if len(found) > 1 and all(value is not None for value in found):
+            columns = self._columns
+            values = torch.stack([value for value in found if value is not None])
+            put = lambda arrays: columns.append(("loss.permuted.alone", 0, arrays[0]))  # noqa: E731
+            self._training.fetch([values], put)
+
+    def _ahead(self, call: Call, changed: Call, outputs: int) -> None:
+        """Do the first outputs of a sequence change with its end?"""
+        rows = next(len(part) for part in tensors([call.args, call.kwargs]) if part.dim())
+        first = lambda output: beginning(output, rows, outputs)  # noqa: E731
+        as_it_is, otherwise = self._again(call, first, training=False), self._again(changed, first, training=False)
+        if as_it_is is not None and otherwise is not None and as_it_is.numel() > 1:
+            self._put("output.future", (as_it_is - otherwise).abs().amax() / as_it_is.std())
 
     def after(self) -> None:
         """The step has been made."""
@@ -161,8 +186,9 @@ class Repeats:
             return False
         return True
 
-    def _again(self, call: Call, loss: Objective, training: bool = True) -> torch.Tensor | None:
-        """The loss of another pass; None, and no pass after it, when it could be felt or cannot be made."""
+    def _again(self, call: Call, loss: Callable[[Any], torch.Tensor], training: bool = True) -> torch.Tensor | None:
+        """The loss of another pass, or what else is made of its output; None, and no pass after it, when it could be
+        felt or cannot be made."""
         root, lane, began = call.module, self._training.lane, perf_counter()
         self._training.disturbed = True
         try:
@@ -176,14 +202,15 @@ class Repeats:
             return None
         finally:
             lane.ended += perf_counter() - began  # the time is not the step's
-        if traces.left or value.dim():
+        if traces.left or (value.dim() and isinstance(loss, Objective)):
             self._possible = False
             return None
         return value
 
 
-def permutation(call: Call, term: Term, inside: bool, seed: int) -> Call | None:
-    """The same call with its inputs permuted among the samples, by random numbers of its own; labels stay.
+def permutation(call: Call, term: Term, inside: bool, seed: int, only: int | None = None) -> Call | None:
+    """The same call with its inputs, or ``only`` one of them, permuted among the samples, by random numbers of its own;
+    labels stay.
 
     None where samples cannot be told: no batch, or time comes before the batch.
     """
@@ -210,13 +237,14 @@ def permutation(call: Call, term: Term, inside: bool, seed: int) -> Call | None:
             if not value.dim() or value.shape[0] != rows:
                 return value
             inputs += 1
-            return value[order]
+            return value[order] if only is None or only == inputs - 1 else value
         if type(value) in (list, tuple):
             return type(value)(moved(part) for part in value)
         return {key: moved(part, key) for key, part in value.items()} if type(value) is dict else value
 
     args, kwargs = moved(call.args), moved(call.kwargs)
-    return None if not inputs or (inside and not labels) else Call(call.module, args, kwargs, call.begun)
+    missing = not inputs or (only is not None and only >= inputs)
+    return None if missing or (inside and not labels) else Call(call.module, args, kwargs, call.begun)
 
 
 def _hooks(part: nn.Module) -> list[Callable[..., Any]]:

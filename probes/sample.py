@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
+from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -11,6 +13,7 @@ import numpy as np
 import torch
 
 from . import confidence, gradients, inputs
+from .bill import queued
 from .elements import Elements
 from .emit import Column, Emitter
 from .fetch import Fetch
@@ -61,6 +64,7 @@ class Sample:
         self._stepped: set[int] = set()
         self._ends: list[Callable[[Sample], None]] = []
         self._first: tuple[float, int] | None = None
+        self._began = _clocks() if self.thorough else None
 
     @property
     def kind(self) -> int:
@@ -76,6 +80,12 @@ class Sample:
 
     def detail(self, metric: str, value: Any, labels: int = 0) -> None:
         self._details.append((metric, labels, value))
+
+    def slept(self) -> None:
+        """``step.idle``, of a step that is over."""
+        if self._began is not None and sys.platform == "linux":
+            wall, busy = (now - then for now, then in zip(_clocks(), self._began, strict=True))
+            self.detail("step.idle", max(0.0, wall - busy))
 
     def at_end(self, put: Callable[[Sample], None]) -> None:
         """``put`` is called when the records are made up."""
@@ -236,3 +246,8 @@ class Sample:
             scale = noise.scale(self._first[0], whole, micro, self._first[1])
             if scale is not None:
                 self.put("grad.noise", scale)
+
+
+def _clocks() -> tuple[float, float]:
+    """Seconds that have gone by, and those in which this thread ran or waited for a core."""
+    return perf_counter(), thread_time() + queued()

@@ -15,6 +15,7 @@ from .distributions import Distributions
 from .emit import Emitter
 from .fetch import Fetch
 from .groups import NAN
+from .heap import Heap
 from .lane import Lane
 from .layers import Layers
 from .loaders import Loaders
@@ -118,6 +119,7 @@ class Training:
         self.terms = Terms()
         self.noise = Noise()
         self.averaged = Averaged()
+        self.heap = Heap()
         self.opening = 0
         """Steps of the beginning of a pass over the training loader that are still to come."""
         self.disturbed = False

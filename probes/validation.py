@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 
-from . import confidence, each, inputs, outputs, persistence, rows
+from . import confidence, each, inputs, match, outputs, persistence, rows
 from .confidence import Prediction
 from .emit import Column
 from .fetch import Arrays, Fetch
@@ -87,6 +87,7 @@ class Validation:
         run, fetch, target = self._probes.run, self._fetch, term.target
         run("val.outputs", lambda: outputs.spread(term, fetch, put))
         run("val.r2", lambda: outputs.r2(term, fetch, lambda number: put("r2.val", number)))
+        run("val.match", lambda: match.match(term, fetch, put, "target.val"))
         if target is not None:
             run("val.target", lambda: inputs.moments("target.val", target, fetch, put, SAMPLED))
         if term.inputs is not None:

@@ -27,7 +27,7 @@ from .harness import Recorded, read
 STEPS = 30
 ODD = (9, 17, 18, 25)
 """Steps at which a loop does something out of the ordinary, in the lane but for it."""
-CLOCKS = {"step.seconds", "data.wait", "watch.cost"}
+CLOCKS = {"step.seconds", "data.wait", "watch.cost", "step.idle", "memory.heap", "tensors.alive", "tensors.graph"}
 
 
 class Training:
