@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from signal import Signals
 
 from .frame import SEVERITIES, End, Event, Finding, Frame, Remedy
+from .printable import printable
 
 
 def remedy(advice: Remedy) -> str:
@@ -33,6 +34,9 @@ class Narrator:
 
     def tell(self, frame: Frame) -> Iterator[str]:
         """Lines about one frame; most frames have none. Continuation lines are indented."""
+        return map(printable, self._lines(frame))
+
+    def _lines(self, frame: Frame) -> Iterator[str]:
         if isinstance(frame, Event):
             if frame.name in ("notice", "node"):
                 yield str(frame.data.get("text", ""))

@@ -13,6 +13,7 @@ from .autopsies import autopsies
 from .frame import Finding, Status
 from .history import History, Track
 from .narrate import ending, remedy
+from .printable import printable
 from .runs import Card
 
 SCHEMA = 1
@@ -170,7 +171,7 @@ def headline(summary: Summary) -> list[str]:
         lines.append(verdict(history).line)
     if summary.primary is not None and summary.primary.severity != "info":
         lines += [f"  do: {remedy(advice)}" for advice in summary.primary.remedies[:1]]
-    return lines
+    return [printable(line) for line in lines]
 
 
 def text(summary: Summary, *, reasons: bool = True) -> str:
@@ -199,7 +200,7 @@ def text(summary: Summary, *, reasons: bool = True) -> str:
     lines += ["", *(f"note: {e.data.get('text')}" for e in history.events if e.name == "notice")]
     if history.end is not None and history.end.status != "finished" and (words := last_words(history, 12)):
         lines += ["", "last lines:", *(f"  {word}" for word in words)]
-    return "\n".join(lines).rstrip() + "\n"
+    return printable("\n".join(lines)).rstrip() + "\n"
 
 
 def _by_reason(abstained: Mapping[str, str]) -> list[tuple[str, list[str]]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from . import batch, nested
+from . import batch, nested, reduction
 from .clock import UNSTEPPED
 from .closing import Closing
 from .linkage import Linkage, leaves
@@ -65,7 +65,7 @@ class Backward:
             terms = self._pending.consumed(node)
             at_root = scalar(root)
             value = terms[0].value if len(terms) == 1 else None
-            if value is not None and value != at_root and terms[0].kwargs.get("reduction") == "sum":
+            if value is not None and value != at_root and reduction.of(terms[0]) == "sum":
                 training.summed, value = True, None
             if value is None:
                 value = training.unscaled if training.unscaled is not None else at_root

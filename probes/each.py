@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 ELEMENTS = 1 << 18
 """Elements of the model's output that losses are computed from, at most."""
+REPLACED = {"input", "target", "reduction", "size_average", "reduce"}
+"""What is given anew; the last two are old names of the reduction."""
 
 
 def losses(term: Term, most: int) -> torch.Tensor:
@@ -29,7 +31,7 @@ def losses(term: Term, most: int) -> torch.Tensor:
     kept: Sequence[Any] = term.args[2:]
     if len(kept) > 1 or any(isinstance(v, torch.Tensor) and v.dim() > 1 for v in (*kept, *term.kwargs.values())):
         return nothing  # old positional reductions, weights per element
-    options = {key: value for key, value in term.kwargs.items() if key not in ("input", "target", "reduction")}
+    options = {key: value for key, value in term.kwargs.items() if key not in REPLACED}
     try:
         with torch.no_grad():
             found = term.function(output.detach()[:rows], target.detach()[:rows], *kept, **options, reduction="none")

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from . import reduction
 from .loss import Term
 from .model import Model, unwrapped
 from .source import Line
@@ -93,8 +94,7 @@ def loss(term: Term, where: list[Line]) -> dict[str, Any]:
     weight = term.option("weight", 2, None) if term.name != "mse_loss" else None
     weights = (weight, term.kwargs.get("pos_weight"))
     facts: dict[str, Any] = {"name": term.name, "weighted": any(isinstance(one, torch.Tensor) for one in weights)}
-    reduction = term.kwargs.get("reduction", "mean")
-    facts["reduction"] = reduction
+    facts["reduction"] = reduction.of(term)
     if "label_smoothing" in term.kwargs:
         facts["label_smoothing"] = float(term.kwargs["label_smoothing"])
     if term.site is not None or where:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from . import reduction
 from .emit import Column
 from .evaluation import Evaluation
 from .lane import Call
@@ -111,6 +112,8 @@ class Pending:
             known.append(("mode.val", 0, mode))
         detailed = self.evaluation.batch()
         layers.other = None
+        if training.script.reduction == "mean" and reduction.of(term) == "sum":
+            value = reduction.averaged(term, value)
         self._validation.see(term, value, detailed, known, lambda kind, columns: self._publish(kind, step, columns))
 
     def _publish(self, kind: str, step: int, columns: list[Column]) -> None:

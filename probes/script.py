@@ -87,6 +87,11 @@ class Script:
     def loss_called(self, term: Term) -> None:
         self.loss = facts.loss(term, lines())
 
+    @property
+    def reduction(self) -> str | None:
+        """Of the training loss, once one was called."""
+        return self.loss["loss"]["reduction"] if self.loss is not None else None
+
     def checkpointed(self, function: Any, args: Any) -> None:
         """A block runs under a reentrant checkpoint: if no input of it requires a gradient, nothing in it gets one."""
         if self._frozen_block:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from nnwatch.frame import Console
-
-_ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-_])")
+from nnwatch.printable import ESCAPES
 
 
 class Transcript:
@@ -22,7 +20,7 @@ class Transcript:
 
     def take(self, texts: Iterable[str]) -> list[str]:
         """The lines that come to their end with these texts. What follows a carriage return replaces its line."""
-        *lines, self._rest = _ESCAPES.sub("", self._rest + "".join(texts)).split("\n")
+        *lines, self._rest = ESCAPES.sub("", self._rest + "".join(texts)).split("\n")
         return [_line(line) for line in lines]
 
 

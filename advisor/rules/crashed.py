@@ -7,6 +7,7 @@ import signal
 from collections.abc import Mapping
 
 from nnwatch.frame import Event, Evidence, Remedy, Severity
+from nnwatch.printable import printable
 
 from ..context import Context
 from ..finding import Abstain, Found
@@ -131,7 +132,7 @@ def _resume(at: Context) -> Remedy:
 
 def _first_words(message: str) -> str:
     """The first line of an exception's message, and the next where that one only announces it."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()] or ["no message"]
+    lines = [line.strip() for line in printable(message).splitlines() if line.strip()] or ["no message"]
     return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
 
 

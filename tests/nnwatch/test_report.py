@@ -6,7 +6,7 @@ import math
 import pytest
 
 from nnwatch.cli import main
-from nnwatch.frame import End, Evidence, Finding, Judgement, Remedy, Run
+from nnwatch.frame import End, Event, Evidence, Finding, Judgement, Remedy, Run
 from nnwatch.history import History
 from nnwatch.narrate import Narrator
 from nnwatch.report import Summary, finding_json, headline, text
@@ -141,3 +141,10 @@ def test_rules_that_could_not_judge_stand_together_by_their_reason():
         "  no numbers: overfitting, plateau",
         "  no scaler: amp-overflow",
     ]
+
+
+def test_a_recording_from_elsewhere_writes_nothing_but_text_on_the_terminal():
+    [line] = Narrator().tell(
+        Event("notice", 1.0, 3, data={"text": "\x1b]0;title\x07\x1b[2Jred \x1b[31malert\x1b[0m\x9b2J\r"})
+    )
+    assert line == "red alert2J"
