@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import keyword
 import re
+import sysconfig
 import tokenize
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +17,16 @@ import numpy as np
 
 LENGTH = 32
 """Letters of a line of source, padding included."""
+PACKAGES = ("asyncio", "email", "http", "logging", "unittest", "xml")
+"""Whose docstrings are read."""
+WORDS, VOCABULARY = 24, 1200
+"""Words of a docstring that are kept, padding included, and how many different ones are known."""
 
 
 def write(folder: Path) -> None:
-    """digits, cancer, wine and diabetes as ``.npz`` with ``x`` (rows, columns) and ``y`` (rows,), ``text.txt``, and
-    ``source.npz``: lines of Python as letters ``x`` and kinds of token ``y`` (rows, LENGTH), both padded with 0."""
+    """digits, cancer, wine and diabetes as ``.npz`` with ``x`` (rows, columns) and ``y`` (rows,), ``text.txt``,
+    ``source.npz``: lines of Python as letters ``x`` and kinds of token ``y`` (rows, LENGTH), both padded with 0, and
+    ``docs.npz``: docstrings as numbers of words ``x`` (rows, WORDS), padded with 0, and of packages ``y`` (rows,)."""
     import sklearn.datasets as datasets
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,6 +52,29 @@ def write(folder: Path) -> None:
         lines = [line for file in files for line in _tagged(file.read_text(encoding="utf-8"))]
         x, y = (np.array(codes, dtype=np.int64) for codes in zip(*lines, strict=True))
         np.savez(source, x=x, y=y)
+    docs = folder / "docs.npz"
+    if not docs.exists():
+        x, y = _numbered(list(_docstrings()))
+        np.savez(docs, x=x, y=y)
+
+
+def _docstrings() -> Iterator[tuple[list[str], int]]:
+    """The words of each docstring of some packages of the standard library, and the number of its package."""
+    for number, package in enumerate(PACKAGES):
+        for file in sorted(Path(sysconfig.get_path("stdlib"), package).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
+                    found = re.findall(r"[a-z]+", (ast.get_docstring(node) or "").lower())
+                    if len(found) >= 6:
+                        yield found[:WORDS], number
+
+
+def _numbered(docs: list[tuple[list[str], int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Words by how frequent they are, from 2; 1 is any other word."""
+    count = Counter(word for text, _ in docs for word in text)
+    known = {word: number for number, (word, _) in enumerate(count.most_common(VOCABULARY), 2)}
+    rows = [[known.get(word, 1) for word in text] + [0] * (WORDS - len(text)) for text, _ in docs]
+    return np.array(rows, dtype=np.int64), np.array([package for _, package in docs], dtype=np.int64)
 
 
 def _tagged(text: str) -> Iterator[tuple[list[int], list[int]]]:
