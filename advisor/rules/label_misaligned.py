@@ -65,8 +65,8 @@ def _flat(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("too few steps for a hard task")
     guess, meaning = trivial_loss(at)
     now = at.recent_loss()
-    moved = median(at.ratios(at.late(at.view("update.ratio")).last(20))) * at.step
-    if abs(now / guess - 1) > 0.03 or moved < limit["moved"]:
+    moved = median(at.ratios(at.late(at.view("update.ratio")).last(20))) * at.step  # NaN where all began at zero
+    if abs(now / guess - 1) > 0.03 or at.falling or not moved >= limit["moved"]:
         return None
     return Found(
         "watch",

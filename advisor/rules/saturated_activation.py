@@ -32,7 +32,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     When it is a false alarm
         The last activation of the net (a confident output is meant to be at the end: judged with the outcome only), and
-        gates of recurrent layers, which are not looked at.
+        gates of recurrent layers, which are not looked at. Where the loss is no goal (a GAN, whose discriminator may
+        be sure of itself) it is *watch* at most.
 
     What to do
         Inputs of mean 0 and standard deviation 1, weights of standard deviation 1/sqrt(fan_in), a normalisation in
@@ -48,7 +49,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )
     worst = int(np.argmax(shares))
     share, layer = float(shares[worst]), view.names[worst]
-    outcome = at.loss_key() if at.step >= max(60, at.warmup) else None
+    outcome = at.loss_key() if at.step >= max(60, at.warmup) and not at.no_goal else None
     if not at.exceeds(share, limit["share"] if outcome else limit["alone"]):
         return None
     if not outcome and layer == view.names[-1]:
