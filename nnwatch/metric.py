@@ -83,7 +83,7 @@ METRICS = _table(
     ("target.order", "", "run", None, "batch order", "24-bit checksum of the training batch's targets: equal when the same samples come at the same place again. Taken in the first four steps of each pass over the loader too."),
     ("input.rows", "", "row", None, "training rows", "24-bit fingerprint of each of the first 256 samples that enter the model in training."),
     ("loss.train.each", "", "row", "low", "losses in the batch", "Loss of each of the first 64 samples of the training batch, without reduction."),
-    ("target.match", "", "run", "high", "own target fits", "Share of pairs of a sample and another one's target in which its own target costs it less: 0.5 where the prediction says nothing of the target, whatever the loss."),
+    ("target.match", "", "run", "high", "targets fit", "Share of the pairs of samples that would cost more with their targets exchanged: 0.5 where the prediction says nothing of the target, whatever the loss."),
     ("target.pairs", "", "run", None, "pairs compared", "Pairs that target.match is the share of; those of equal targets are left out."),
     ("loss.persistence", "", "run", "low", "persistence", "Loss of predicting the last input value again (time series), with the script's own loss function."),
     ("distribution.entropy", "", "run", None, "policy entropy", "Mean entropy of the torch.distributions whose log_prob or sample a step used."),
@@ -142,7 +142,7 @@ METRICS = _table(
     ("output.val.spread", "", "run", None, "val output spread", "As output.spread, of the validation batch."),
     ("loss.val.persistence", "", "run", "low", "val persistence", "As loss.persistence, of the validation batch."),
     ("loss.val.each", "", "row", "low", "val losses", "Loss of each of the first samples of a validation batch, for paired comparison between evaluations."),
-    ("target.val.match", "", "run", "high", "own val target fits", "As target.match, of the validation batch."),
+    ("target.val.match", "", "run", "high", "val targets fit", "As target.match, of the validation batch."),
     ("target.val.pairs", "", "run", None, "val pairs compared", "As target.pairs, of the validation batch."),
     # the monitor, about once a second
     ("cpu.percent", "%", "run", None, "CPU", "CPU of the trainer's process tree; 100 is one core."),

@@ -1,6 +1,6 @@
-"""Do targets belong to their samples? Of each sample the loss with its own target and with those of others.
+"""Do targets belong to their samples? The losses of pairs of samples, as they are and with their targets exchanged.
 
-A guess that never looks at the input fits every target of a batch alike, whatever the loss: no baseline is needed.
+To a guess that never looks at the input an exchange makes no difference, whatever the loss: no baseline is needed.
 """
 
 from __future__ import annotations
@@ -20,28 +20,34 @@ ROWS = 128
 
 
 def match(term: Term, fetch: Fetch, put: Callable[[str, Any], None], metric: str) -> None:
-    """``metric``.match: share of the pairs of a sample and another one's target in which its own target costs it less;
-    0.5 where what is predicted says nothing of the target. Ties count half, equal targets not; ``metric``.pairs is how
-    many are left. Nothing where the loss function cannot tell samples apart."""
+    """``metric``.match: share of the pairs of samples that would cost more with their targets exchanged; 0.5 where what
+    is predicted says nothing of the targets, however common each of them is. Ties count half, pairs of equal targets
+    not; ``metric``.pairs is how many are left. Nothing where the loss function cannot tell samples apart."""
     output, target = term.input, term.target
-    if output is None or target is None or target.dim() == 0 or len(target) < 4 or target.shape[:1] != output.shape[:1]:
+    if output is None or target is None or target.dim() == 0 or target.shape[:1] != output.shape[:1]:
         return
-    rows = min(len(target), ROWS)
+    rows = min(len(target), ROWS) // 2 * 2
+    if rows < 4:
+        return
     output, target = output.detach()[:rows], target.detach()[:rows]
-    own = each.losses(_with(term, output, target), rows)
-    if len(own) != rows:
+    parts = [each.losses(_with(term, output, target), rows)]
+    if len(parts[0]) != rows:
         return
-    parts = [own]
-    for shift in {1, rows // 2}:
-        others = target.roll(shift, 0)
+    places = np.arange(rows)
+    partners = [np.roll(places, rows // 2), places ^ 1]
+    for partner in partners:
+        others = (
+            target.roll(rows // 2, 0) if partner is partners[0] else target.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
+        )
         parts += [each.losses(_with(term, output, others), rows), (others == target).reshape(rows, -1).all(1)]
 
     def reduce(arrays: Arrays) -> None:
-        own, better, pairs = arrays[0], 0.0, 0
-        for other, same in zip(arrays[1::2], arrays[2::2], strict=True):
-            counted = (same == 0) & np.isfinite(own) & np.isfinite(other)
-            better += float(np.count_nonzero((own < other)[counted]) + 0.5 * np.count_nonzero((own == other)[counted]))
-            pairs += int(np.count_nonzero(counted))
+        better, pairs = 0.0, 0
+        for partner, other, same in zip(partners, arrays[1::2], arrays[2::2], strict=True):
+            dearer = (other - arrays[0])[places < partner] + (other - arrays[0])[partner[places < partner]]
+            dearer = dearer[(same[places < partner] == 0) & np.isfinite(dearer)]
+            better += float(np.count_nonzero(dearer > 0) + 0.5 * np.count_nonzero(dearer == 0))
+            pairs += len(dearer)
         if pairs:
             put(f"{metric}.match", better / pairs)
             put(f"{metric}.pairs", float(pairs))

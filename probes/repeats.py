@@ -117,10 +117,12 @@ class Repeats:
             self._ahead(call, *changed)
 
     def _alone(self, call: Call, term: Term, loss: Objective, step: int) -> None:
-        """Each of several inputs permuted by itself."""
-        calls = [permutation(call, term, loss.inside, step, only) for only in range(ALONE)]
-        found = [self._again(one, loss, training=False) for one in calls if one is not None]
-        if len(found) > 1 and all(value is not None for value in found):
+        """Each of several inputs permuted by itself; those that are alike for all samples are left out."""
+        calls = [one for only in range(ALONE) if (one := permutation(call, term, loss.inside, step, only)) is not None]
+        if len(calls) < 2:
+            return
+        found = [self._again(one, loss, training=False) for one in calls]
+        if all(value is not None for value in found):
             columns = self._columns
             values = torch.stack([value for value in found if value is not None])
             put = lambda arrays: columns.append(("loss.permuted.alone", 0, arrays[0]))  # noqa: E731
@@ -226,10 +228,10 @@ def permutation(call: Call, term: Term, inside: bool, seed: int, only: int | Non
     if first.is_cuda:
         order = order.pin_memory().to(first.device, non_blocking=True)
     target = term.target.data_ptr() if term.target is not None else None
-    labels = inputs = 0
+    labels = inputs = alike = 0
 
     def moved(value: Any, name: str | None = None) -> Any:
-        nonlocal labels, inputs
+        nonlocal labels, inputs, alike
         if isinstance(value, torch.Tensor):
             if name in LABELS or value.data_ptr() == target:
                 labels += 1
@@ -237,14 +239,18 @@ def permutation(call: Call, term: Term, inside: bool, seed: int, only: int | Non
             if not value.dim() or value.shape[0] != rows:
                 return value
             inputs += 1
-            return value[order] if only is None or only == inputs - 1 else value
+            if only is not None and only != inputs - 1:
+                return value
+            changed = value[order]
+            alike += only is not None and value.is_cpu and torch.equal(changed, value)
+            return changed
         if type(value) in (list, tuple):
             return type(value)(moved(part) for part in value)
         return {key: moved(part, key) for key, part in value.items()} if type(value) is dict else value
 
     args, kwargs = moved(call.args), moved(call.kwargs)
     missing = not inputs or (only is not None and only >= inputs)
-    return None if missing or (inside and not labels) else Call(call.module, args, kwargs, call.begun)
+    return None if missing or alike or (inside and not labels) else Call(call.module, args, kwargs, call.begun)
 
 
 def _hooks(part: nn.Module) -> list[Callable[..., Any]]:
