@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .frame import Block, Frame, Labels, Schema, Segment
-from .history import History, unpacked
+from .history import MACHINE, History, unpacked
 from .tables import axis_of
 
 _EVALUATED = ("loss.val", "accuracy.val", "val.size", "val.order")
@@ -43,6 +43,8 @@ def curves(frames: Iterable[Frame]) -> Iterator[tuple[str, list[Curve]]]:
                             found.append((tag, steps, times, values[:, at + i]))
                     at += width
                 run = f"segment-{frame.segment}.rank-{frame.rank}" if schema.name != "system" else "system"
+                if schema.name == MACHINE:
+                    run = f"system.node-{frame.rank}"
                 yield run, found
     for (segment, rank), track in evaluated.tracks.items():
         passes = track.evaluations()

@@ -116,11 +116,12 @@ class Event(Struct, tag="event", omit_defaults=True):
 
 
 class Console(Struct, tag="console", omit_defaults=True):
-    """Text the script printed, as it came; ``step`` is the last one known then."""
+    """Text the script printed on a ``node``, as it came; ``step`` is the last one known then."""
 
     time: float
     text: str
     step: int = 0
+    node: int = 0
 
 
 class Evidence(Struct, omit_defaults=True):

@@ -11,6 +11,8 @@ from . import earlier, git, lineage, notices, stacks
 from .console import Follower
 from .frame import Block, Event, Segment
 from .ingest import Ingest
+from .look import Look
+from .nodes.role import Role
 from .parts import Parts
 from .recorder import Recorder
 from .runs import Card, Process
@@ -26,7 +28,14 @@ class Gatherer:
     """Gives the ``recorder`` all that is new. It goes on behind the recorder's last Commit."""
 
     def __init__(
-        self, job: Path, card: Card, trainer: Process, options: dict[str, Any], recorder: Recorder, parts: Parts
+        self,
+        job: Path,
+        card: Card,
+        trainer: Process,
+        options: dict[str, Any],
+        recorder: Recorder,
+        parts: Parts,
+        others: Role,
     ) -> None:
         self._job = job
         self._card = card
@@ -40,6 +49,7 @@ class Gatherer:
         self._console = Follower(job / "console", commit.cursors.get("console", (0, 0))[0])
         self._told_dropped = commit.dropped
         self._silence = Silence(trainer.pid, time.monotonic()) if not options["interactive"] else None
+        self._look = Look(job, trainer, recorder, parts, others)
         self._system = parts.attempt("system", lambda: self._begin_system(trainer))
         if table := options["settings"].get("table"):
             recorder.take(Event("facts", time.time(), data={"settings": table}))
@@ -86,10 +96,10 @@ class Gatherer:
             if came or texts:
                 self._silence.heard(time.monotonic(), stepping=step > 0)
             elif self._history.end is None and (event := self._silence.look(time.monotonic(), now, self._history)):
-                self._take_stacks(now)  # the rule about the silence reads them
-                take(event)
-        if stacks.asked(self._job) and (told := self._take_stacks(now)) is not None:
-            stacks.answer(self._job, told)
+                self._look.begin(event)  # the rule about the silence reads it
+        if stacks.asked(self._job):
+            self._look.begin()
+        self._look.read(now)
         if (block := self._sample(now, step)) is not None:
             take(block)
         if (dropped := self._ingest.dropped) > self._told_dropped:
@@ -108,14 +118,6 @@ class Gatherer:
         if block is None:
             self._system = None
         return block
-
-    def _take_stacks(self, now: float) -> dict[str, Any] | None:
-        """Record where every rank is."""
-        pids = stacks.ranks(self._history) or {0: self._trainer.pid}
-        found: dict[str, Any] | None = self._parts.attempt("stacks", lambda: stacks.event(pids))
-        if found is not None:
-            self._recorder.take(Event("stacks", now, self._history.last_step, data=found))
-        return found
 
     @functools.cache  # noqa: B019 - it lives as long as its process
     def _outside(self) -> dict[str, Any]:

@@ -28,6 +28,9 @@ from .frame import (
 )
 from .series import Axis, Doubles, Floats, Series, Steps, append
 
+MACHINE = "machine"
+"""Name of the schemas whose blocks are of a further node's machine; their rank is its number."""
+
 
 class Evaluations(NamedTuple):
     """Passes over validation data: one row per training step after which one ran.
@@ -97,12 +100,16 @@ class History:
         self.tracks: dict[tuple[int, int], Track] = {}
         self.system = Track(Segment(-1, 0, 0, 0.0))
         """Samples of the machine; their step is the last one known when they were taken."""
+        self.machines = {0: self.system}
+        """The same of all nodes of the job, by number."""
         self.facts: dict[tuple[int, int], dict[str, Any]] = {}
         """What is known about the script, by (segment, rank); later facts replace earlier ones."""
         self.fact_log: list[Event] = []
         """Every ``facts`` event, in order: what was known at an earlier step is its prefix."""
         self.events: list[Event] = []
         self.console: list[Console] = []
+        self.consoles = {0: self.console}
+        """What was printed on all nodes of the job, by number."""
         self.findings: dict[int, Finding] = {}
         self.finding_log: list[Finding] = []
         """Every state of every finding, in order: the picture at an earlier step is its prefix."""
@@ -133,6 +140,14 @@ class History:
             return self.commit.time
         return self.run.started if self.run else 0.0
 
+    def track(self, schema: str, segment: int, rank: int) -> Track | None:
+        """What blocks of a schema of that name belong to; None if their segment is not known."""
+        if schema == "system":
+            return self.system
+        if schema == MACHINE:
+            return self.machines.setdefault(rank, Track(Segment(-1, rank, 0, 0.0, node=rank)))
+        return self.tracks.get((segment, rank))
+
     def facts_of(self, track: Track) -> dict[str, Any]:
         return self.facts.get((track.segment.segment, track.segment.rank), {})
 
@@ -151,7 +166,7 @@ class History:
             case Segment():
                 self.tracks[frame.segment, frame.rank] = Track(frame)
             case Console():
-                self.console.append(frame)
+                self.consoles.setdefault(frame.node, []).append(frame)
             case Event():
                 if frame.name == "facts":
                     self.facts.setdefault((frame.segment, frame.rank), {}).update(frame.data)
@@ -191,7 +206,7 @@ class History:
         if records is None:
             return
         steps, times, columns = records
-        track = self.system if schema.name == "system" else self.tracks.get((block.segment, block.rank))
+        track = self.track(schema.name, block.segment, block.rank)
         if track is None:
             return
         new = [field for field in schema.fields if field.metric not in track]
@@ -210,7 +225,7 @@ class History:
     def _stretch(self, stretch: Stretch) -> None:
         """Records that take the place of those between the same steps."""
         records = unpacked(stretch, stretch)
-        track = self.system if stretch.segment < 0 else self.tracks.get((stretch.segment, stretch.rank))
+        track = self.track(MACHINE if stretch.segment < 0 else "", stretch.segment, stretch.rank)
         if records is None or track is None:
             return
         steps, times, columns = records

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .archive import Archive
 from .frame import Block, Commit, End, Event, Frame, Run, Schema, Segment
+from .history import MACHINE
 from .parser import PRELUDE, SessionError, check, pieces
 from .retold import Chapter, Columns
 from .runs import RunError
@@ -122,7 +123,8 @@ class Inventory:
         sizes = (len(block.steps), len(block.times), len(block.values))
         if sizes != (8 * block.count, 8 * block.count, 4 * width * block.count):
             return f"{block.count} records of schema {schema.name!r} do not fill {sum(sizes)} bytes"
-        if schema.name != "system" and (block.segment, block.rank) not in {(s.segment, s.rank) for s in self.segments}:
+        trained = schema.name not in ("system", MACHINE)
+        if trained and (block.segment, block.rank) not in {(s.segment, s.rank) for s in self.segments}:
             return f"{block.count} records of segment {block.segment}, rank {block.rank}, which is not there"
         if block.count:
             self.last_step = max(self.last_step, max(memoryview(block.steps).cast("q")))

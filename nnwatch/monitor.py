@@ -81,7 +81,7 @@ class Monitor:
         self._server = self._parts.attempt("socket", lambda: self._serve(options["listen"]))
         self._watch_trainer()
         self._nodes = self._parts.attempt("nodes", lambda: self._role(options)) or Role()
-        self._gatherer = Gatherer(job, card, self._trainer, options, self._recorder, self._parts)
+        self._gatherer = Gatherer(job, card, self._trainer, options, self._recorder, self._parts, self._nodes)
 
     def _serve(self, listen: dict[str, Any] | None) -> Server:
         recorder = self._recorder

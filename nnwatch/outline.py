@@ -47,17 +47,21 @@ def outline(history: History, archive: Archive, most: int) -> list[Frame]:
         frames += _numbers(history, main, told, most // 2)
     for track in others:
         frames += _numbers(history, track, told, most // 4 // len(others))
-    frames += _numbers(history, history.system, told, most // 4)
+    for track in history.machines.values():
+        frames += _numbers(history, track, told, most // 4 // len(history.machines))
     return frames + [frame for frame in (history.commit, history.end) if frame is not None]
 
 
 def _printed(history: History) -> list[Console]:
-    """The newest of what the script printed."""
-    size, first = 0, len(history.console)
-    while first and size < _CONSOLE:
-        first -= 1
-        size += len(history.console[first].text)
-    return history.console[first:]
+    """The newest of what the script printed, on each node."""
+    found = []
+    for console in history.consoles.values():
+        size, first = 0, len(console)
+        while first and size < _CONSOLE // len(history.consoles):
+            first -= 1
+            size += len(console[first].text)
+        found += console[first:]
+    return found
 
 
 def _told(archive: Archive) -> _Told:
@@ -99,7 +103,7 @@ def _numbers(history: History, track: Track, told: _Told, most: int) -> Iterable
 
 def _track(history: History, key: _Key) -> Track | None:
     schema = history.schemas.get(key[0])
-    track = history.system if schema is not None and schema.name == "system" else history.tracks.get(key[1:])
+    track = history.track(schema.name, *key[1:]) if schema is not None else None
     return track if schema is not None and track and schema.fields[0].metric in track else None
 
 

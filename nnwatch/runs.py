@@ -204,6 +204,11 @@ def registries() -> list[Path]:
     return [Path(state) / "nnwatch" / "jobs", Path(tempfile.gettempdir()) / f"nnwatch-{os.getuid()}" / "jobs"]
 
 
+def find_job(id: str) -> Path | None:
+    """The folder of a job, if it can be seen from here."""
+    return next((path for path in (registry / id for registry in registries()) if path.exists()), None)
+
+
 def sessions_folder() -> Path:
     """Where new sessions are written and the runs of this place are looked for."""
     return Path(os.environ.get("NNWATCH_HOME") or ".nnwatch").absolute()

@@ -166,6 +166,8 @@ class Server:
                 return
             elif viewer.offset >= 0 and isinstance(message, wire.Fetch):
                 viewer.fetch = message  # the newest is what it looks at
+            elif viewer.offset >= 0 and isinstance(message, wire.Look) and viewer.caller is not None:
+                viewer.caller.asked()
             elif isinstance(message, wire.Bye):
                 viewer.left = True
             else:

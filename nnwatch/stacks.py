@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .runs import Card, RunError, registries, write_json
+from .runs import Card, RunError, find_job, write_json
 
 if TYPE_CHECKING:
     from .history import History
@@ -64,23 +64,31 @@ def ranks(history: History) -> dict[int, int]:
     return {rank: segment.pid for rank, segment in sorted(newest.items()) if segment.node == 0}
 
 
-def ask(card: Card, patience: float = 10.0) -> dict[str, Any]:
+def ask(card: Card, patience: float = 20.0) -> dict[str, Any]:
     """What the monitor of a running job answers. Raises RunError where it cannot."""
-    job = next((path for path in (registry / card.id for registry in registries()) if path.exists()), None)
-    if card.state == "elsewhere":
-        raise RunError(f"{card.name} runs on {card.host}; ask there: nnwatch stacks {card.id}")
-    if job is None or card.state != "running":
+    job, elsewhere = find_job(card.id), card.state == "elsewhere"
+    there = f"{card.name} runs on {card.host}; ask there: nnwatch stacks {card.id}"
+    if elsewhere and job is None:
+        raise RunError(there)
+    if job is None or not (elsewhere or card.state == "running"):
         raise RunError(f"{card.name} is {card.state}: only a running job has stacks; for its end see nnwatch report")
     answer = job / _ANSWER
     answer.unlink(missing_ok=True)
-    (job / ASKED).touch()
+    request(job)
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         with contextlib.suppress(FileNotFoundError):
             told: dict[str, Any] = json.loads(answer.read_text())
             return told
         time.sleep(0.05)
+    if elsewhere:
+        raise RunError(f"its monitor did not answer within {patience:.0f} s: {there}")
     raise RunError(f"the monitor of {card.name} did not answer within {patience:.0f} s; see {job / 'monitor.log'}")
+
+
+def request(job: Path) -> None:
+    """Have the monitor of a job look where its ranks are."""
+    (job / ASKED).touch()
 
 
 def asked(job: Path) -> bool:
@@ -97,13 +105,19 @@ def answer(job: Path, said: Mapping[str, Any]) -> None:
     write_json(job / _ANSWER, dict(said))
 
 
-def event(pids: Mapping[int, int]) -> dict[str, Any]:
-    """What the event `stacks` says: of every rank where it is and what it waits for, and who holds the others up."""
+def look(pids: Mapping[int, int]) -> dict[str, Any]:
+    """Where every rank is and what it waits for, by rank."""
     found = {}
     for rank, (frames, why) in zip(pids, _all(pids.values()), strict=True):
         stack = [list(frame) for frame in frames[:_DEEPEST]]
         found[str(rank)] = {"pid": pids[rank], "waits": waits(frames), "at": _place(frames), "stack": stack, "why": why}
-    return {"ranks": found, "said": said({int(rank): one for rank, one in found.items()})}
+    return found
+
+
+def event(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What the event `stacks` says: where the ranks are, and who holds the others up."""
+    ordered = dict(sorted(((int(rank), one) for rank, one in found.items())))
+    return {"ranks": {str(rank): one for rank, one in ordered.items()}, "said": said(ordered)}
 
 
 def waits(frames: list[Frame]) -> str:
@@ -133,7 +147,8 @@ def said(ranks: Mapping[int, Mapping[str, Any]]) -> str:
     if not holding:
         return "all ranks wait in a collective or a backward pass: look for one that skipped a collective"
     what = {"data": "waits for its data", "code": "is in its own code"}
-    who = "; ".join(f"rank {rank} {what[known[rank]['waits']]} at {known[rank]['at']}" for rank in holding[:4])
+    host = {rank: f" on {one['host']}" if one.get("host") else "" for rank, one in known.items()}
+    who = "; ".join(f"rank {r}{host[r]} {what[known[r]['waits']]} at {known[r]['at']}" for r in holding[:4])
     return f"{who}; {_ranks(waiting)} for it" if len(holding) == 1 else f"{who}; {_ranks(waiting)} for them"
 
 

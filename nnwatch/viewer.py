@@ -15,6 +15,9 @@ class Caller(Protocol):
     def welcomed(self) -> None:
         """It looks now."""
 
+    def asked(self) -> None:
+        """It wants to know where the ranks of this node are."""
+
     def left(self, refused: str) -> None:
         """The connection is gone; ``refused`` is its reason if it does not want to look at all."""
 

@@ -89,7 +89,11 @@ class Join(Struct, tag="join", omit_defaults=True):
     token: str = ""
 
 
-Message = Union[Hello, Welcome, Refused, Fetch, Bye, Join]  # noqa: UP007 - msgspec reads the union at run time
+class Look(Struct, tag="look", omit_defaults=True):
+    """The first node wants to know where the ranks of this one are: an event ``stacks`` of its session will say it."""
+
+
+Message = Union[Hello, Welcome, Refused, Fetch, Bye, Join, Look]  # noqa: UP007 - msgspec reads the union at run time
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

@@ -97,6 +97,15 @@ class View:
         return sorted((rank, track) for (of, rank), track in self.history.tracks.items() if of == segment)
 
     @cached_property
+    def nodes(self) -> dict[int, str]:
+        """The hosts of the job's nodes by number, this one's first."""
+        hosts = {0: self.history.run.host if self.history.run is not None else ""}
+        for event in self.history.events:
+            if event.name == "node" and event.data.get("state") == "joined" and event.data.get("node"):
+                hosts[int(event.data["node"])] = str(event.data.get("host", ""))
+        return {number: hosts.get(number, "?") for number in sorted(self.history.machines)}
+
+    @cached_property
     def stretches(self) -> list[Stretch]:
         """The segments that charts show, oldest first: this one, on the clock all that are known at the moment."""
         if self.track is None:
@@ -158,11 +167,10 @@ class View:
         n = len(series) if self.until is None else int(np.searchsorted(series.times, self.time, side="right"))
         return (series, n) if n else None
 
-    def console(self) -> list[Console]:
-        """What was printed by the moment."""
-        if self.until is None:
-            return self.history.console
-        return [text for text in self.history.console if text.step <= self.step]
+    def console(self, node: int = 0) -> list[Console]:
+        """What was printed on a node by the moment."""
+        found = self.history.consoles.get(node, [])
+        return found if self.until is None else [text for text in found if text.step <= self.step]
 
     def last_line(self) -> str:
         """The last line that the script printed."""

@@ -31,7 +31,8 @@ def look(options: argparse.Namespace) -> int:
         print(json.dumps(told, indent=2))
         return 0
     for rank, one in told["ranks"].items():
-        print(f"rank {rank} (process {one['pid']}) {_WAITS.get(one['waits'], 'cannot be read: ' + one['why'])}")
+        where = f" on {one['host']}" if one.get("host") else ""
+        print(f"rank {rank} (process {one['pid']}{where}) {_WAITS.get(one['waits'], 'cannot be read: ' + one['why'])}")
         for function, file, line in one["stack"][:_SHOWN]:
             print(f"    {function:32} {file}:{line}")
         if (more := len(one["stack"]) - _SHOWN) > 0:

@@ -1,8 +1,8 @@
 """Frames of another node's session as they are told in the session of the whole job.
 
 Ranks keep their numbers. What a session numbers for itself (labels, schemas, segments) gets the numbers it has here,
-times are moved to the clock here, and what only that node's own session needs is left there: what its machine does, its
-console, its findings.
+times are moved to the clock here, samples of the machine and what was printed get the number of the node, and what only
+that node's own session needs is left there: its findings.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from ..frame import Block, Event, FieldSpec, Frame, Labels, Schema, Segment
+from ..frame import Block, Console, Event, FieldSpec, Frame, Labels, Schema, Segment
+from ..history import MACHINE
 from ..ingest import Ids
 
 _LATE = 5.0
@@ -23,8 +24,9 @@ _OF_RANK = {
     "facts", "nonfinite", "probe.failed", "checkpoint.saved", "checkpoint.loaded", "phase", "exception", "autopsy"
 }  # fmt: skip
 """Events of a process that trains."""
-_OF_NODE = {"overflow", "disk.full", "notice", "stacks"}
-"""Events of a node's monitor that concern the job. That a node stands still is seen here by all ranks."""
+_OF_NODE = {"overflow", "disk.full", "notice"}
+"""Events of a node's monitor that concern the job. That a node stands still is seen here by all ranks, whose stacks are
+told in one event then."""
 
 
 class Adopter:
@@ -39,6 +41,7 @@ class Adopter:
         self._ids = ids
         self._labels = {0: 0}
         self._schemas: dict[int, int] = {}
+        self._machine: set[int] = set()  # its schemas whose blocks are samples of its machine
         self._segments: dict[tuple[int, int], int] = {}  # (its segment, rank) to the one here
         self._count: Counter[tuple[int, int]] = Counter()  # segments of (rank, pid) so far
 
@@ -49,18 +52,23 @@ class Adopter:
                 self._labels[frame.id], labels = self._ids.labels(frame.names, frame.notes)
                 if labels is not None:
                     yield labels
-            case Schema() if frame.name != "system":
+            case Schema():
                 fields = [FieldSpec(f.metric, f.width, self._labels.get(f.labels, 0)) for f in frame.fields]
-                self._schemas[frame.id], schema = self._ids.schema(frame.name, fields)
+                name = MACHINE if frame.name == "system" else frame.name
+                if name == MACHINE:
+                    self._machine.add(frame.id)
+                self._schemas[frame.id], schema = self._ids.schema(name, fields)
                 if schema is not None:
                     yield schema
             case Segment() if (frame.segment, frame.rank) not in self._segments:
                 yield from self._segment(frame)
             case Block():
-                schema_id, number = self._schemas.get(frame.schema), self._segments.get((frame.segment, frame.rank))
+                schema_id, number, rank = self._schemas.get(frame.schema), *self._place(frame)
                 if schema_id is not None and number is not None and not len(frame.times) % 8:
                     times = frame.times if not self._ahead else self._moved(frame.times)
-                    yield replace(frame, schema=schema_id, segment=number, times=times)
+                    yield replace(frame, schema=schema_id, segment=number, rank=rank, times=times)
+            case Console():
+                yield replace(frame, node=self._node, time=frame.time - self._ahead)
             case Event():
                 yield from self._event(frame)
 
@@ -73,6 +81,12 @@ class Adopter:
         self._segments[frame.segment, frame.rank] = number
         if segment is not None:
             yield segment
+
+    def _place(self, block: Block) -> tuple[int | None, int]:
+        """Segment and rank here."""
+        if block.schema in self._machine:
+            return -1, self._node
+        return self._segments.get((block.segment, block.rank)), block.rank
 
     def _moved(self, times: bytes) -> bytes:
         return (np.frombuffer(times, np.float64) - self._ahead).tobytes()

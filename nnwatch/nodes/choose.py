@@ -42,7 +42,7 @@ def role(
     card.joins = str(address)
     join = wire.Join([*wire.PROTOCOLS], card.id, card.host, card.started, card.node, token)
     told = [str(event.data["state"]) for event in recorder.history.events if event.name == "node"]
-    return Link(address, join, server, ready, told)
+    return Link(address, join, job, server, ready, told)
 
 
 def _listening(server: Server, address: Address, token: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import selectors
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 from .. import wire
 from ..frame import Event, Frame
@@ -69,7 +70,7 @@ class First(Role):
         for card in folder.others():
             node = self._node(card.id, card.host, card.started, card.node)
             if not (node.present or isinstance(node.line, Tail)):
-                node.line = Tail(card.session, node.cursor)
+                node.line = Tail(card.id, card.session, node.cursor)
 
     def _number(self, wanted: int) -> int:
         """The number that a launcher gave the node, else the lowest that is free."""
@@ -91,6 +92,18 @@ class First(Role):
                 yield Event("node", now, step, data=data)
         for node in sorted(self._nodes.values(), key=lambda node: node.number):
             yield from node.read(now, step)
+
+    def look(self) -> None:
+        for node in self._nodes.values():
+            node.look()
+
+    @property
+    def looking(self) -> bool:
+        return any(node.looking and node.present and not node.stacks for node in self._nodes.values())
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        return {rank: one for node in self._nodes.values() if node.looking for rank, one in node.stacks.items()}
 
     @property
     def cursors(self) -> dict[str, Cursor]:

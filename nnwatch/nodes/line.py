@@ -100,6 +100,13 @@ class Line:
         self._waiting += self._parser.feed(data)
         self._bytes += len(data)
 
+    def look(self) -> bool:
+        """Have the node tell where its ranks are; whether it could be asked."""
+        try:
+            return self.clock is not None and self._socket.send(wire.pack(wire.Look())) > 0
+        except OSError:
+            return False
+
     def close(self, why: str) -> None:
         if self.cut is None:
             self.cut = why

@@ -8,8 +8,9 @@ import selectors
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from .. import wire
+from .. import stacks, wire
 from ..frame import Event, Frame
 from ..listen import Address
 from ..server import Server
@@ -26,13 +27,20 @@ _ANSWER = 10.0
 class Link(Role):
     """Shows the session of ``server`` at ``address``, where it introduces itself with ``join``.
 
-    ``told`` is what an earlier monitor has told of it.
+    ``told`` is what an earlier monitor has told of it. What the first one asks for is asked of the monitor of ``job``.
     """
 
     def __init__(
-        self, address: Address, join: wire.Join, server: Server, ready: selectors.BaseSelector, told: Sequence[str]
+        self,
+        address: Address,
+        join: wire.Join,
+        job: Path,
+        server: Server,
+        ready: selectors.BaseSelector,
+        told: Sequence[str],
     ) -> None:
         self._address = address
+        self._job = job
         self._join = join
         self._server = server
         self._ready = ready
@@ -122,6 +130,9 @@ class Link(Role):
     def welcomed(self) -> None:
         self._shown = self._been = True
         self._pause = _SOON
+
+    def asked(self) -> None:
+        stacks.request(self._job)
 
     def left(self, refused: str) -> None:
         if self._shown:

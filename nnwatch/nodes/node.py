@@ -28,6 +28,10 @@ class Node:
         self.cursor: Cursor = START
         self.line: Line | Tail | None = None
         self.ended = False
+        self.looking = False
+        """Whether it was asked where its ranks are."""
+        self.stacks: dict[str, Any] = {}
+        """What it answered, by rank."""
         self._lost = False  # that nothing comes any more was told
         self._started = started
         self._ids = ids
@@ -43,6 +47,11 @@ class Node:
     def present(self) -> bool:
         """Whether there is a way to it at this moment."""
         return self.line is not None and self.line.cut is None
+
+    def look(self) -> None:
+        """Have it tell where its ranks are, if it is there."""
+        self.stacks = {}
+        self.looking = self.line is not None and self.present and not self.ended and self.line.look()
 
     def known(self, ahead: float, cursor: Cursor) -> None:
         """An earlier monitor has taken it so far. Its clock is as far off as it was found to be then: its times go on
@@ -64,10 +73,13 @@ class Node:
         for frame in frames:
             assert self._adopter is not None
             yield from self._adopter.take(frame)
+            if isinstance(frame, Event) and frame.name == "stacks":
+                told = frame.data.get("ranks") or {}
+                self.stacks = {rank: one | {"host": self.host} for rank, one in told.items()}
             if isinstance(frame, End):
                 self.ended = True
-                told = {"status": frame.status, "exit": frame.exit, "signal": frame.signal}
-                yield self._event(now, step, "ended", f"{self} {ending(frame)}", told)
+                how = {"status": frame.status, "exit": frame.exit, "signal": frame.signal}
+                yield self._event(now, step, "ended", f"{self} {ending(frame)}", how)
         self.cursor = line.cursor
         if line.cut is not None:
             yield from self._missed(now, step, line.cut)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from ..frame import Frame
 from .line import Cursor
@@ -14,6 +15,19 @@ class Role:
     def read(self, now: float) -> Iterable[Frame]:
         """What came from other nodes, and what became of them."""
         return ()
+
+    def look(self) -> None:
+        """Have the other nodes tell where their ranks are."""
+
+    @property
+    def looking(self) -> bool:
+        """Whether one that was asked has not told yet, and can."""
+        return False
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What they have told since, by rank."""
+        return {}
 
     @property
     def cursors(self) -> dict[str, Cursor]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 
+from .. import stacks
 from ..frame import Commit, Frame, Labels, Schema, Segment
 from ..parser import SessionError, pieces
+from ..runs import find_job
 from ..seal import FrameError
 from ..session import Reader
 from .clock import Clock
@@ -20,9 +22,11 @@ _QUIET = 30.0
 
 
 class Tail:
-    """The session at ``path`` from ``cursor`` on, up to its last Commit: what follows one may be cut off again."""
+    """The session of ``run`` at ``path`` from ``cursor`` on, up to its last Commit: what follows one may be cut off
+    again."""
 
-    def __init__(self, path: str, cursor: Cursor) -> None:
+    def __init__(self, run: str, path: str, cursor: Cursor) -> None:
+        self._run = run
         self.clock: Clock | None = None
         self.cursor = cursor
         self._path = path
@@ -80,6 +84,13 @@ class Tail:
         finally:
             reader.close()
         return [frame for frame in told if isinstance(frame, Labels | Schema | Segment)]
+
+    def look(self) -> bool:
+        """Have the node tell where its ranks are, which goes where the registry of jobs is shared as well."""
+        job = find_job(self._run)
+        if job is not None:
+            stacks.request(job)
+        return job is not None
 
     def close(self, why: str) -> None:
         self._why = why

@@ -11,7 +11,8 @@ import pytest
 
 from nnwatch import wire
 from nnwatch.frame import Block as Records
-from nnwatch.frame import Commit, Event, FieldSpec, Frame, Labels, Run, Schema, Segment, pack
+from nnwatch.frame import Commit, Console, Event, FieldSpec, Frame, Labels, Run, Schema, Segment, pack
+from nnwatch.history import MACHINE, History
 from nnwatch.ingest import Ids
 from nnwatch.listen import Address, TcpDoor
 from nnwatch.nodes.adopt import Adopter
@@ -139,6 +140,21 @@ def test_what_is_told_again_after_a_restart_arrives_at_the_same_numbers():
     assert moved.times == np.float64(102.0).tobytes()
 
 
+def test_samples_of_its_machine_and_what_it_printed_are_told_as_the_node_s():
+    adopter = Adopter(3, "c", 90.0, 5.0, Ids())
+    sample = Records(4, 0, 0, 1, bytes(8), np.float64(107.0).tobytes(), bytes(4))
+    told = taken(adopter, Schema(4, "system", [FieldSpec("cpu.percent")]), sample, Console(108.0, "epoch 1\n", 7))
+    assert told[0].name == MACHINE
+    assert (told[1].schema, told[1].segment, told[1].rank) == (told[0].id, -1, 3)
+    assert told[2] == Console(103.0, "epoch 1\n", 7, 3)
+    seen = History()
+    for frame in told:
+        seen.apply(frame)
+    assert list(seen.machines[3]["cpu.percent"].times) == [102.0]
+    assert not seen.system
+    assert (seen.console, seen.consoles[3]) == ([], [told[2]])
+
+
 def notice(text):
     return Event("notice", 1.0, data={"text": text})
 
@@ -152,7 +168,7 @@ def test_of_a_file_only_what_is_committed_is_taken(tmp_path, monkeypatch):
     path = tmp_path / "a.nnw"
     writer = Writer(path)
     writer.append([Run("a", "id", "h", [], "", "", 0.0), notice("one")], Commit(1.0))
-    tail = Tail(str(path), START)
+    tail = Tail("run", str(path), START)
     assert texts(tail.take()) == ["one"]
     whole = path.read_bytes()
     with path.open("ab") as file:  # a monitor dies amid a flush, and the next one cuts that off
@@ -161,7 +177,7 @@ def test_of_a_file_only_what_is_committed_is_taken(tmp_path, monkeypatch):
     Writer(path, resume=True).append([notice("two")], Commit(2.0))
     assert texts(tail.take()) == ["two"]
     assert tail.cursor == (5, path.stat().st_size)
-    later = Tail(str(path), tail.cursor)
+    later = Tail("run", str(path), tail.cursor)
     writer = Writer(path, resume=True)
     writer.append([notice("three")], Commit(3.0))
     assert texts(later.take()) == ["three"]

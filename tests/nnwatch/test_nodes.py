@@ -1,5 +1,6 @@
 """Monitors of several nodes: one session of the whole job, whatever breaks on the way."""
 
+import json
 import os
 import signal
 import socket
@@ -52,6 +53,12 @@ def states(session):
     return [event["state"] for event in events(session)]
 
 
+def ranks_at(home, run):
+    """Of each rank its process, the script it is in, and its node where that is another one."""
+    told = json.loads(home.nnwatch("stacks", run, "--json").stdout)["ranks"]
+    return {rank: (one["pid"], one["at"].split(":")[0], one.get("host", "")) for rank, one in told.items()}
+
+
 def finish(home, *processes):
     home.go_on()
     said = [process.communicate(timeout=60)[1] for process in processes]
@@ -64,7 +71,10 @@ def test_the_first_session_has_all_ranks_with_their_nodes(home, port):
     first, one = node(home, port, 0, 80, 0, "close")
     second, two = node(home, port, 5, 80, 0, "close")
     joined(one, 5, 40)
+    until(lambda: "host.cpu.percent" in history(one.session).machines.get(1, ()))
+    places = ranks_at(home, "n0")
     said, _ = finish(home, first, second)
+    assert places == {"0": (one.trainer.pid, "trainer.py", ""), "5": (two.trainer.pid, "trainer.py", two.host)}
     seen, own = history(one.session), history(two.session)
     assert sorted(seen.tracks) == [(0, 0), (0, 5)]
     assert sorted(own.tracks) == [(0, 5)]
@@ -171,6 +181,8 @@ def test_nodes_of_a_slurm_step_find_each_other_in_the_shared_folder_alone(home, 
     for rank in (1, 2):
         joined(cards[0], rank, 240)
         until(lambda rank=rank: told_first(cards[rank]) == cards[0].id)  # it looks for the first every few seconds
+    places = ranks_at(home, cards[0].id)
+    assert [places[rank][0] for rank in "012"] == [card.trainer.pid for card in cards]
     os.kill(cards[0].monitor.pid, signal.SIGKILL)
     finish(home, *started)
     for rank in (1, 2):

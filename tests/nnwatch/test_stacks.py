@@ -60,14 +60,15 @@ def test_a_process_is_read_from_outside(tmp_path):
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == b"there\n"
-        found = until(lambda: next((e for e in [stacks.event({3: process.pid})] if "prepare" in e["said"]), None))
+        looks = (stacks.event(stacks.look({3: process.pid})) for _ in iter(int, 1))
+        found = until(lambda: next((event for event in [next(looks)] if "prepare" in event["said"]), None))
     finally:
         process.kill()
         process.communicate()
     one = found["ranks"]["3"]
     assert (one["pid"], one["waits"], one["at"], one["why"]) == (process.pid, "code", "train.py:3 in prepare", "")
     assert [row[0] for row in one["stack"]] == ["prepare", "<module>"]
-    gone = stacks.event({0: process.pid})["ranks"]["0"]
+    gone = stacks.look({0: process.pid})["0"]
     assert (gone["stack"], gone["waits"]) == ([], "")
     assert gone["why"]
 

@@ -35,6 +35,7 @@ class ConsoleScreen(Room):
             key_display="/",
             tooltip="Show only the lines with these letters in them",
         ),
+        Binding("n", "node", "Node", show=False, tooltip="What was printed on the next node of the job"),
         Binding("escape", "clear", "All lines", show=False),
         Binding("j", "scroll(1)", "Scroll", key_display="j k"),
         Binding("k", "scroll(-1)", "Scroll up", show=False),
@@ -45,10 +46,11 @@ class ConsoleScreen(Room):
     def __init__(self) -> None:
         super().__init__()
         self.sought = ""
+        self._node = 0
         self._taken = 0
         """Console frames that were looked at."""
         self._transcript = Transcript()
-        self._shown: tuple[int, str, bool] | None = None
+        self._shown: tuple[int, str, bool, int] | None = None
 
     def body(self) -> ComposeResult:
         yield Words(wrap=True, id="about")
@@ -56,9 +58,9 @@ class ConsoleScreen(Room):
         yield Words(id="unfinished")
 
     def look(self, view: View) -> None:
-        frames = view.console()
-        exception = view.event("exception") if view.until is None else None
-        now = len(frames), self.sought, exception is not None
+        frames = view.console(self._node)
+        exception = view.event("exception") if view.until is None and not self._node else None
+        now = len(frames), self.sought, exception is not None, self._node
         if now == self._shown:
             return
         if self._shown is None or self._shown[1:] != now[1:] or self._taken > now[0]:
@@ -97,10 +99,19 @@ class ConsoleScreen(Room):
             line = "the script has printed nothing yet"
         else:
             line = "what the script printed"
+        if len(view.history.consoles) > 1:
+            host = view.nodes.get(self._node, "?")
+            line += f" on node {self._node} ({host}); n shows the next one of {len(view.history.consoles)}"
         self.query_one("#about", Words).say([(line, Ink.DIM)])
 
     def action_scroll(self, lines: int) -> None:
         self.query_one(Log).scroll_relative(y=lines, animate=False)
+
+    def action_node(self) -> None:
+        if self.view is not None:
+            nodes = sorted(self.view.history.consoles)
+            self._node = next((node for node in nodes if node > self._node), 0)
+            self.look(self.view)
 
     def action_filter(self) -> None:
         def take(text: str | None) -> None:

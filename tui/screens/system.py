@@ -1,4 +1,4 @@
-"""Screen 5: the machine, the ranks, and where a step's time goes."""
+"""Screen 5: the machine, the nodes, the ranks, and where a step's time goes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ..curves import Curve
 from ..view import View
 from ..widgets.chart import Chart
 from ..widgets.gauges import Gauges
+from ..widgets.nodes import Nodes
 from ..widgets.ranks import Ranks
 from .room import Room
 
@@ -22,6 +23,7 @@ class SystemScreen(Room):
     def body(self) -> ComposeResult:
         with VerticalScroll(id="machine", can_focus=False):  # several devices and ranks are more than a screen holds
             yield Gauges()
+            yield Nodes()
             yield Ranks()
             yield Chart(
                 "seconds a step",
@@ -30,9 +32,10 @@ class SystemScreen(Room):
             )
 
     def look(self, view: View) -> None:
-        gauges, ranks = self.query_one(Gauges), self.query_one(Ranks)
-        for widget, height in ((gauges, len(gauges.lines(view))), (ranks, ranks.rows(view))):
+        gauges, nodes, ranks = self.query_one(Gauges), self.query_one(Nodes), self.query_one(Ranks)
+        heights = ((gauges, len(gauges.lines(view))), (nodes, nodes.rows(view)), (ranks, ranks.rows(view)))
+        for widget, height in heights:
             if widget.styles.height is None or widget.styles.height.value != height:
                 widget.styles.height = height
-        if ranks.display != (rows := bool(ranks.rows(view))):
-            ranks.display = rows
+            if widget.display != bool(height):
+                widget.display = bool(height)
