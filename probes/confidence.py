@@ -125,33 +125,34 @@ def distance(output: torch.Tensor) -> int:
 
 def of_classes(logits: NDArray[Any], target: NDArray[np.int64], ignored: int) -> Prediction | None:
     """Of logits (N, C) and the class of each row."""
-    kept = target != ignored
     rows = len(target)
-    if not np.logical_and.reduce(kept):
+    least = np.minimum.reduce(target, initial=0)
+    if ignored >= least:  # else all count
+        kept = target != ignored
         logits, target = logits[kept], target[kept]
-    if not len(target):
+        least = np.minimum.reduce(target, initial=0)
+    size, classes = len(target), logits.shape[1]
+    if not size:
         return None
     predicted = logits.argmax(1)
-    classes = logits.shape[1]
-    within = np.minimum.reduce(target) >= 0 and np.maximum.reduce(target) < classes
+    right = predicted == target
+    within = least >= 0 and target[target.argmax()] < classes
     with np.errstate(all="ignore"):
         highest = np.maximum.reduce(logits, 1)
         above = np.exp(logits - highest[:, None])
-        total = np.add.reduce(above, 1)
-        sure = 1.0 / total
-        logz = np.add.reduce(np.log(total) + highest) / len(target)
-        of_target = np.add.reduce(above[np.arange(len(target)), target] * sure) / len(target) if within else None
-    right = predicted == target
+        sure = 1.0 / np.add.reduce(above, 1)
+        logz = np.add.reduce(highest - np.log(sure)) / size
+        of_target = float(above[np.arange(size), target].dot(sure)) / size if within else None
     count = classes <= CLASSES
     return Prediction(
-        np.count_nonzero(right) / len(right),
+        np.count_nonzero(right) / size,
         _histogram(sure, right),
         np.bincount(predicted, minlength=classes) if count else None,
         np.bincount(target, minlength=classes) if count and within else None,
         np.bincount(target[right], minlength=classes) if count and within else None,
         float(logz),
         of_target,
-        1 - len(target) / rows,
+        1 - size / rows,
     )
 
 
@@ -163,8 +164,8 @@ def _binary(output: NDArray[Any], target: NDArray[Any], with_logits: bool) -> Pr
 
 
 def _histogram(sure: NDArray[Any], right: NDArray[np.bool_]) -> NDArray[np.int64]:
-    known = sure == sure  # not NaN; what is sure lies between 0 and 1
-    if not np.logical_and.reduce(known):
+    if np.isnan(sure.dot(sure)):  # what is sure lies between 0 and 1
+        known = sure == sure
         sure, right = sure[known], right[known]
     place = np.minimum((sure * CONFIDENCE_BINS).astype(np.int64), CONFIDENCE_BINS - 1)
     place += right * CONFIDENCE_BINS

@@ -11,7 +11,7 @@ from .kernel import Moments
 from .nested import tensors
 from .subsample import mean_std, strided
 
-SAMPLED = 65536
+SAMPLED = 8192
 """Values looked at, at most; a batch of photographs has millions."""
 
 

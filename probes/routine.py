@@ -57,7 +57,8 @@ class Routine:
         self._training = training
         self._nonfinite = nonfinite
         self._repeats = repeats
-        self._hand: Any = kernel.native or arithmetic
+        self._numpy = arithmetic.Hand() if kernel.native is None else None
+        self._hand: Any = kernel.native or self._numpy
         self._schema: Schema | None = None
         self._model: weakref.ref[Model] | None = None
         self._fits = False
@@ -195,6 +196,8 @@ class Routine:
 
     def _look(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         hand, layers, right = self._hand, self._training.layers, True
+        if self._numpy is not None:
+            self._numpy.passed()
         if any(parameter.grad is not None for parameter in self._parameters):
             place = self._at("grad.norm.layer")
             right = hand.gradients_into(self._record, place, self._parameters) is not None
@@ -273,6 +276,8 @@ class Routine:
     def _forget(self) -> None:
         """Nothing of the user's is kept alive."""
         self._parameters, self._held.parts = [], ()
+        if self._numpy is not None:
+            self._numpy.forget()
         self._training.layers.plans = None
 
     def _unfit(self) -> None:
@@ -289,6 +294,8 @@ class Routine:
         training = self._training
         sample = Sample(training.fetch, training.emit, self._number, elementwise=False)
         sample.model = training.model
+        if self._numpy is not None:
+            self._numpy.passed()
         record = self._numbers.copy()
         found = {metric: record[at : at + width] for metric, (at, width) in self._places.items()}
         names = training.layers.activations.names

@@ -146,12 +146,24 @@ def nnwatch(workload: str, native: bool, seconds: float) -> dict[str, float]:
 
 
 def far(workload: str, native: bool, seconds: float) -> dict[str, float]:
-    """Steps far from any sampled one: the hooks alone, between the operations of the model."""
+    """Steps far from any sampled one: the hooks alone, between the operations of the model; and by the ``clock`` in
+    them, which is what the sampler goes by."""
     with watching(native, 0.01, 1 << 20) as watch:
-        loop = Loop(workload)
-        for _ in range(2 * DENSE):
+        loop, spent, clock = Loop(workload), [0.0], []
+        for _ in range(SETTLED):  # after which nothing is looked at for long
             loop.step()
-        return compared(loop.bare, loop.step, seconds, lambda: unwatched(watch), INTERVAL - 1)
+        watch.lane.timed = True
+
+        @contextmanager
+        def aside() -> Iterator[None]:
+            clock.append(watch.lane.spent - spent[0])
+            with unwatched(watch):
+                yield
+            spent[0] = watch.lane.spent
+
+        found = compared(loop.bare, loop.step, seconds, aside, INTERVAL - 1)
+        made = INTERVAL * (2 if found["step"] < SHORT else 1)
+        return found | {"clock": median(clock[1:]) * 1e6 / made}
 
 
 def warm(native: bool) -> float:

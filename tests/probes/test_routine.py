@@ -171,7 +171,7 @@ def test_an_error_goes_no_further(broken, tmp_path, monkeypatch):
         raise ValueError("planted")
 
     monkeypatch.setattr(lane, "Fastest", lane.Lane)  # the one in C has its own way to these functions
-    monkeypatch.setattr(kernel.native or arithmetic, broken, planted)
+    monkeypatch.setattr(kernel.native or arithmetic.Hand, broken, planted)
     bare = Training()
     for _ in range(30):
         bare.step()
