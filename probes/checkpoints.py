@@ -12,6 +12,7 @@ from torch import nn
 
 STEPS = ("global_step", "step", "steps", "iteration", "iter", "num_updates", "n_iter", "it")
 """Names under which scripts keep their own count of steps, the surest first."""
+EPOCHS = ("epoch", "current_epoch", "epochs_run")
 STATES = 16
 """Parameters of an optimizer whose step counts are read."""
 TOLD = 1000
@@ -27,6 +28,8 @@ class Checkpoints:
         self.files: list[str] = []
         """That were read, in order."""
         self._loaded: dict[str, Any] | None = None
+        self._epochs: dict[str, int | None] = {}
+        """That the files hold which were read, by path."""
         self._weights: weakref.WeakSet[nn.Module] = weakref.WeakSet()
         self._optimizers: weakref.WeakKeyDictionary[torch.optim.Optimizer, dict[str, Any] | None]
         self._optimizers = weakref.WeakKeyDictionary()
@@ -40,6 +43,7 @@ class Checkpoints:
         found = self._note("checkpoint.loaded", content, place)
         if found is not None:
             self._loaded = found
+            self._epochs[found["path"]] = _epoch_of(content)
             self.files.append(found["path"])
 
     def _note(self, name: str, content: Any, place: Any) -> dict[str, Any] | None:
@@ -77,12 +81,20 @@ class Checkpoints:
         taken = steps_taken(known)
         if taken is not None:
             return taken
-        files = [found for optimizer in known if (found := self._optimizers.get(optimizer)) is not None]
-        return max((found["step"] or 0 for found in files), default=0)
+        return max((found["step"] or 0 for found in self._read(known)), default=0)
+
+    def epoch(self, optimizers: Iterable[torch.optim.Optimizer]) -> int | None:
+        """As the file says that these were read from."""
+        found = self._read(optimizers)
+        return self._epochs[found[-1]["path"]] if found else None
+
+    def _read(self, optimizers: Iterable[torch.optim.Optimizer]) -> list[dict[str, Any]]:
+        """The files that optimizers were read from."""
+        return [found for optimizer in optimizers if (found := self._optimizers.get(optimizer)) is not None]
 
     def resumed(self, optimizers: Iterable[torch.optim.Optimizer], first: int) -> dict[str, Any] | None:
         """The checkpoint that a training goes on from after ``first`` steps: the one its optimizer was read from."""
-        files = [found for optimizer in optimizers if (found := self._optimizers.get(optimizer)) is not None]
+        files = self._read(optimizers)
         return {**files[-1], "step": first} if files and first else None
 
 
@@ -126,6 +138,12 @@ def step_of(content: Any) -> int | None:
     states = [part for part in parts if isinstance(part, Mapping) and "param_groups" in part]
     taken = [count for state in states if (count := _count(state.get("state"))) is not None]
     return max(taken) if taken else None
+
+
+def _epoch_of(content: Any) -> int | None:
+    held = content if isinstance(content, Mapping) else {}
+    found = next((value for name in EPOCHS if type(value := held.get(name)) is int), None)
+    return found if found is not None and found >= 0 else None
 
 
 def steps_taken(optimizers: Iterable[torch.optim.Optimizer]) -> int | None:

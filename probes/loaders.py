@@ -35,6 +35,8 @@ class Loaders:
 
     def begin(self) -> None:
         """Epochs are counted from 1 again: a new segment."""
+        self.passed = 0
+        """Epochs before the first one, of a training that goes on."""
         self._epochs: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
     def began(self, loader: Any, iterator: Any) -> None:
@@ -52,10 +54,10 @@ class Loaders:
         from in turn with the first, has epochs of its own."""
         loader = now.loader()
         if loader is None:  # made for one pass
-            return epoch + 1
+            return (epoch or self.passed) + 1
         if loader not in self._epochs:
             anew = before is not None and before.iterator() is None
-            self._epochs[loader] = (epoch if anew else 0) + 1 - now.number
+            self._epochs[loader] = (epoch if anew else self.passed) + 1 - now.number
         return self._epochs[loader] + now.number
 
 

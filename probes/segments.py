@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from . import epochs
 from .checkpoints import Checkpoints, steps_taken
 from .clock import Clock
 from .discovery import Discovery
@@ -216,12 +217,16 @@ class Segments:
 
     def _look_at_loops(self, step: int) -> None:
         """``step`` of the segment before is the one after which this segment begins."""
-        script = self._training.script
+        training, script = self._training, self._training.script
         when, loaded, where = self._loading
         present = (known for known in script.optimizers() if known not in self._past)
         trained = {id(p) for optimizer in present for group in optimizer.param_groups for p in group["params"]}
         begun = when == step and not trained.isdisjoint(loaded)
-        script.look_at_loops(self._training.lane.loader, where if begun else [])
+        loader = training.lane.loader
+        script.look_at_loops(loader, where if begun else [])
+        saved = self._checkpoints.epoch(script.optimizers())
+        if training.emit.segment == 0 and (training.first or saved is not None):
+            training.loaders.passed = epochs.passed(training.first, loader.batches if loader else None, saved)
 
 
 def _rank() -> int:

@@ -270,6 +270,7 @@ def test_a_resumed_training_goes_on_at_its_step(resumed, kind):
     check(second, starts=[12])
     assert second.segments[0]["reason"] == "resume"
     assert second.steps("loss.train") == list(range(13, 25))
+    assert second.scalars("epoch").tolist() == [3] * 6 + [4] * 6
     facts = second.facts()
     assert facts["planned_steps"] == 24
     assert (facts["resumed"]["path"], facts["resumed"]["step"]) == (str(path), 12)
