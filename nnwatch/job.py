@@ -91,7 +91,7 @@ def prepare(
         group=place.job or (f"join-{join}" if join is not None else f"run-{id}"),
         node=place.node,
         socket=str(sockets / f"{id}.sock") if sockets else "",
-        attach=f"nnwatch attach {id if taken else name}",
+        attach=f"nnwatch attach {id if taken or place.node else name}",  # a name means the first node's
         launcher=Process.of(os.getpid()),  # until the one that starts the command takes over: nobody prunes it
         **runs.here(),
     )

@@ -207,6 +207,8 @@ class Monitor:
         self._gatherer.tell_unseen()
         if (text := notices.asked_for_input(self._history)) is not None:
             self._recorder.notice(text)
+        for frame in self._nodes.leave(time.time()):
+            self._recorder.take(frame)
         self._history.apply(end)  # rules judge the end; what they find comes before it in the file
         self._flush(time.time())
         self._recorder.take(end)

@@ -198,6 +198,7 @@ def text(summary: Summary, *, reasons: bool = True) -> str:
         lines += ["", f"{len(judgement.judged)} rules judged, {len(judgement.abstained)} could not:"]
         lines += [f"  {why}: {', '.join(rules)}" for why, rules in _by_reason(judgement.abstained)]
     lines += ["", *(f"note: {e.data.get('text')}" for e in history.events if e.name == "notice")]
+    lines += {e.data.get("node"): str(e.data.get("text")) for e in history.events if e.name == "node"}.values()
     if history.end is not None and history.end.status != "finished" and (words := last_words(history, 12)):
         lines += ["", "last lines:", *(f"  {word}" for word in words)]
     return printable("\n".join(lines)).rstrip() + "\n"

@@ -196,6 +196,6 @@ def _read(pid: int, out: str, err: str) -> tuple[list[Frame], str]:
         main = next((thread for thread in threads if thread["os_thread_id"] == pid), threads[0])
         frames = [Frame(str(one["name"]), str(one["filename"]), int(one["line"])) for one in main["frames"]]
     except (ValueError, KeyError, IndexError, TypeError):
-        lines = [line for line in err.strip().splitlines() if line.strip()]
-        return [], lines[-1].removeprefix("Error: ") if lines else "its memory could not be read"
+        lines = [line for line in err.splitlines() if line.startswith("Error: ")]  # a backtrace may follow
+        return [], lines[0].removeprefix("Error: ") if lines else "its memory could not be read"
     return frames, "" if frames else "it runs no Python"

@@ -41,12 +41,12 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("training is not distributed")
     if at.step < at.track.segment.first_step + limit["after"]:
         raise Abstain("too early: caches are filling")
-    steps = {rank: _median(view) for rank, view in ranks(at, "step.seconds").items()}
+    steps = _medians(ranks(at, "step.seconds"))
     if len(steps) < 2:
         raise Abstain("one rank only is known")
     waits: dict[int, float] = {}
     with suppress(Abstain):
-        waits = {rank: _median(view) for rank, view in ranks(at, "data.wait").items()}
+        waits = _medians(ranks(at, "data.wait"))
     usual = float(np.median(list(steps.values())))
     together = max(steps.values()) < (1 + limit["share"]) * min(steps.values())
     slow, late = _latest(waits if together and len(waits) > 1 else steps)
@@ -75,8 +75,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )
 
 
-def _median(view: View) -> float:
-    return median(view.last(200).scalar)
+def _medians(views: Mapping[int, View]) -> dict[int, float]:
+    """Over the newest steps that all of them have told: those of another node come later."""
+    common = min((int(view.steps[-1]) for view in views.values()), default=0)
+    return {rank: median(view.before(common + 1).last(200).scalar) for rank, view in views.items()}
 
 
 def _latest(seconds: Mapping[int, float]) -> tuple[int, float]:

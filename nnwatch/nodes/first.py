@@ -113,6 +113,12 @@ class First(Role):
     def awaited(self) -> bool:
         return any(not node.ended and node.silent < _RETURN for node in self._nodes.values())
 
+    def leave(self, now: float) -> Iterator[Frame]:
+        history = self._recorder.history
+        for node in sorted(self._nodes.values(), key=lambda node: node.number):
+            steps = [track.last_step for track in history.tracks.values() if track.segment.node == node.number]
+            yield from node.leave(now, history.last_step, max(steps, default=0))
+
     def close(self) -> None:
         for node in self._nodes.values():
             if node.line is not None:

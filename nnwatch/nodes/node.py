@@ -101,6 +101,13 @@ class Node:
         self._lost = True
         yield self._event(now, step, "lost", f"no connection to {self} ({why}): it goes on recording there", {})
 
+    def leave(self, now: float, step: int, reached: int) -> Iterator[Frame]:
+        """The session ends before the node, which has ``reached`` a step, has told its own end."""
+        if not self.ended and self._adopter is not None:
+            goes = "trains on" if self.present else "was not heard any more"
+            text = f"{self} {goes} when this run ended: here it is up to step {reached}, the rest in its own session"
+            yield self._event(now, step, "left", f"{text}, {self.run}", {"reached": reached})
+
     def _event(self, now: float, step: int, state: str, text: str, told: dict[str, Any]) -> Event:
         data = {"state": state, "node": self.number, "host": self.host, "run": self.run, "text": text}
         return Event("node", now, step, data=data | told)

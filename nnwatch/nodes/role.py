@@ -39,6 +39,10 @@ class Role:
         """Whether a node that is there has not told its end yet."""
         return False
 
+    def leave(self, now: float) -> Iterable[Frame]:
+        """The run ends: what there is to say of those who go on."""
+        return ()
+
     def owed(self) -> bool:
         """After the end: whether the first node still lacks something that it could get."""
         return False

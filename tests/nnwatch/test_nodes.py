@@ -155,6 +155,22 @@ def test_a_first_node_that_is_not_there_is_one_line_and_may_come_late(home, port
     whole(one, two, 1, 80)
 
 
+def test_a_node_that_trains_on_is_named_at_the_end_and_loses_nothing(home, port):
+    home.gate(41)
+    first, one = node(home, port, 0, 60, 0, "exit3", GATE=f"41:{home.folder / 'first'}")
+    second, two = node(home, port, 1, 80, 0, "close")
+    joined(one, 1, 40)
+    (home.folder / "first").touch()
+    said = first.communicate(timeout=60)[1]
+    assert first.returncode == 3
+    assert f"node 1 ({two.host}) trains on when this run ended: here it is up to step 40" in said
+    assert states(one.session) == ["joined", "left"]
+    assert f"the rest in its own session, {two.id}" in home.nnwatch("report", one.id).stdout
+    finish(home, second)
+    assert steps(two.session, 1) == list(range(1, 81))
+    assert history(two.session).end.status == "finished"
+
+
 def slurm(home, tasks, **env):
     """Launchers of one Slurm step, each on a node of its own as far as Slurm says."""
     step = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_NODES": str(len(tasks))}
