@@ -49,26 +49,27 @@ def test_detaching_leaves_it_running_and_attach_comes_back(home):
     assert "".join(text.text for text in history(card.session).console) == "trained\n"
 
 
-def test_stopping_sends_one_interrupt_and_the_exit_code_tells(home):
-    pid, terminal, card = start(home)
+def leave(pid, terminal, key, words):
+    """The exit code after that answer, which ends with these words."""
     os.write(terminal, b"q")
     read_until(terminal, b"Leave it how?")
-    os.write(terminal, b"s")
-    read_until(terminal, b"was ended by SIGINT")
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 128 + signal.SIGINT
+    os.write(terminal, key)
+    read_until(terminal, words)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     os.close(terminal)
+    return code
+
+
+def test_stopping_sends_one_interrupt_and_the_exit_code_tells(home):
+    pid, terminal, card = start(home)
+    assert leave(pid, terminal, b"s", b"was ended by SIGINT") == 128 + signal.SIGINT
     printed = "".join(text.text for text in history(card.session).console)
     assert printed.count("KeyboardInterrupt") == 1
 
 
 def test_who_kills_it_from_the_screen_is_not_told_to_look_for_who_did(home):
     pid, terminal, card = start(home)
-    os.write(terminal, b"q")
-    read_until(terminal, b"Leave it how?")
-    os.write(terminal, b"k")
-    read_until(terminal, b"was ended by SIGKILL (killed from the screen)")
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 128 + signal.SIGKILL
-    os.close(terminal)
+    assert leave(pid, terminal, b"k", b"was ended by SIGKILL (killed from the screen)") == 128 + signal.SIGKILL
     [finding] = [f for f in history(card.session).findings.values() if f.rule == "crashed"]
     assert (finding.severity, finding.title) == ("info", "stopped")
 
