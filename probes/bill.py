@@ -1,14 +1,16 @@
 """What watching takes, measured while it goes on, by the CPU time of the training thread.
 
-Of a sampled step: the whole step less an unsampled one, as timing our own code alone misses the slower module calls
-and the cold caches that it leaves behind; and what is done between the steps to prepare it and after it. Of an
-unsampled step, where the difference is far below what two equal steps differ by: the time inside the hooks.
+Of a sampled step: the whole step less an unsampled one of the same optimizer, as timing our own code alone misses the
+slower module calls and the cold caches that it leaves behind; and what is done between the steps to prepare it and
+after it. Of an unsampled step, where the difference is far below what two equal steps differ by: the time inside the
+hooks.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Callable
 from time import perf_counter, thread_time
 
 KEPT = 15
@@ -44,35 +46,53 @@ def queued() -> float:
         os.close(file)
 
 
+class Plain:
+    """Unsampled steps of one optimizer, the newest ones: CPU seconds, those of the hooks, and seconds without the ones
+    in which the thread waited for a processor."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.took: deque[float] = deque(maxlen=KEPT)
+        self.hooks: deque[float] = deque(maxlen=KEPT)
+        self.seconds: deque[float] = deque(maxlen=KEPT)
+
+
 class Bill:
-    """Between ``resume`` and ``ended`` lies a step, between ``ended`` or ``pause`` and ``resume`` our own work."""
+    """Between ``resume`` and ``ended`` lies a step, between ``ended`` or ``pause`` and ``resume`` our own work.
+
+    Where several optimizers step in turn, a step of one is compared with others of it: they differ by more than
+    watching takes."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
         """Of an unsampled step, without those in which the thread waited for a processor; 0 until known."""
         self._mark: float | None = None
         self._waited = self._resumed = self._began = self._between = 0.0
-        self._kind: int | None = None
+        self._kind: tuple[int, int] | None = None
         self._sampled: float | None = None
-        self._made: dict[int, int] = {}
-        self._took: dict[int, deque[float]] = {}
-        self._idle: deque[float] = deque(maxlen=KEPT)
-        self._hooks: deque[float] = deque(maxlen=KEPT)
-        self._steps: deque[float] = deque(maxlen=KEPT)
+        self._made: dict[tuple[int, int], int] = {}
+        self._took: dict[tuple[int, int], deque[float]] = {}
+        """By the kind of the sample and the optimizer."""
+        self._plain: dict[int, Plain] = {}
+        """By the optimizer."""
 
-    def ended(self, kind: int | None, hooks: float, disturbed: bool) -> None:
-        """A step is over, whose hooks took ``hooks`` seconds; sampled as ``kind`` says, or not (None)."""
+    def ended(self, kind: int | None, hooks: float, disturbed: bool, turn: int) -> None:
+        """A step of the optimizer ``turn`` is over, whose hooks took ``hooks`` seconds; sampled as ``kind`` says, or
+        not (None)."""
         self._began = now = thread_time()
         took = now - self._mark if self._mark is not None and not disturbed else None
-        self._kind = kind
+        self._kind = None
         if kind is not None:
+            self._kind = kind, turn
             self._sampled = took
-            self._made[kind] = self._made.get(kind, 0) + 1
+            self._made[self._kind] = self._made.get(self._kind, 0) + 1
         elif took is not None:
-            self._idle.append(took)
-            self._hooks.append(hooks)
-            self._steps.append(max(perf_counter() - self._resumed - (queued() - self._waited), took))
-            self.seconds = median(self._steps)
+            plain = self._plain.setdefault(turn, Plain())
+            plain.made += 1
+            plain.took.append(took)
+            plain.hooks.append(hooks)
+            plain.seconds.append(max(perf_counter() - self._resumed - (queued() - self._waited), took))
+            self.seconds = self._typical(lambda each: each.seconds)
 
     def pause(self) -> None:
         """The step before has not been measured."""
@@ -93,16 +113,25 @@ class Bill:
 
     @property
     def enough(self) -> bool:
-        return len(self._idle) >= ENOUGH and sum(map(len, self._took.values())) >= ENOUGH
+        return sum(len(self._took[each]) for each in self._comparable()) >= ENOUGH
+
+    def _comparable(self) -> list[tuple[int, int]]:
+        """Kinds of samples whose optimizer has made enough unsampled steps."""
+        known = {turn for turn, plain in self._plain.items() if len(plain.took) >= ENOUGH}
+        return [each for each in self._took if each[1] in known]
+
+    def _typical(self, what: Callable[[Plain], deque[float]]) -> float:
+        """Of all optimizers, each as often as it stepped."""
+        steps = self._plain.values()
+        return sum(median(what(plain)) * plain.made for plain in steps) / sum(plain.made for plain in steps)
 
     @property
     def hooks(self) -> float:
         """Seconds that an unsampled step takes longer."""
-        return median(self._hooks) + FRAMES
+        return self._typical(lambda each: each.hooks) + FRAMES
 
     @property
     def extra(self) -> float:
         """Seconds that a sampled step takes longer: of the kinds that there are, each as often as it was made."""
-        made = {kind: self._made[kind] for kind in self._took}
-        whole = sum(median(took) * made[kind] for kind, took in self._took.items()) / sum(made.values())
-        return max(whole - median(self._idle), 0.0)
+        more = {each: median(self._took[each]) - median(self._plain[each[1]].took) for each in self._comparable()}
+        return max(sum(more[each] * self._made[each] for each in more) / sum(self._made[each] for each in more), 0.0)

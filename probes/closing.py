@@ -108,7 +108,7 @@ class Closing:
             kind = 0
         training.sample = training.routine = None
         measured = step >= sampler.due
-        due = measured and sampler.ended(step, kind, lane.spent, training.disturbed)
+        due = measured and sampler.ended(step, kind, lane.spent, training.disturbed, self._turn())
         takes, coming = ordinary or self._ordinary(), sampler.next
         keep = (due or sampler.ahead) and self._repeats.wanted(coming)
         planned = takes and not keep and (due or sampler.ahead) and routine.ready(coming)
@@ -147,6 +147,13 @@ class Closing:
         lane.timed = sampler.measures
         if measured:
             sampler.resume()
+
+    def _turn(self) -> int:
+        """The number of the optimizer that stepped last."""
+        optimizers, last = self._training.optimizers, self._training.last
+        if len(optimizers) < 2 or last is None:
+            return 0
+        return next((number for number, one in enumerate(optimizers) if one() is last()), 0)
 
     def _ordinary(self) -> bool:
         """Is training such that the lane's way to see it is right?"""

@@ -29,7 +29,8 @@ COMPARED = 3
 class Sampler:
     """Decides from medians of real steps (`bill.py`): interval N = ceil(extra / (budget * step - hooks)), rounded up to
     a power of two; sampled are its multiples. So ranks that chose different intervals share the steps of the longest,
-    without a word between them.
+    without a word between them. Where several optimizers step in turn, half of the multiples are put off by a step:
+    those of a GAN's generator would otherwise be the only ones that are ever sampled.
 
     ``budget`` is a share of the step's time, ``first`` the number of the step before the first.
     """
@@ -45,6 +46,9 @@ class Sampler:
         """The step that will be sampled next."""
         self.due = first + 1
         """The step after which ``ended`` is to be called next."""
+        self._turn: int | None = None
+        self._several = False
+        """Do several optimizers step?"""
         self._compare = 0
         """Samples until an unsampled step is measured."""
         self._coming: bool | None = None
@@ -55,25 +59,34 @@ class Sampler:
         """Time of a step that is not sampled, 0 until known."""
         return self.bill.seconds
 
-    def ended(self, step: int, kind: int | None, hooks: float, disturbed: bool) -> bool:
+    def ended(self, step: int, kind: int | None, hooks: float, disturbed: bool, turn: int = 0) -> bool:
         """Step ``step`` is over, which was sampled as ``kind`` says (None: not at all) and in which the hooks are known
         to have taken ``hooks`` seconds; is the next one to be sampled? ``disturbed`` steps (validation ran) are not
-        measured. When all is done that follows from it, ``resume`` is to be called.
+        measured; ``turn`` is the optimizer that made the step. When all is done that follows from it, ``resume`` is to
+        be called.
 
         A sampled step is compared with one before a sampled one: the one after finds the caches cold, and takes a
         third longer where a step is short.
         """
-        self.bill.ended(kind, hooks, disturbed)
+        self.bill.ended(kind, hooks, disturbed, turn)
+        self._several |= self._turn not in (None, turn)
+        self._turn = turn
         if kind is not None:
             if step >= self._dense and not self._compare:
                 self._choose()
-            self.next = (step // self.every + 1) * self.every
+            self.next = self._after(step)
             self._compare = self._compare - 1 if self._compare else COMPARED * self.bill.enough
         sampled = step + 1 >= self.next
         before = step + 2 >= self.next and not self._compare
         self._coming = True if sampled else False if before or not self.seconds else None
         self.due = step + 1 if self._coming is not None else self.next - (1 if self._compare else 2)
         return sampled
+
+    def _after(self, step: int) -> int:
+        """The first step after ``step`` that is sampled."""
+        last = step - step % self.every
+        off = [(at.bit_count() & 1 if self._several and self.every > 1 else 0) for at in (last, last + self.every)]
+        return last + off[0] if last + off[0] > step else last + self.every + off[1]
 
     @property
     def ahead(self) -> bool:

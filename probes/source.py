@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from types import FrameType
 from typing import NamedTuple
 
@@ -41,6 +42,7 @@ def frames() -> Iterator[FrameType]:
         frame = frame.f_back
 
 
+@lru_cache(maxsize=1024)
 def is_own(path: str) -> bool:
     """Is this a file of the user's?"""
     return not path.startswith(_OTHERS) and "-packages" + os.sep not in path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from nnwatch.metric import Field
 from .emit import Emitter
 from .fetch import Fetch
 from .loss import Term, Value
-from .source import frames, line_of
+from .source import Line, frames, line_of
 
 MOST = 16
 """Call sites told apart."""
@@ -21,7 +22,12 @@ MOST = 16
 def site(name: str) -> str | None:
     """``"mse_loss train.py:52"`` for the line of the user's that is calling a loss function; None without one."""
     frame = next(frames(), None)
-    return f"{name} {line_of(frame)}" if frame is not None else None
+    return _named(name, line_of(frame)) if frame is not None else None
+
+
+@lru_cache(maxsize=256)
+def _named(name: str, line: Line) -> str:
+    return f"{name} {line}"
 
 
 class Terms:

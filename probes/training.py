@@ -138,7 +138,7 @@ class Training:
 
     def elementwise(self, step: int) -> bool:
         """Is ``step``, if it is the next one that is sampled, also looked at by single elements?"""
-        return not self.samples or step % (ELEMENTWISE * self.sampler.every) == 0
+        return not self.samples or step // self.sampler.every % ELEMENTWISE == 0
 
     def new_sample(self) -> Sample:
         """The coming step is looked at closely."""

@@ -15,9 +15,10 @@ HOOKS = 2.5e-5
 
 
 def sampled_steps(
-    budget: float, plain: float, close: float, steps: int, monkeypatch, first: int = 0
+    budget: float, plain: float, close: float, steps: int, monkeypatch, first: int = 0, turns: tuple[float, ...] = (1,)
 ) -> tuple[list[int], Sampler]:
-    """Which steps are sampled, by a clock of our own: ``plain`` seconds a step, ``close`` for a sampled one."""
+    """Which steps are sampled, by a clock of our own: ``plain`` seconds a step, ``close`` for a sampled one; those of
+    the optimizers that take ``turns`` take so many times as long."""
     now = [0.0]
     for clock in ("thread_time", "perf_counter"):
         monkeypatch.setattr(bill, clock, lambda: now[0])
@@ -25,11 +26,12 @@ def sampled_steps(
     made = Sampler(budget, first)
     found, closely = [], True
     for step in range(first + 1, first + steps + 1):
-        now[0] += close if closely else plain
+        turn = step % len(turns)
+        now[0] += plain * turns[turn] + (close - plain if closely else 0)
         if closely:
             found.append(step)
         if step >= made.due:
-            closely = made.ended(step, 0 if closely else None, HOOKS, disturbed=False)
+            closely = made.ended(step, 0 if closely else None, HOOKS, disturbed=False, turn=turn)
             made.resume()
     return found, made
 
@@ -75,6 +77,27 @@ def test_cheap_samples_leave_steps_to_compare_with(monkeypatch):
     found, made = sampled_steps(0.01, 0.1, 0.1, 400, monkeypatch)
     assert made.every == 2
     assert found[-1] - found[-2] == 2
+
+
+@pytest.mark.parametrize("turns", [(1, 0.5), (0.5, 1), (1, 1, 1, 1, 1, 3)])
+@pytest.mark.parametrize("extra", [1e-3, 2e-2])
+def test_of_optimizers_that_step_in_turn_each_is_sampled_and_compared_with_itself(turns, extra, monkeypatch):
+    found, made = sampled_steps(0.01, 0.1, 0.1 + extra, 6000, monkeypatch, turns=turns)
+    late = [step for step in found if step > 1000]
+    seen = np.bincount([step % len(turns) for step in late], minlength=len(turns)) / len(late)
+    assert seen.min() > 0.3 / len(turns)
+    mean = 0.1 * sum(turns) / len(turns)
+    assert made.seconds == pytest.approx(mean, rel=0.3)
+    assert made.bill.extra == pytest.approx(extra)
+    assert made.cost is not None
+    assert made.cost <= 0.01
+
+
+def test_ranks_share_the_steps_of_optimizers_in_turn_too(monkeypatch):
+    seldom, slow = sampled_steps(0.01, 0.1, 0.12, 3000, monkeypatch, turns=(1, 0.5))
+    often, quick = sampled_steps(0.01, 0.1, 0.105, 3000, monkeypatch, turns=(1, 0.5))
+    assert quick.every < slow.every
+    assert {step for step in seldom if step > 1000} < set(often)
 
 
 LONG_STEPS = """
