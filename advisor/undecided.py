@@ -19,15 +19,6 @@ class Undecided(NamedTuple):
 
 UNDECIDED = (
     Undecided(
-        "causal-leak",
-        "the output sees its own future",
-        "check",
-        "A sequence model that looks ahead has a low loss and nothing else to show: the loss of a good model looks the "
-        "same. Only the gradient of output t with respect to the inputs after t tells, and that needs a backward pass "
-        "of its own.",
-        "`nnwatch check`: the gradient of one output with respect to later inputs must be exactly 0.",
-    ),
-    Undecided(
         "mode-collapse",
         "the generator makes few different samples",
         "undecidable",

@@ -11,8 +11,9 @@ import numpy as np
 from nnwatch.frame import Evidence, Remedy
 
 from ..baseline import trivial_loss, trivial_validation_loss
+from ..belonging import Fit, trained, validated
 from ..context import Context
-from ..finding import Abstain, Found, number
+from ..finding import Abstain, Found, number, percent
 from ..passes import classes
 from ..rule import Rule
 from ..script import no_activation
@@ -35,11 +36,16 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         data it has not seen tell.
 
     How it is decided
-        Learned by heart: the training loss is under 92 % of that of a guess, while no evaluation was ever 5 % better
-        than a guess, in its loss nor (on 150 samples or more) in telling the classes apart, and the newest three are
-        worse by 3 %. Or not learned at all: after four fifths of the run the loss is within 3 % of a guess, the weights
-        move as they should, and no other finding explains it. It is *watch* while the run lasts, for a hard task looks
-        the same until it is solved, and *warn* at its end.
+        Whatever the loss: a sample's own target is compared with those of others. In no evaluation does it cost the
+        sample less in more than half of the pairs, but for chance; and in training it either does (learned by heart),
+        or it does not there either, although the weights have moved and no other finding explains it. Where a model has
+        several inputs: the loss stays the same, by two standard errors and a hundredth, when the first is permuted
+        among the samples, though it changes what comes out and another input counts.
+        Where that is not measured, by heart: the training loss is under 92 % of that of a guess, while no evaluation
+        was ever 5 % better than a guess, in its loss nor (on 150 samples or more) in telling the classes apart, and the
+        newest three are worse by 3 %. Or not learned at all: after four fifths of the run the loss is within 3 % of a
+        guess, the weights move as they should, and no other finding explains it. It is *watch* while the run lasts, for
+        a hard task looks the same until it is solved, and *warn* at its end.
 
     When it is a false alarm
         Few training samples for a hard task (nothing is said under 100 rows, or under ten for each number of a sample,
@@ -50,10 +56,93 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         beat a guess on held-out ones, the labels are right. If not, look where inputs and labels part company: two
         shuffles, a sort, an index that is off by one.
     """
-    found = _flat(at, limit) or _by_heart(at, limit)
+    found = _one_input(at, limit)
+    if found is None:
+        found = _apart(at, limit) if at.has("target.match") else _flat(at, limit) or _by_heart(at, limit)
     if found is None or not at.over:
         return found
     return replace(found, severity="warn", keys=(*found.keys, f"so it stayed until the end, at step {at.step:,}"))
+
+
+def _apart(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The targets of other samples fit as well as their own."""
+    if at.step < at.track.segment.first_step + max(at.warmup, limit["part"] * at.horizon):
+        raise Abstain("too early: nothing need carry over yet")
+    if at.rl:
+        raise Abstain("the targets of reinforcement learning are what comes of the net's own actions")
+    evaluations = validated(at) if at.has("target.val.match") else []
+    if any(one.told for one in evaluations):
+        return None
+    learned = trained(at, 0.5)
+    if len(evaluations) >= limit["looks"] and learned.told:
+        newest = evaluations[-1]
+        if not newest.guessed:
+            return None
+        if at.train_rows and at.train_rows < _enough(at, limit):
+            raise Abstain("of so few rows hardly anything carries over")
+        return _found(at, newest, learned, "in training they have come to fit, by heart")
+    ever = trained(at, limit["part"])
+    if not ever.guessed or at.opened - CONSEQUENCES or no_activation(at) or not _long_enough(at, limit):
+        return None
+    if not _moved(at) >= limit["moved"]:
+        return None
+    return _found(at, evaluations[-1] if evaluations else ever, ever, "in training they never fitted better")
+
+
+def _found(at: Context, fit: Fit, learned: Fit, why: str) -> Found:
+    where = "in validation" if fit is not learned else "in training"
+    return Found(
+        "watch",
+        f"the targets of other samples fit as well as their own, {where}: in {percent(fit.share)} of the pairs "
+        "the own one costs less, a guess has 50 %",
+        (f"{why}: {percent(learned.share)} of the pairs there",),
+        at.track.segment.first_step + 1,  # labels do not go astray on the way
+        (Evidence("target.val.match" if fit is not learned else "target.match", fit.share, 0.5,
+                  "share of pairs in which the own target costs less", fit.step, at.step),),
+        (Remedy(LINEAR, "the net → a linear model on 500 samples as they enter the model",
+                "on held-out samples it beats a guess; if it does not, the targets belong to other inputs"),),
+        "If a linear model finds a signal, the net is at fault: overfit ten samples with it first.",
+    )  # fmt: skip
+
+
+def _one_input(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """One of several inputs has nothing to do with the targets, though the net listens to it."""
+    if not at.has("loss.permuted.alone") or at.step < at.track.segment.first_step + max(
+        at.warmup, limit["late"] * at.horizon
+    ):
+        return None
+    alone, plain = at.late(at.view("loss.permuted.alone")), at.late(at.view("loss.train.eval"))
+    shared = np.intersect1d(alone.steps, plain.steps)
+    a, b = (view.values[np.searchsorted(view.steps, shared)] for view in (alone, plain))
+    rises = (a - b).astype(np.float64)
+    if len(rises) < limit["looks"] or at.opened - CONSEQUENCES or not np.isfinite(rises).all():
+        return None
+    mean, error = rises.mean(0), rises.std(0) / math.sqrt(len(rises))
+    level = abs(median(b))
+    useless = (mean < np.maximum(2 * error, 1e-3 * level)) & (mean < 0.01 * level) & (rises != 0).all(0)
+    if not useless[0] or useless.all() or not np.any(mean > 0.1 * level) or not _moved(at) >= limit["moved"]:
+        return None
+    return Found(
+        "watch",
+        f"the loss stays at {number(median(a[:, 0]))} when the first input is permuted among the samples "
+        f"({number(level)} before)",
+        (f"the net reads it, and another input counts: permuting that one costs {number(float(mean.max()))}",),
+        int(shared[0]),
+        (Evidence("loss.permuted.alone", median(a[:, 0]), level, "loss with the first input permuted", 0, at.step),),
+        (Remedy(LINEAR, "the net → a linear model on 500 samples as they enter the model",
+                "on held-out samples it beats a guess; if it does not, the targets belong to other inputs"),),
+        "If the pairs are right, look where the first input is lost on its way to the output.",
+    )  # fmt: skip
+
+
+def _long_enough(at: Context, limit: Mapping[str, float]) -> bool:
+    late = at.track.segment.first_step + limit["late"] * (at.planned or math.inf)
+    return at.step >= late and (at.step >= limit["steps"] or len(at.evaluations.loss) >= limit["evaluations"])
+
+
+def _moved(at: Context) -> float:
+    """How often the steps so far would add up to the size of the weights; NaN where all began at zero."""
+    return median(at.ratios(at.late(at.view("update.ratio")).last(20))) * at.step
 
 
 def _flat(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -65,7 +154,7 @@ def _flat(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("too few steps for a hard task")
     guess, meaning = trivial_loss(at)
     now = at.recent_loss()
-    moved = median(at.ratios(at.late(at.view("update.ratio")).last(20))) * at.step  # NaN where all began at zero
+    moved = _moved(at)
     if abs(now / guess - 1) > 0.03 or at.falling or not moved >= limit["moved"]:
         return None
     return Found(
@@ -142,6 +231,12 @@ RULE = Rule(
         "loss.train",
         "loss.val",
         "update.ratio",
+        "target.match",
+        "target.pairs",
+        "target.val.match",
+        "target.val.pairs",
+        "loss.permuted.alone",
+        "loss.train.eval",
         "target.val.count",
         "predicted.val.count",
         "right.val.count",
@@ -152,6 +247,6 @@ RULE = Rule(
     "Note K12, K16; nets fit random labels (Zhang et al. 2017), so only held-out data tell.",
     check,
     {"part": 0.2, "rows": 100, "plenty": 500, "steps": 300, "evaluations": 5, "samples": 150, "prior": 0.8,
-     "learned": 0.92, "never": 0.95, "worse": 1.03, "order": 0.33, "scale": 2.5, "late": 0.8, "moved": 0.2},
+     "learned": 0.92, "never": 0.95, "worse": 1.03, "order": 0.33, "scale": 2.5, "looks": 3, "late": 0.8, "moved": 0.2},
     slow=True,
 )  # fmt: skip

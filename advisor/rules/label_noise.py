@@ -14,6 +14,7 @@ from ..finding import Abstain, Found, number, percent
 from ..passes import edges
 from ..rule import Rule
 from ..script import loss
+from ..window import finite, median
 
 INSPECT = "Look at these samples"
 SMOOTH = "Use a loss that forgives"
@@ -32,9 +33,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         overfitting that speaks. Two
         per cent of at least 200 samples is told as a fact, ten per cent is *watch*. Nothing on the screen can tell a
         wrong label from a hard sample, so it is never more.
+        Or the labels of training alone: the same rows enter in every epoch, and yet, in evaluation mode, they cost a
+        third more than validation rows did before, at each of the last three looks; what is trained on should cost
+        less. And fewer of them are right than in validation, by a twentieth of all. Then it is *warn*, from half of
+        the run on.
 
     When it is a false alarm
-        Rare kinds of samples that the training set lacks.
+        Rare kinds of samples that the training set lacks; validation data that are easier than those of training.
 
     What to do
         Look at the listed samples with their labels and predictions. If half of them are wrong, clean the training set
@@ -42,6 +47,69 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     if loss(at).get("name") not in ("cross_entropy", "nll_loss") or at.several_terms:
         raise Abstain("only the cross entropy of a sample says how sure the net was")
+    found = _in_training(at, limit)
+    return found if found is not None else _in_validation(at, limit)
+
+
+def _in_training(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """What is trained on, and came before, costs more than what is not."""
+    made = loss(at)
+    if made.get("label_smoothing") or made.get("weighted") or at.step < at.track.segment.first_step + 0.5 * at.horizon:
+        return None
+    if not (at.has("loss.train.eval") and at.has("accuracy.train") and at.has("accuracy.val") and _again(at)):
+        return None
+    looks = at.late(at.view("loss.train.eval"))
+    ev = at.evaluations
+    before = np.searchsorted(ev.steps, looks.steps, side="left") - 1
+    known = (before >= 0) & np.isfinite(looks.scalar)
+    trained, validated = looks.scalar[known], ev.loss[before[known]]
+    if len(trained) < limit["looks"]:
+        return None
+    newest = slice(-int(limit["looks"]), None)
+    excess = float(np.min(trained[newest] - limit["dearer"] * validated[newest]))
+    shares = [median(at.late(at.view(f"accuracy.{part}")).scalar) for part in ("train", "val")]
+    if excess <= 0 or not shares[1] - shares[0] > limit["less"] or _changed(at):
+        return None
+    now, then, step = float(np.median(trained)), float(np.median(validated)), int(looks.steps[0])
+    return Found(
+        "warn",
+        f"training rows cost {number(now)} in evaluation mode, validation rows {number(then)}: their labels look wrong",
+        (
+            "the same rows came in earlier epochs, and should cost less than what was never seen",
+            f"{percent(shares[0])} of them are right, and {percent(shares[1])} in validation",
+        ),
+        step,
+        (Evidence("loss.train.eval", now, then, "training rows, against validation rows", step, at.step),),
+        (
+            Remedy(INSPECT, "training rows as they are → those of the highest loss looked at with their labels",
+                   "loss.train.eval comes down to the validation loss"),
+            Remedy(SMOOTH, "hard labels → label_smoothing=0.1", "the validation accuracy rises"),
+        ),
+        "If the labels are right, the validation data are easier: are they of the same kind?",
+    )  # fmt: skip
+
+
+def _again(at: Context) -> bool:
+    """The same rows enter again and again: nothing changes them at random."""
+    return at.train_rows is not None and at.once("rows again", ("input.rows",), lambda: _repeat(at))
+
+
+def _repeat(at: Context) -> bool:
+    if not at.has("input.rows"):
+        return False
+    seen = finite(at.view("input.rows").values)
+    return len(np.unique(seen)) < 0.7 * len(seen)
+
+
+def _changed(at: Context) -> bool:
+    """Validation inputs have another spread: they are not prepared alike."""
+    if not (at.has("input.std") and at.has("input.val.std")):
+        return False
+    a, b = (median(at.view(name).last(20).scalar) for name in ("input.std", "input.val.std"))
+    return not 0.95 < a / b < 1.05
+
+
+def _in_validation(at: Context, limit: Mapping[str, float]) -> Found | None:
     ev = at.evaluations
     if len(ev.loss) < 4 or not np.isfinite(ev.loss).any():
         raise Abstain("it needs four evaluations on validation data")
@@ -92,10 +160,20 @@ RULE = Rule(
     "label-noise",
     "labels that look wrong",
     "statistical",
-    ("loss.val.each", "val.order", "loss.val"),
+    (
+        "loss.val.each",
+        "val.order",
+        "loss.val",
+        "loss.train.eval",
+        "accuracy.train",
+        "accuracy.val",
+        "input.rows",
+        "input.std",
+        "input.val.std",
+    ),
     (INSPECT, SMOOTH),
     "Notes K14, D2; Northcutt et al. 2021 (confident learning) on the losses of single samples.",
     check,
-    {"loss": 3.0, "share": 0.02, "many": 0.1, "samples": 200},
+    {"loss": 3.0, "share": 0.02, "many": 0.1, "samples": 200, "looks": 3, "dearer": 1.33, "less": 0.05},
     votes=(1, 1),
 )

@@ -17,6 +17,7 @@ from ..window import BLOCKS, View, block_medians, trend
 
 ITEM = "Keep numbers, not tensors"
 CACHE = "Bound what is kept"
+OTHERWISE = "If nothing is kept, compare torch.cuda.memory_snapshot() of two steps: which allocation is new?"
 MIB, GIB = 1 << 20, 1 << 30
 
 
@@ -42,20 +43,25 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         The run ends with an out-of-memory error, hours after its cause.
 
     How it is decided
-        Mechanism: after the first fifth of the run and over 500 steps or more, what torch has allocated on the GPU (or
-        the resident memory of the processes, a minute of it and more) rises with a Mann-Kendall z over 4, by over
-        0.1 % in 100 steps. Outcome: it does not level off: both halves rise alike; and it has grown by over 2 % (10 %
-        and 100 MiB for the processes, whose caches fill).
+        Exact: where the memory that the C library has given out grows from look to look, the tensors that Python keeps
+        are counted; those that keep their graph are one more in every second step at least, between two countings and
+        in all. Nothing that trains needs the graphs of so many earlier steps. Else: over the last four fifths of the
+        run that memory rises by the same in every step, by more than two batches take (one, from the third epoch on).
+        Where neither is told (on a GPU, with another C library), after the first fifth of the run and over 500 steps
+        or more, mechanism: what torch has allocated on the GPU (or the resident memory of the processes, a minute of it
+        and more) rises with a Mann-Kendall z over 4, by over 0.1 % in 100 steps. Outcome: it does not level off: both
+        halves rise alike; and it has grown by over 2 % (10 % and 100 MiB for the processes, whose caches fill).
 
     When it is a false alarm
         A cache that fills slowly, a replay buffer, a data set that is read into memory as it is used: they level off,
-        and then the finding closes. A run of under a minute is not judged: what it keeps is given back before it fills
-        anything.
+        and then the finding closes. Of a reinforcement learner, whose memory fills, only graphs count.
 
     What to do
         Look for what is kept in every step: losses.append(loss) keeps the whole graph, losses.append(loss.item()) a
         number. Lists of outputs, retain_graph=True and hooks that store tensors do the same.
     """
+    if found := _graphs(at, limit) or _heap(at, limit):
+        return found
     if at.step < at.track.segment.first_step + limit["steps"]:
         raise Abstain("too early: memory settles in the first steps")
     growth = _allocated(at, limit) or _resident(at, limit)
@@ -79,13 +85,78 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         tuple(keys),
         growth.first_step,
         (Evidence(growth.metric, growth.last, growth.first, "bytes now, against then", growth.first_step, at.step),),
+        _remedies(expect),
+        OTHERWISE,
+    )
+
+
+def _graphs(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Tensors that keep the graph they were made by, one more with each step."""
+    if not at.has("tensors.graph"):
+        return None
+    view = at.view("tensors.graph")
+    known = np.isfinite(view.scalar)
+    steps, counts = view.steps[known], view.scalar[known]
+    if len(steps) < 2:
+        return None
+    (first, then), (last, now) = (int(steps[-2]), float(counts[-2])), (int(steps[-1]), float(counts[-1]))
+    each = (now - then) / max(1, last - first)
+    if each < limit["each"] or now < limit["each"] * (last - at.track.segment.first_step):
+        return None
+    expect = "tensors.graph stays where it is"
+    return Found(
+        "warn",
+        f"{now:,.0f} tensors are kept with the graph that made them, {number(each)} more with every step",
+        (f"at step {first:,} they were {then:,.0f}, at step {last:,} {now:,.0f}",),
+        first,
+        (Evidence("tensors.graph", now, then, "tensors with a graph, against those before", first, last),),
+        _remedies(expect),
+        OTHERWISE,
+        exact=True,
+    )
+
+
+def _heap(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Every step leaves more behind than a batch takes."""
+    if (
+        at.rl
+        or at.moving_targets
+        or not at.has("memory.heap")
+        or at.step < at.track.segment.first_step + limit["after"]
+    ):
+        return None
+    late = at.view("memory.heap").since(at.track.segment.first_step + (at.step - at.track.segment.first_step) // 5)
+    if len(late.steps) < limit["looks"]:
+        return None
+    used, between = late.scalar.astype(np.float64), np.diff(late.steps)
+    rises = np.diff(used) / between
+    batch = 4.0 * float(np.prod((at.facts.get("shapes") or {}).get("input") or (0,)))
+    if not at.has("epoch") or at.view("epoch").scalar[-1] < 3:
+        batch *= 2  # a data set that is kept as it is read grows by a batch a step
+    each = float(np.median(rises))
+    if each < max(batch, limit["least"]) or float(np.min(rises)) < 0.5 * each or float(np.max(rises)) > 2 * each:
+        return None
+    begin, expect = int(late.steps[0]), "memory.heap stays where it is"
+    return Found(
+        "warn",
+        f"every step leaves {number(each / 1024)} KiB behind, more than a batch takes",
         (
-            Remedy(ITEM, "losses.append(loss) → losses.append(loss.item()), and detach() what must stay a tensor",
-                   expect),
-            Remedy(CACHE, "lists and caches without an end → deque(maxlen=1000)", expect),
+            f"from step {begin:,} to {late.steps[-1]:,} the memory given out rose from {number(used[0] / MIB)} "
+            f"to {number(used[-1] / MIB)} MiB",
+            f"evenly: by {number(float(np.min(rises)) / 1024)} KiB a step at least",
         ),
-        "If nothing is kept, compare torch.cuda.memory_snapshot() of two steps: which allocation is new?",
-    )  # fmt: skip
+        begin,
+        (Evidence("memory.heap", used[-1], used[0], "bytes given out, against then", begin, at.step),),
+        _remedies(expect),
+        OTHERWISE,
+    )
+
+
+def _remedies(expect: str) -> tuple[Remedy, ...]:
+    return (
+        Remedy(ITEM, "losses.append(loss) → losses.append(loss.item()), and detach() what must stay a tensor", expect),
+        Remedy(CACHE, "lists and caches without an end → deque(maxlen=1000)", expect),
+    )
 
 
 def _allocated(at: Context, limit: Mapping[str, float]) -> Growth | None:
@@ -132,9 +203,9 @@ RULE = Rule(
     "memory-leak",
     "memory grows without end",
     "statistical",
-    ("memory.allocated", "memory.rss", "gpu.memory.total", "host.memory.total"),
+    ("tensors.graph", "memory.heap", "memory.allocated", "memory.rss", "gpu.memory.total", "host.memory.total"),
     (ITEM, CACHE),
-    "Theil-Sen and Mann-Kendall over block medians of four fifths of the run.",
+    "Countings of what is alive; Theil-Sen and Mann-Kendall over block medians of four fifths of the run.",
     check,
-    {"steps": 500, "samples": 60, "rate": 0.001},
+    {"each": 0.5, "looks": 8, "least": 4096, "after": 40, "steps": 500, "samples": 60, "rate": 0.001},
 )

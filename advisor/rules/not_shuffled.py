@@ -16,6 +16,8 @@ from ..script import layers
 from ..window import View, finite
 
 SHUFFLE = "Shuffle the training data"
+DRIFT = 5
+"""A drift is a mean over this part of the run."""
 RECORDS = 200
 SLACK = 0.05
 """Share of new records with which the batches are compared again."""
@@ -33,7 +35,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         batches). Outcome: whole batches differ in their labels by far more than drawing at random explains, a third of
         what batches of a single class would. With both it is *warn*, an error when the loader says shuffle=False or
         two epochs had the same order. For a regression the same is asked of the means of the batches, and neighbouring
-        batches must go together.
+        batches must go together; without a loader that begins anew, beyond their mean over a fifth of the run.
         The same order in every epoch with labels well mixed costs little: *watch*.
 
     When it is a false alarm
@@ -138,13 +140,25 @@ def _means(at: Context) -> float:
         raise Abstain("a sequence may be read in order")
     if not at.has("target.mean") or at.batch_size is None or at.batch_size < 4:
         raise Abstain("the targets are not measured")
-    means = finite(at.view("target.mean").thin(RECORDS).scalar).astype(np.float64)
+    view = at.view("target.mean").thin(RECORDS)
+    means = finite(view.scalar).astype(np.float64)
     stds = finite(at.view("target.std").thin(RECORDS).scalar).astype(np.float64)
     if len(means) < 20 or not np.any(stds):
         raise Abstain("too few batches")
+    if not at.has("epoch"):  # targets that a net makes itself drift over the run; an order comes again with each pass
+        means = means - _drift(means)
     within = float(np.mean(stds**2))
     between = float(np.var(means)) - within / at.batch_size
     return max(0.0, between / (between + within)) if between > 0 else 0.0
+
+
+def _drift(means: np.ndarray) -> np.ndarray:
+    """Mean of the neighbours of each value, over a fifth of all of them."""
+    size = max(1, len(means) // (2 * DRIFT))
+    sums = np.concatenate(([0.0], np.cumsum(means)))
+    places = np.arange(len(means))
+    low, high = np.maximum(places - size, 0), np.minimum(places + size + 1, len(means))
+    return np.asarray((sums[high] - sums[low]) / (high - low))
 
 
 def _neighbours(at: Context) -> float:

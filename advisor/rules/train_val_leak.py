@@ -20,6 +20,10 @@ SPLIT = "Split by sample, once"
 RECORDS = 200
 """Records of training rows that are looked at: 51,200 rows at most."""
 FINGERPRINTS = 1 << 24
+REPEATED = 0.2
+"""Share of the rows of a first pass that come again in it, above which equal rows prove nothing."""
+LEAST = 2
+"""Records that a first pass is read off, at least."""
 SLACK = 0.05
 """Share of new records with which the rows are compared again."""
 
@@ -46,8 +50,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Fingerprints of the rows that enter the model in training and in validation are compared. Rows that agree by
         chance (24 bits: rows of training times rows of validation / 16.8 million) and those that repeat within the
-        first epoch of training anyway are expected; five standard errors above that, five rows at least and 1 % of the
-        validation rows is a leak. It is an error: identical rows are no matter of statistics.
+        first epoch of training anyway are expected; five standard errors above twice that, five rows at least and 1 %
+        of the validation rows is a leak. It is an error: identical rows are no matter of statistics.
 
     When it is a false alarm
         A pass over the training data to measure the training accuracy is none, and is told from a leak: beside it
@@ -61,7 +65,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     overlap = at.once("overlap", ("input.rows", "input.val.rows"), lambda: _overlap(at), SLACK)
     n, m, expected = overlap.rows, overlap.matched, overlap.expected
-    if m < max(limit["least"], limit["share"] * n) or m <= expected + limit["errors"] * math.sqrt(expected + 1):
+    if m < max(limit["least"], limit["share"] * n) or m <= 2 * expected + limit["errors"] * math.sqrt(expected + 1):
         return None
     if not overlap.all_alike:
         raise Abstain("some validation batches are made of training rows and others of none: training is evaluated too")
@@ -93,8 +97,8 @@ def _overlap(at: Context) -> Overlap:
     train = _distinct(seen.thin(RECORDS))
     val = _distinct(shown)
     first = _first_epoch(at, seen)
-    repeats = 1 - len(_distinct(first)) / max(1, len(finite(first.values)))
-    if repeats > 0.2:
+    repeats = _repeated(first)
+    if repeats > REPEATED:
         raise Abstain("the inputs repeat by themselves: equal rows prove nothing")
     if not len(train) or not len(val):
         raise Abstain("no rows were measured")
@@ -121,12 +125,22 @@ def _distinct(view: View) -> np.ndarray:
 
 
 def _first_epoch(at: Context, view: View) -> View:
-    """Records in which no row can have come twice because the loader began anew."""
-    if not at.has("epoch"):
-        return view.last(0)
-    epochs = at.view("epoch")
-    later = np.flatnonzero(epochs.scalar > epochs.scalar[0])
-    return (view.before(int(epochs.steps[later[0]])) if len(later) else view).thin(RECORDS)
+    """Records in which no row can have come twice because the data began anew: those of the loader's first pass; where
+    none is known, those before the first evaluation, and of these as few as hardly repeat."""
+    if at.has("epoch"):
+        epochs = at.view("epoch")
+        later = np.flatnonzero(epochs.scalar > epochs.scalar[0])
+        return (view.before(int(epochs.steps[later[0]])) if len(later) else view).thin(RECORDS)
+    first = view.before(int(at.evaluations.steps[0]) + 1) if len(at.evaluations.steps) else view
+    first = first.thin(RECORDS)
+    while len(first.steps) > 2 * LEAST and _repeated(first) > REPEATED:
+        first = View(first.series, first.steps[: len(first.steps) // 2], first.values[: len(first.steps) // 2])
+    return first
+
+
+def _repeated(view: View) -> float:
+    """Share of the rows that came before."""
+    return 1 - len(_distinct(view)) / max(1, len(finite(view.values)))
 
 
 RULE = Rule(

@@ -12,7 +12,7 @@ def test_a_cause_has_a_rule_or_a_reason_never_both():
 
 
 def test_it_is_found_by_its_id():
-    entry = undecided("causal-leak")
+    entry = undecided("mode-collapse")
     assert entry is not None
-    assert entry.kind == "check"
+    assert entry.kind == "undecidable"
     assert undecided("lr-too-high") is None
