@@ -220,6 +220,15 @@ class Clocks(Measured):
             return None
         return f"the loss has not fallen: {number(now)} now, {number(first)} at the start"
 
+    def stands_key(self, left: float = 1 / 3) -> str | None:
+        """A milder outcome, for mechanisms that no healthy run has: in the second half of the plan the loss gains no
+        more than 2 % in a window, and over ``left`` of the first is left. None where it does not stand like that."""
+        age = self.step - self.track.segment.first_step
+        if age < max(60, 0.5 * self.horizon) or (self.falling and self.gained > 0.02):
+            return None
+        now, first = self.recent_loss(), self.first_loss
+        return f"the loss stands at {number(now)}, it began at {number(first)}" if now > left * first else None
+
     @cached_property
     def loss_blocks(self) -> Numbers:
         """Block medians of the training loss over the newest window."""

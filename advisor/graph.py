@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from .beginning import FAINT, LOUD, scaled
 from .context import Context
+from .entering import entering
 from .finding import Abstain
 from .nonfinite import complaint
 from .script import no_activation
@@ -81,9 +83,25 @@ def _cut(at: Context) -> bool:
     return at.dead[0] >= 0.9
 
 
-def _open(at: Context) -> bool:
+def _stopped(at: Context) -> bool:
+    """What is dead is what stops the input: the first layer itself gets something, and not the same for all samples."""
+    found = entering(at)
+    return _cut(at) and (found is None or (found.size > 0 and not found.constant))
+
+
+def _passed(at: Context) -> bool:
     """The opposite: what is dead is not what stops the input."""
-    return not _cut(at)
+    return not _stopped(at)
+
+
+def _usual_weights(at: Context) -> bool:
+    """The weights began on the usual scale: what is far off is what the outputs are compared with."""
+    return not at.has("weight.norm") or scaled(at, FAINT, LOUD) is None
+
+
+def _given_targets(at: Context) -> bool:
+    """The targets are not made by the net itself: then what runs away does so by its steps."""
+    return not at.moving_targets
 
 
 def _complained_of_nan(at: Context) -> bool:
@@ -205,7 +223,7 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
         "lr-too-high": _always, "exploding-gradient": _always, "oscillation": _always, "loss-spike": _always, **_BLOWN,
     },
     "padding-in-loss": {"prediction-collapse": _always, "overfitting": _always, "underfitting": _wide},
-    "loss-clipped": _USELESS,
+    "loss-clipped": _USELESS | {"frozen-params": _always, "dead-relu": _always},
     "missing-zero-grad": {
         "lr-too-high": _always, "exploding-gradient": _always, "oscillation": _always, "lr-needs-decay": _always,
         "dead-relu": _always, "saturated-activation": _always, **_USELESS, **_BLOWN,
@@ -235,12 +253,12 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
         "label-out-of-range": _target_is_input, **_USELESS, **_THROWN,
     },
     "unnormalised-target": {
-        "bad-init": _always, "lr-too-low": _always, "input-ignored": _always, "clip-too-low": _always,
+        "bad-init": _usual_weights, "lr-too-low": _always, "input-ignored": _always, "clip-too-low": _always,
         "below-persistence": _always, **_USELESS, **_THROWN,
     },
     "label-misaligned": {"not-learning": _always, "below-baseline": _always, "overfitting": _always,
                          "undertrained": _always, "prediction-collapse": _always, "background-collapse": _always},
-    "input-ignored": {"frozen-params": _always, "dead-relu": _open, "not-learning": _always,
+    "input-ignored": {"frozen-params": _always, "dead-relu": _passed, "not-learning": _always,
                       "below-baseline": _always, "prediction-collapse": _always, "plateau": _always,
                       "underfitting": _wide},
     "class-imbalance": {"prediction-collapse": _always, "below-baseline": _always, "background-collapse": _always},
@@ -250,7 +268,8 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "batch-too-small": {"batchnorm-stats": _always, "oscillation": _always},
     # optimisation
     "bad-init": {
-        "saturated-activation": _always, "vanishing-gradient": _always, **_USELESS, **_THROWN,
+        "saturated-activation": _always, "vanishing-gradient": _always, "input-ignored": _always,
+        "frozen-params": _always, "output-logit-drift": _always, **_USELESS, **_THROWN,
     },
     "lr-too-high": {
         "dead-relu": _killed_units, "vanishing-gradient": _large_updates, "frozen-params": _large_updates,
@@ -258,6 +277,7 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
         "attention-logit-growth": _always,
         "output-logit-drift": _always, "clip-too-low": _always, "oscillation": _always, "lr-needs-decay": _always,
         "kl-blowup": _always, "entropy-collapse": _always, "amp-overflow": _always, **_USELESS, **_BLOWN,
+        "divergence": _given_targets,
     },
     "weight-decay-too-high": {
         "input-ignored": _always, "dead-relu": _always, "vanishing-gradient": _always, **_USELESS,
@@ -276,10 +296,11 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     },
     "saturated-activation": {"input-ignored": _always, "vanishing-gradient": _always, **_USELESS},
     "dead-relu": {
-        "vanishing-gradient": _cut, "frozen-params": _cut, "input-ignored": _cut, "lr-needs-decay": _always, **_USELESS,
+        "vanishing-gradient": _cut, "frozen-params": _cut, "input-ignored": _stopped, "lr-needs-decay": _always,
+        **_USELESS,
     },
     "vanishing-gradient": {"input-ignored": _always, "frozen-params": _always, **_USELESS},
-    "adam-epsilon": {"vanishing-gradient": _always, **_SLOW},
+    "adam-epsilon": {"vanishing-gradient": _always, "undertrained": _always, "below-baseline": _always, **_SLOW},
     "clip-too-low": _SLOW,
     "lr-too-low": {"not-learning": _always, "lr-needs-decay": _always, "plateau": _always, "underfitting": _wide,
                    "undertrained": _always},

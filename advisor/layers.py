@@ -17,6 +17,8 @@ from .window import View
 
 _LAYER = re.compile(r"Linear|Conv")
 """Classes of modules whose weight has a row for each unit."""
+_RECURRENT = re.compile(r"\bweight_[ih]h_l?\d*")
+"""Parameters of a recurrent layer that mix its input or its state."""
 
 _SLIGHT = 0.2
 """Share of the usual scale of a weight, 1 / sqrt(fan-in), under which one counts as begun at nearly nothing."""
@@ -58,6 +60,17 @@ class Layers(Clocks):
         if key not in self._memo:
             names, kinds = self.view("update.ratio").names, {f"{row[0]}.weight": str(row[1]) for row in modules}
             self._memo[key] = [i for i in self.matrices if not modules or _LAYER.search(kinds.get(names[i], ""))]
+        found: list[int] = self._memo[key]
+        return found
+
+    @cached_property
+    def mixing(self) -> list[int]:
+        """The same and the matrices of recurrent layers: all that add up many numbers with weights."""
+        labels = self.view("update.ratio").series.labels
+        key = "mixing", len(self.facts.get("modules") or ()), labels.id if labels else None
+        if key not in self._memo:
+            names = self.view("update.ratio").names
+            self._memo[key] = [i for i in self.matrices if i in self.linear or _RECURRENT.search(names[i])]
         found: list[int] = self._memo[key]
         return found
 

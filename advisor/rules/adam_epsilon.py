@@ -13,10 +13,12 @@ from ..context import Context
 from ..finding import Abstain, Found, number
 from ..place import of_optimizer
 from ..rule import Rule
-from ..window import Numbers, column_medians
+from ..window import Numbers, column_medians, median
 
 SMALLER = "Lower Adam's eps"
 SCALE = "Scale the loss up"
+USUAL = 1e-8
+"""PyTorch's own eps."""
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -28,11 +30,14 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Mechanism: the median of sqrt(v) over eps of half of the weight matrices is under 10 (*watch*). Outcome: it is
-        under 1, and the loss has not left its first value (*warn*). Matrices without any gradient are not counted.
+        under 1, and the loss has not left its first value (*warn*). Matrices without any gradient are not counted. Of
+        an eps over 1e-6, which somebody chose: it is under 1, so that Adam's steps are shorter than its rate says, and
+        in the second half of the plan the typical weight matrix would move by under half of its size in the whole run,
+        while over 2 % of the first loss is left (*warn*).
 
     When it is a false alarm
-        A large eps that was chosen to calm Adam down (1e-4 and more is usual for some image and RL recipes): the loss
-        then falls, and it stays at *watch*; over 1e-6 it is not judged.
+        A large eps that was chosen to calm Adam down (1e-4 and more is usual for some image and RL recipes) goes with a
+        rate that was raised to match: the weights then move, and nothing is said.
 
     What to do
         eps = 1e-15 in float32; or a loss that is not scaled to almost nothing.
@@ -40,8 +45,6 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     eps = at.optimizer.get("eps")
     if eps is None or "Adam" not in str(at.optimizer.get("class")):
         raise Abstain("Adam is not in use")
-    if float(eps) > limit["chosen"]:
-        raise Abstain("a large eps was chosen")
     view = at.late(at.view("adam.eps.ratio")).last(10)
     columns = at.weights(view)
     if len(view.steps) < limit["samples"] or not columns or at.step < at.warmup:
@@ -49,16 +52,23 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     typical, smallest = at.once(
         f"Adam's eps, {len(view.steps)} records", ("adam.eps.ratio",), lambda: _typical(view.values[:, columns])
     )
-    if smallest is None or not at.undercuts(typical, limit["near"]):
+    chosen = float(eps) > limit["chosen"]
+    if smallest is None or not at.undercuts(typical, limit["under" if chosen else "near"]):
         return None
     least = view.names[columns[smallest]]
+    slow = _slow(at, limit) if chosen else None
+    if chosen and slow is None:
+        return None
     keys = [f"the typical sqrt(v) is {number(typical)} times eps"]
     severity: Severity = "watch"
     outcome = at.loss_key() if at.step >= max(60, at.warmup) else None
-    if outcome and at.undercuts(typical, limit["under"]):
+    if chosen and slow:
+        keys.append(slow)
+        severity = "warn"
+    elif outcome and at.undercuts(typical, limit["under"]):
         keys.append(outcome)
         severity = "warn"
-    new = 10.0 ** math.floor(math.log10(max(float(eps) * typical * 1e-3, 1e-16)))
+    new = USUAL if chosen else 10.0 ** math.floor(math.log10(max(float(eps) * typical * 1e-3, 1e-16)))
     expect = "sqrt(v) is over 100 times eps in every layer"
     return Found(
         severity,
@@ -79,6 +89,18 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )
 
 
+def _slow(at: Context, limit: Mapping[str, float]) -> str | None:
+    """The weights cannot get anywhere at this pace, and much of the loss is left."""
+    age = at.step - at.track.segment.first_step
+    if age < max(60, 0.5 * at.horizon) or not at.has("update.ratio"):
+        return None
+    pace = median(at.ratios(at.late(at.view("update.ratio")).thin(100)).ravel())
+    reach, now, first = pace * at.horizon, at.recent_loss(), at.first_loss
+    if not at.undercuts(reach, limit["reach"]) or 0 <= now < limit["left"] * first:
+        return None
+    return f"a step moves the weights by {number(pace)} of their size, and the loss is {number(now)} of {number(first)}"
+
+
 def _typical(values: Numbers) -> tuple[float, int | None]:
     """Median over the matrices that have a gradient, and the column of the smallest; None where none has."""
     ratios = column_medians(values)
@@ -92,9 +114,9 @@ RULE = Rule(
     "adam-epsilon",
     "Adam's eps is as large as the gradients",
     "statistical",
-    ("adam.eps.ratio", "loss.train"),
+    ("adam.eps.ratio", "update.ratio", "loss.train"),
     (SMALLER, SCALE),
     "Wortsman et al. 2023 (small-scale proxies for large-scale instabilities).",
     check,
-    {"near": 10, "under": 1, "samples": 2, "chosen": 1e-6},
+    {"near": 10, "under": 1, "samples": 2, "chosen": 1e-6, "reach": 0.5, "left": 0.02},
 )

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 
 from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..baseline import untrained_loss
+from ..beginning import FAINT, LOUD, Start, indifferent, passes, scaled, starved
 from ..context import Context
 from ..finding import Abstain, Found, number, some
-from ..layers import shape_of
 from ..place import of_layer
 from ..rule import Rule
-from ..window import finite, median
+from ..window import finite
 
 SCALE = "Scale down the last layer"
 INITIALISE = "Initialise each layer for its activation"
-Start = tuple[str, str, str, Evidence]
-"""What is wrong with how it starts, the key, the layer, and the number."""
 LOSSES = ("cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits")
 
 
@@ -37,9 +35,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         still not under a guess after 60 steps, is *warn*. Too small: the output of the last ReLU layer varies a
         thousand times less than that of the first one at the first step, or two or more weight matrices start at
         exactly zero, and the loss has not left its first value after 60 steps; exact where two or more stay at zero
-        because each passes the other no gradient. Either way: two or more matrices of
-        linear layers start under 0.02 or over 5 times 1 / sqrt(fan-in), and the loss has not left its first value, or
-        the first gradient is under a hundredth of the ones soon after.
+        because each passes the other no gradient. Either way: two or more matrices of linear and recurrent layers start
+        under 0.02 or over 5 times 1 / sqrt(fan-in) (healthy: 0.3 to 0.8), and the loss has not left its first value, or
+        the first gradient is under a hundredth of the ones soon after; or, without any loss, what passes them at the
+        first step is off as well: activations or predictions of a deviation over 5, activations that are saturated,
+        predictions that are next to the same for all samples.
 
     When it is a false alarm
         Nets that were trained before (not judged). A zero in the last layer, or in the second matrix of an adapter, is
@@ -51,9 +51,55 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     if at.finetune:
         raise Abstain("the net was trained before")
+    if off := _off(at, limit):
+        return off
     if at.no_goal:
         raise Abstain("the first loss of this training says nothing")
     return _saddle(at, limit) or _large(at, limit) or _small(at, limit)
+
+
+def _off(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Weights far off the usual scale, and what passes through them is so as well at the first step: that needs no loss
+    to be seen, and no waiting. Of a classifier that has come far under a guess since nothing is said."""
+    if at.step < at.track.segment.first_step + limit["samples"] or not at.has("update.ratio"):
+        return None
+    found = _off_scale(at, limit)
+    if found is None:
+        return None
+    large = found[3].value > 1
+    shown = passes(at, limit) if large else indifferent(at, limit)
+    if shown is None or _recovered(at):
+        return None
+    what, key, layer, evidence = found
+    return _found(at, "warn", what, (key, shown), layer, evidence)
+
+
+def _off_scale(at: Context, limit: Mapping[str, float]) -> Start | None:
+    return at.first("scaled", lambda: scaled(at, limit["faint"], limit["loud"]))
+
+
+def _recovered(at: Context) -> bool:
+    """The loss is far under that of a guess, and no evaluation says otherwise."""
+    with suppress(Abstain):
+        guess = untrained_loss(at)[0]
+        return at.recent_loss() < 0.5 * guess and not _val_lost(at, guess)
+    return False
+
+
+def _found(at: Context, severity: Severity, what: str, keys: tuple[str, ...], layer: str, evidence: Evidence) -> Found:
+    return Found(
+        severity,
+        what,
+        keys,
+        at.track.segment.first_step + 1,
+        (evidence,),
+        (
+            Remedy(INITIALISE, f"weights as they are → kaiming_normal_ or xavier_normal_{of_layer(at, layer)}",
+                   "the outputs of all layers vary by about 1 at the first step"),
+        ),
+        "If the weights are as they should be, look for a factor in forward() that shrinks what passes.",
+        layer=layer,
+    )  # fmt: skip
 
 
 def _saddle(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -133,24 +179,12 @@ def _small(at: Context, limit: Mapping[str, float]) -> Found | None:
     outcome = at.loss_key()
     if outcome is None and not at.has("grad.norm"):
         return None
-    found = at.first("scaled", lambda: _scaled(at, limit)) or (_zeros(at) or _fades(at, limit) if outcome else None)
-    outcome = outcome or _starved(at, limit)
+    found = _off_scale(at, limit) or (_zeros(at) or _fades(at, limit) if outcome else None)
+    outcome = outcome or starved(at, limit)
     if found is None or outcome is None:
         return None
     what, key, layer, evidence = found
-    return Found(
-        "error",
-        what,
-        (key, outcome),
-        at.track.segment.first_step + 1,
-        (evidence,),
-        (
-            Remedy(INITIALISE, f"weights as they are → kaiming_normal_ or xavier_normal_{of_layer(at, layer)}",
-                   "the outputs of all layers vary by about 1 at the first step"),
-        ),
-        "If the weights are as they should be, look for a factor in forward() that shrinks what passes.",
-        layer=layer,
-    )  # fmt: skip
+    return _found(at, "error", what, (key, outcome), layer, evidence)
 
 
 def _zeros(at: Context) -> Start | None:
@@ -167,36 +201,6 @@ def _zeros(at: Context) -> Start | None:
         zero[0],
         said,
     )
-
-
-def _scaled(at: Context, limit: Mapping[str, float]) -> Start | None:
-    """Two matrices or more begin far off 1 / sqrt(fan-in), where the usual ones lie (0.4 to 1.5 times)."""
-    if not (at.has("weight.norm") and at.has("update.ratio")):
-        return None
-    view = at.view("weight.norm")
-    scales = {
-        i: float(view.values[0, i]) / math.sqrt(shape_of(view.notes[i])[0]) for i in at.linear if view.values[0, i] > 0
-    }
-    for off, side in (([i for i in scales if scales[i] < limit["faint"]], "small"),
-                      ([i for i in scales if scales[i] > limit["loud"]], "large")):  # fmt: skip
-        if len(off) > 1:
-            layer = view.names[off[0]]
-            said = Evidence(
-                "weight.norm", scales[off[0]], 1.0, "rms times sqrt(fan-in)", int(view.steps[0]), at.step, layer
-            )
-            key = (
-                f"the weights of {layer} began at {number(scales[off[0]])} times 1 / sqrt(fan-in), 0.4 to 1.5 is usual"
-            )
-            return f"these weights start far too {side}: {some([view.names[i] for i in off])}", key, layer, said
-    return None
-
-
-def _starved(at: Context, limit: Mapping[str, float]) -> str | None:
-    """The first gradient is next to nothing beside those of soon after: at the start hardly anything came through."""
-    norms = finite(at.view("grad.norm").before(at.track.segment.first_step + 30).scalar)
-    if len(norms) < 10 or not norms[0] < limit["starved"] * median(norms[3:]):
-        return None
-    return f"the first gradient had a norm of {number(float(norms[0]))}, soon after it was {number(median(norms[3:]))}"
 
 
 def _fades(at: Context, limit: Mapping[str, float]) -> Start | None:
@@ -226,6 +230,9 @@ RULE = Rule(
         "weight.norm",
         "update.ratio",
         "act.std",
+        "act.saturated",
+        "output.std",
+        "output.spread",
         "grad.norm",
         "grad.norm.layer",
     ),
@@ -233,5 +240,6 @@ RULE = Rule(
     "Notes C58-60, C104, C224-230. Measured: default initialisations have 1.00 to 1.10 times ln C; ten times the "
     "weights, or raw pixels, 9 to 104 times.",
     check,
-    {"high": 1.5, "alone": 3, "patience": 60, "fade": 1e-3, "faint": 0.02, "loud": 5, "starved": 0.01, "samples": 10},
-)
+    {"high": 1.5, "alone": 3, "patience": 60, "fade": 1e-3, "faint": FAINT, "loud": LOUD, "starved": 0.01,
+     "samples": 10, "swollen": 5, "flat": 0.7, "same": 1e-3},
+)  # fmt: skip

@@ -28,8 +28,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Mechanism: 40 % of a layer dead. Outcome: the loss has not left its first value after 60 steps. Without the
         second it takes 60 % and is *watch*: 30 % dead channels cost a CNN nothing, 56 % cost an MLP one point. 90 % of
-        a layer with a loss that does not move is an error. A tenth of a layer that died since the first measurement is
-        *info*.
+        a layer with a loss that does not move is an error; so is, whatever the loss does, a whole layer that is dead
+        while no matrix in front of it has had a gradient at any of ten sampled steps. A tenth of a layer that died
+        since the first measurement is *info*.
 
     When it is a false alarm
         Layers that are sparse by design (mixture of experts, top-k), and padding that makes most inputs zero. Large
@@ -46,7 +47,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     dead, layer = at.dead
     if not layer:
         raise Abstain("no layer was seen for 512 samples yet")
-    outcome = at.loss_key() if at.step >= max(60, at.warmup) else None
+    outcome = _cut(at, limit)
+    exact = outcome is not None
+    if outcome is None and at.step >= max(60, at.warmup):
+        outcome = at.loss_key()
     index, name, at_start = at.once("dead at first", ("act.dead",), lambda: _at_start(view, layer))
     if not at.exceeds(dead, limit["dead"] if outcome else limit["alone"]):
         return _deaths(at, limit, dead, at_start, layer, name)
@@ -78,7 +82,24 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         (rate, leak) if pushed else (bias, rate, leak),
         "If units die again, print the layer's input: a mean far from 0 or one huge feature drives them out.",
         layer=layer,
+        exact=exact,
     )
+
+
+def _cut(at: Context, limit: Mapping[str, float]) -> str | None:
+    """A layer of which no unit fires, and no matrix up to it has had any gradient since: nothing passes, and nothing
+    will. That needs no loss to be seen."""
+    if at.dead[0] < 1 or not at.has("grad.norm.layer"):
+        return None
+    view = at.view("grad.norm.layer").last(int(limit["samples"]))
+    columns = at.weights(view)
+    if len(view.steps) < limit["samples"] or not columns:
+        return None
+    still = [not np.any(view.values[:, column]) for column in columns]
+    front = still.index(False) if False in still else len(still)
+    if not front or any(still[front:]):
+        return None  # not everything in front of it, and only that
+    return f"no gradient has come to {view.names[columns[0]]} for {len(view.steps)} sampled steps: nothing passes"
 
 
 def _at_start(view: View, layer: str) -> tuple[int, str, float]:
@@ -112,10 +133,10 @@ RULE = Rule(
     "dead-relu",
     "dead ReLU units",
     "statistical",
-    ("act.dead", "loss.train", "update.ratio", "lr"),
+    ("act.dead", "grad.norm.layer", "loss.train", "update.ratio", "lr"),
     (BIAS, LOWER, LEAKY),
     "Note D13 (40 %); measured: 28-31 % dead channels cost a CNN with BatchNorm nothing, 56 % cost an MLP one point, "
     "over 90 % is collapse; a batch of 32 overstates by 0.03 to 0.2, hence 512 samples.",
     check,
-    {"dead": 0.4, "alone": 0.6, "error": 0.9, "pushed": 0.1, "new": 0.1},
+    {"dead": 0.4, "alone": 0.6, "error": 0.9, "pushed": 0.1, "new": 0.1, "samples": 10},
 )

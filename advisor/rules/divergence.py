@@ -32,7 +32,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         batch does it too), and an error when ten steps later the loss is not back under three times. Slow: all of the
         last five losses over three times the best median of five and over the first loss, and a gradient norm three
         times its usual. Where losses are of both signs: ten in a row a million times as large as any of the first
-        twenty. A NaN counts as divergence when loss, gradient or updates had grown before it.
+        twenty. Targets that the net makes itself: they are 100,000 times as large as in the first twenty sampled steps,
+        and still grow. A NaN counts as divergence when loss, gradient or updates had grown before it.
 
     When it is a false alarm
         A learning-rate range test; a new term in the loss. Losses that can be negative have no ratios: of them only the
@@ -46,6 +47,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         late = growth(at, blown.step)
         if late is not None:
             return _not_a_number(at, blown, late)
+    if runaway := _runaway(at, limit):
+        return runaway
     loss = at.loss.last(5000)
     values = finite(loss.scalar)
     if len(values) < 6:
@@ -68,6 +71,30 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         (Evidence("loss.train", now, first, "median of the last five losses against the first", step, at.step),),
         _remedies(at, step),
         "If it diverges again at a tenth of the rate, look for an outlier in inputs or targets at that step.",
+    )
+
+
+def _runaway(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Targets that the net makes itself and that have left every scale: it learns from its own growing guesses."""
+    if not at.moving_targets:
+        return None
+    means, stds = at.view("target.mean"), at.view("target.std").scalar
+    if len(stds) != len(means.steps) or len(stds) < 2 * DENSE:
+        return None
+    sizes = np.hypot(means.scalar, np.nan_to_num(stds))
+    first, half, now = (median(part) for part in (sizes[:DENSE], sizes[len(sizes) // 2 :][:DENSE], sizes[-DENSE:]))
+    if not (now > limit["runaway"] * first > 0 and now > half):
+        return None
+    step = int(means.steps[int(np.argmax(sizes > limit["runaway"] * first))])
+    return Found(
+        "error",
+        f"the targets grew from {number(first)} to {number(now)}, and so does the loss",
+        (f"the targets, which the net makes itself, are {number(now / first)} times as large", "they still grow"),
+        step,
+        (Evidence("target.std", now, first, "size of the newest targets against the first", step, at.step),),
+        _remedies(at, step),
+        "If they grow at a tenth of the rate as well, look at the discount (under 1) and let the target network lag.",
+        exact=True,
     )
 
 
@@ -158,11 +185,11 @@ RULE = Rule(
     "divergence",
     "the loss diverges",
     "statistical",
-    ("loss.train", "grad.norm", "grad.clip.max", "update.ratio", "lr"),
+    ("loss.train", "target.mean", "target.std", "grad.norm", "grad.clip.max", "update.ratio", "lr"),
     (LOWER, CLIP, RESTORE),
     "Small runs: fast 2-15 steps before the NaN (8 of 8), slow 15-39 steps before (4 of 4), no plain healthy run of 8; "
     "an outlier batch every 100 steps fires the fast one, hence only *watch* until it lasts.",
     check,
-    {"fast": 10, "slow": 3, "back": 3, "patience": 10, "lost": 1e3, "size": 1e6},
+    {"fast": 10, "slow": 3, "back": 3, "patience": 10, "lost": 1e3, "size": 1e6, "runaway": 1e5},
     goal=True,
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from nnwatch.frame import Evidence, Remedy
 
 from ..baseline import trivial_loss
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
+from ..layers import shape_of
 from ..modes import Modes, modes
 from ..place import of_layer
 from ..rule import Rule
@@ -25,6 +26,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         the share to keep takes most of it.
 
     How it is decided
+        At once where a p of 0.9 or more leaves three units or fewer of the layer in front of it on average. Else:
         Mechanism: a dropout layer with p over 0.5. Outcome, after half of the run: the training loss in evaluation
         mode is still over half that of a guess, in training mode it is higher by a fifth (not asked of a p of 0.9 and
         more, which leaves too little of the net to differ), and validation is no worse than training in evaluation
@@ -43,6 +45,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     name, p = max(rates, key=lambda rate: rate[1])
     if not p > limit["p"]:
         return None
+    if scarce := _scarce(at, limit, rates):
+        return scarce
     begin = at.track.segment.first_step
     if at.step < begin + max(at.warmup, limit["part"] * at.horizon):
         raise Abstain("too early: half of the run is allowed for it")
@@ -68,6 +72,40 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )  # fmt: skip
 
 
+def _scarce(at: Context, limit: Mapping[str, float], rates: Sequence[tuple[str, float]]) -> Found | None:
+    """So few units are left of a layer that some samples get nothing through it: exact, from p and the units."""
+    modules = [(str(row[0]), str(row[1])) for row in at.facts.get("modules") or ()]
+    if not at.has("update.ratio") or at.step < at.track.segment.first_step + limit["samples"]:
+        return None
+    view = at.view("update.ratio")
+    units = {view.names[i].rpartition(".")[0]: shape_of(view.notes[i])[0] for i in at.linear}
+    for name, p in rates:
+        place = next((i for i, (module, _) in enumerate(modules) if module == name), None)
+        before = [module for module, _ in modules[:place] if module in units] if place is not None else []
+        if p < limit["nearly"] or not before or not modules[place or 0][1].endswith("Dropout"):
+            continue
+        width = units[before[-1]]
+        left, none = width * (1 - p), p**width
+        if left > limit["left"]:
+            continue
+        return Found(
+            "warn",
+            f"{name} drops {percent(p)} of {width} units: {number(left)} are left on average",
+            (
+                f"p = {number(p)}: those that are left are made {number(1 / (1 - p))} times as large",
+                f"{percent(none)} of the samples get nothing at all through {name}",
+            ),
+            at.track.segment.first_step + 1,
+            (Evidence("update.ratio", left, limit["left"], f"units of {before[-1]} that are left", 1, at.step, name),),
+            (Remedy(LESS, f"{name}: p {number(p)} → {number(round(1 - p, 3))}{of_layer(at, name)}",
+                    "the training loss falls faster: in PyTorch p is the share that is dropped"),),
+            "If p is meant as the share to drop, 0.1 to 0.5 is usual.",
+            layer=name,
+            exact=True,
+        )  # fmt: skip
+    return None
+
+
 def _modes(at: Context, since: int, nearly: bool) -> Modes:
     """The training loss in both modes; where nearly all is dropped and too few batches were tried without dropout, the
     evaluations stand in for these."""
@@ -83,10 +121,10 @@ RULE = Rule(
     "dropout-too-high",
     "too much dropout",
     "statistical",
-    ("loss.train.eval", "loss.train", "loss.val", "target.count", "target.mean", "target.std"),
+    ("update.ratio", "loss.train.eval", "loss.train", "loss.val", "target.count", "target.mean", "target.std"),
     (LESS,),
     "Notes C100, C263, C290; p over 0.5 alone is UMLAUT's rule (CHI 2021).",
     check,
-    {"p": 0.5, "nearly": 0.9, "part": 0.5, "far": 0.5},
+    {"p": 0.5, "nearly": 0.9, "part": 0.5, "far": 0.5, "samples": 10, "left": 3},
     slow=True,
 )

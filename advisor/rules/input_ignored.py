@@ -10,7 +10,9 @@ import numpy as np
 from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
+from ..entering import entering
 from ..finding import Abstain, Found, number
+from ..layers import shape_of
 from ..rule import Rule
 from ..window import finite, median
 
@@ -28,12 +30,14 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Exact: what enters the net was zero everywhere at each of the last ten sampled steps, and one of its weight
-        matrices gets no gradient; or what the loss gets as prediction was the same for all samples of the batch, to a
-        millionth of its size, at each of the last ten sampled steps or validation batches: an error. After a fifth of
-        the run: the outputs of validation samples lie a hundred times closer together than at the first evaluation, and
-        none of five or more was better than that one: *warn*, the representations collapse. And never more than
-        *watch*: the loss of the training batch does not change, by two standard errors and a thousandth, when the
-        inputs are permuted among the samples.
+        matrices gets no gradient; or the gradient of the first layer's weight is that of its bias times one and the
+        same number at every sampled step (0 where nothing enters); or of the table that comes first only one row ever
+        gets a gradient; or all samples have the same fingerprint, and over a third of the first loss is left; or what
+        the loss gets as prediction was the same for all samples of the batch, to a millionth of its size, at each of
+        the last ten sampled steps or validation batches: an error. After a fifth of the run: the outputs of validation
+        samples lie a hundred times closer together than at the first evaluation, and none of five or more was better
+        than that one: *warn*, the representations collapse. And never more than *watch*: the loss of the training batch
+        does not change, by two standard errors and a thousandth, when the inputs are permuted among the samples.
 
     When it is a false alarm
         A net that learns its bias first passes through this: hence the wait. A discriminator with one answer, and a
@@ -44,7 +48,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     if at.broken:
         raise Abstain("the net computes no numbers any more")
-    found = _nothing(at, limit) or _constant(at, limit)
+    found = _nothing(at, limit) or _same(at, limit) or _constant(at, limit)
     severity: Severity = "error"
     if found is None and (found := _shrunk(at, limit)):
         severity = "warn"
@@ -89,6 +93,50 @@ def _nothing(at: Context, limit: Mapping[str, float]) -> Seen | None:
         f"so it was at each of the last {len(newest[0].steps)} sampled steps, and {still[0]} has no gradient",
         Evidence("input.std", 0.0, None, "deviation of what enters the net", begin, at.step, still[0]),
     )
+
+
+def _same(at: Context, limit: Mapping[str, float]) -> Seen | None:
+    """What enters is the same for all samples: their fingerprints, the gradients of the first layer, or the only row of
+    a table that is ever read say so."""
+    begin = at.track.segment.first_step + 1
+    if at.has("input.rows"):
+        rows = at.view("input.rows").last(int(limit["samples"])).values
+        rows = rows[np.isfinite(rows).sum(axis=1) > 1]
+        same = len(rows) >= limit["samples"] / 2 and np.nanmax(rows) == np.nanmin(rows)
+        if same and not at.recent_loss() < limit["left"] * at.first_loss:
+            return (
+                "all samples that enter the model are the same",
+                f"so it was in each of the last {len(rows)} batches that were looked at, in every row",
+                Evidence("input.rows", 1.0, None, "different samples among all these", begin, at.step),
+            )
+    found = entering(at)
+    if found is not None and (found.size == 0 or found.constant):
+        what = "is 0 everywhere" if found.size == 0 else "is the same for all samples of all steps"
+        return (
+            f"what enters {found.layer} {what}",
+            f"the gradient of its weight is that of its bias times {number(found.size)}, at every sampled step",
+            Evidence("grad.norm.layer", found.size, None, "gradient of the weight over that of the bias", begin,
+                     at.step, found.layer),
+        )  # fmt: skip
+    return _one_row(at, limit)
+
+
+def _one_row(at: Context, limit: Mapping[str, float]) -> Seen | None:
+    """The first parameter is a table of which only one and the same row ever gets a gradient."""
+    modules = at.facts.get("modules") or ()
+    kinds = {f"{row[0]}.weight": str(row[1]) for row in modules}
+    if not at.has("grad.zeros") or "Embedding" not in kinds.get((view := at.view("grad.zeros")).names[0], ""):
+        return None
+    rows, shares = shape_of(view.notes[0])[0], view.scalar[np.isfinite(view.scalar)]
+    if rows < limit["table"] or len(shares) < limit["tables"] or np.any(np.abs(shares * rows - rows + 1) > 1e-3):
+        return None
+    begin = int(view.steps[0])
+    return (
+        f"of the {rows} rows of {view.names[0]} only one is read",
+        f"the others had no gradient at each of {len(shares)} sampled steps",
+        Evidence("grad.zeros", float(shares[-1]), None, "share of the table without a gradient", begin, at.step,
+                 view.names[0]),
+    )  # fmt: skip
 
 
 def _constant(at: Context, limit: Mapping[str, float]) -> Seen | None:
@@ -170,11 +218,23 @@ RULE = Rule(
         "input.std",
         "input.max",
         "input.min",
+        "input.rows",
         "grad.norm.layer",
+        "grad.zeros",
         "batch.size",
     ),
     (PATH,),
     "Notes B32, T9 (an input-independent baseline). Only an output that is exactly constant is called an error.",
     check,
-    {"samples": 10, "part": 0.2, "size": 1e3, "evaluations": 5, "shrunk": 100, "better": 0.01},
+    {
+        "samples": 10,
+        "part": 0.2,
+        "size": 1e3,
+        "evaluations": 5,
+        "shrunk": 100,
+        "better": 0.01,
+        "table": 5,
+        "tables": 5,
+        "left": 1 / 3,
+    },
 )

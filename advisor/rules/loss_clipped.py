@@ -32,7 +32,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Mechanism: a clamp or minimum in autograd's graph between the loss function and backward(). Outcome: what
         backward() is called on is lower than what the loss function gave, by 5 % or more, in most of the newest steps.
         Without the graph: a fifth of the samples of a batch have exactly the same, largest loss while the others
-        differ.
+        differ; or the last 20 losses are the same to the last digit, above 0, with a gradient of exactly 0.
 
     When it is a false alarm
         A lower bound (clamp(min=...), free bits) makes the loss larger, not smaller, and is silent.
@@ -41,7 +41,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Take the clamp away. Against outliers: clip_grad_norm_ before the step, or a loss that grows linearly
         (smooth_l1_loss, huber_loss).
     """
-    found = _by_graph(at) or _by_samples(at, limit)
+    found = _by_gradient(at, limit) or _by_graph(at) or _by_samples(at, limit)
     if found is None:
         return None
     what, keys, evidence = found
@@ -59,6 +59,23 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
             ),
         ),
         "If outliers then rule the training, use huber_loss, and look at these samples.",
+    )
+
+
+def _by_gradient(at: Context, limit: Mapping[str, float]) -> tuple[str, tuple[str, ...], Evidence] | None:
+    """One and the same loss for one batch after the other, and no gradient at all: it stands at the limit."""
+    if not at.has("grad.norm"):
+        return None
+    norms, losses = at.view("grad.norm").last(int(limit["steps"])), at.loss.last(int(limit["steps"]))
+    if min(len(norms.steps), len(losses.steps)) < limit["steps"] or np.any(norms.scalar):
+        return None
+    level = float(losses.scalar[-1])
+    if not level > 0 or np.any(losses.scalar != losses.scalar[-1]):
+        return None
+    return (
+        f"the loss is exactly {number(level)} for one batch after the other",
+        (f"the last {len(losses.steps)} losses are the same to the last digit", "and their gradient is exactly 0"),
+        Evidence("grad.norm", 0.0, None, "gradient at each of the newest steps", int(norms.steps[0]), at.step),
     )
 
 
@@ -128,9 +145,9 @@ RULE = Rule(
     "loss-clipped",
     "the loss is clipped",
     "statistical",
-    ("loss.train", "loss.root", "loss.train.each"),
+    ("loss.train", "loss.root", "loss.train.each", "grad.norm"),
     (CLIP_GRADIENT,),
     "Note K8 (clipping the loss instead of the gradient).",
     check,
-    {"share": 0.2},
+    {"share": 0.2, "steps": 20},
 )

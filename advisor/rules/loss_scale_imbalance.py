@@ -14,14 +14,16 @@ from ..rule import Rule
 from ..window import View, median
 
 BALANCE = "Weigh the terms alike"
+ROUNDING = 1e-5
+"""Share of a sum of float32 under which a term of it cannot be told."""
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """One term of the loss is so large that the others do not count.
 
     Why it matters
-        The gradient follows the large term. A task whose term is a thousandth of the sum is not trained at all, and the
-        sum, which is what everybody looks at, falls nicely.
+        The gradient follows the large term. A task whose term is a thousandth of the sum is not trained at all, and
+        the sum, which is what everybody looks at, falls nicely.
 
     How it is decided
         Mechanism: what each term contributes to the number backward() is called on (its weight in the sum is found by
@@ -40,14 +42,17 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("several optimizers have a loss each")
     if at.step < at.track.segment.first_step + max(at.warmup, limit["after"], limit["part"] * at.horizon):
         raise Abstain("too early to compare the terms")
+    if not at.several_terms:
+        return _by_hand(at, limit)
     terms = at.view("loss.term")
-    if terms.values.shape[1] < 2:
-        raise Abstain("the loss has one term")
     parts, weights = _contributions(at, at.window(terms))
-    large, small = int(np.argmax(parts)), int(np.argmin(parts))
-    ratio = float(parts[large] / max(parts[small], 1e-12))
-    if not at.exceeds(ratio, limit["ratio"]):
+    large = int(np.argmax(parts))
+    ratios = parts[large] / np.maximum(parts, 1e-12)
+    drowned = [i for i in range(len(parts)) if at.exceeds(float(ratios[i]), limit["ratio"])]
+    if not drowned:
         return None
+    small = max(drowned, key=lambda i: (_now(terms, i) > 0.9, -parts[i]))  # one that stands before one that falls
+    ratio = float(ratios[small])
     name, other = terms.names[small], terms.names[large]
     stuck, fell = _now(terms, small), _now(terms, large)
     keys = [f"{other} contributes {number(float(parts[large]))} to the sum, {name} {number(float(parts[small]))}"]
@@ -57,7 +62,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         keys.append(f"{name} is at {number(stuck)} of its first value, {other} at {number(fell)}")
     elif not at.exceeds(ratio, limit["alone"]):
         return None
-    new = float(weights[small]) * ratio
+    weight = float(weights[small])
+    change = f"{number(weight)} → {number(weight * ratio)}" if weight else f"as it is → {number(ratio)} times that"
     return Found(
         severity,
         f"{other} counts {number(ratio)} times as much as {name}",
@@ -67,12 +73,41 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         (
             Remedy(
                 BALANCE,
-                f"weight of {name} {number(float(weights[small]))} → {number(new)}",
+                f"weight of {name} {change}",
                 f"{name} falls under {number(0.9 * _first(terms, small))}",
             ),
         ),
         "If the small term then rules, halve its weight until both fall.",
         layer=name,
+    )
+
+
+def _by_hand(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """What backward() is called on is mostly no multiple of the one loss function there is: terms written by hand."""
+    if at.amp or not at.has("loss.root"):
+        raise Abstain("the loss has one term")
+    root, loss = at.view("loss.root").last(60), at.loss.last(60)
+    if not np.array_equal(root.steps, loss.steps) or not np.all(loss.scalar > 0):
+        return None
+    times = root.scalar / loss.scalar
+    ratio, varies = median(times), float(np.std(times))
+    if not at.exceeds(ratio, limit["alone"]) or varies < limit["varies"] * ratio:
+        return None
+    return Found(
+        "warn",
+        f"backward() is called on {number(ratio)} times the loss: the terms beside it count for all",
+        (
+            f"backward() gets {number(median(root.scalar))}, the loss function gave {number(median(loss.scalar))}",
+            "their ratio changes from step to step, so it is no factor: something else is added",
+        ),
+        int(root.steps[0]),
+        (Evidence("loss.root", ratio, limit["alone"], "what backward() is called on, over the loss", 0, at.step),),
+        (
+            Remedy(
+                BALANCE, f"weight of what is added → divided by {number(ratio)}", "loss.root is a few times loss.train"
+            ),
+        ),
+        "If the added term is the goal, let the loss function be the small one, and write down why.",
     )
 
 
@@ -86,11 +121,18 @@ def _contributions(at: Context, terms: View) -> tuple[np.ndarray, np.ndarray]:
     if known.sum() < 10 * x.shape[1]:
         raise Abstain("too few steps with all terms")
     scale = np.maximum(np.abs(x[known]).mean(axis=0), 1e-12)
-    weights = np.linalg.lstsq(x[known] / scale, y[known], rcond=None)[0] / scale
-    left = y[known] - x[known] @ weights
-    if float(np.std(left)) > 0.02 * float(np.mean(np.abs(y[known]))) or (weights <= 0).any():
+    kept = np.ones(x.shape[1], bool)
+    weights = np.zeros(x.shape[1])
+    while kept.any():
+        weights[kept] = np.linalg.lstsq((x[known] / scale)[:, kept], y[known], rcond=None)[0] / scale[kept]
+        if (weights[kept] > 0).all():
+            break
+        kept &= weights > 0  # what counts for less than the rounding of the sum may come out below zero
+        weights[~kept] = 0
+    left, size = float(np.std(y[known] - x[known] @ weights)), float(np.mean(np.abs(y[known])))
+    if left > (0.02 if kept.all() else ROUNDING) * size:
         raise Abstain("the sum is not a weighted sum of these terms")
-    return weights * scale, weights
+    return np.where(kept, weights * scale, ROUNDING * size), weights
 
 
 def _first(terms: View, column: int) -> float:
@@ -110,5 +152,5 @@ RULE = Rule(
     (BALANCE,),
     "Notes C70, D70; over 30 times was seen on two tasks that both trained.",
     check,
-    {"ratio": 100, "alone": 1000, "after": 60, "part": 0.2},
+    {"ratio": 100, "alone": 1000, "after": 60, "part": 0.2, "varies": 0.03},
 )

@@ -38,8 +38,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         that is a mechanism as well; where nine of ten made it better, an update of under a quarter of a matrix is none.
         A layer that was alive until an update of more than a matrix's size and is dead since, or a policy whose entropy
         is under a thousandth of its first since then, is an outcome where the loss is none (two optimizers, sampled
-        actions). Later in the run: the rate rose by half or more over all before, the loss was falling until then, and
-        is a tenth higher and not falling since: *warn*; or it is ten times as high after 10 steps: *error*.
+        actions); a layer that is dead to the last unit since is one everywhere. Later in the run: the rate rose by half
+        or more over all before, the loss was falling until then, and is a tenth higher and not falling since: *warn*;
+        or it is ten times as high after 10 steps: *error*.
 
     When it is a false alarm
         A learning-rate range test; the peak of a one-cycle schedule (the finding is resolved when the loss comes down).
@@ -65,7 +66,7 @@ def _from_the_start(at: Context, limit: Mapping[str, float]) -> Found | None:
         severity, outcome = "fatal", f"the loss grew until it was no number, at step {blown.step}"
         if peak <= large and late.ratio is not None and late.ratio[0] > limit["late"]:
             peak, step, layer = late.ratio
-    killed = _killed(at, limit) if outcome is None and at.no_goal else None
+    killed = _killed(at, limit) if outcome is None else None
     if killed:
         severity, outcome = "error", killed
     if outcome is None or (peak <= large and worse is None):
@@ -98,7 +99,7 @@ def _killed(at: Context, limit: Mapping[str, float]) -> str | None:
     if peak <= limit["beyond"]:
         return None
     share, layer = at.dead
-    if share >= limit["dead"] and at.dead_before(step) < 0.5 * share:
+    if share >= (limit["dead"] if at.no_goal else 1) and at.dead_before(step) < 0.5 * share:
         return f"{percent(share)} of the units of {layer} have not fired since"
     if not at.has("distribution.entropy"):
         return None

@@ -37,9 +37,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         within 10 % or two standard errors of the training loss, and both are above the user's goal (`targets` in
         nnwatch.toml), or above half of what a guess costs. It is *warn* when a goal is missed, or a hidden layer has
         fewer units than there are classes; *watch* with dropout of 0.5 or more or a weight decay of 0.05 or more; else
-        *info*. A hidden layer with fewer than log2(classes) units is *warn* from step 60 on
-        while the loss has not left its first value: dead units are then no wonder. So is, at the end of the run, a net
-        whose layers have no activation between them and whose loss is no better than a guess.
+        *info*. A hidden layer with fewer than log2(classes) units is *warn* from step 60 on while the loss has not left
+        its first value, or in the second half of the plan is over half that of a guess: dead units are then no wonder.
+        So is, at the end of the run, a net whose layers have no activation between them and whose loss is no better
+        than a guess.
 
     When it is a false alarm
         Noisy labels have a floor that no net gets under: hence *info* without a reason. A net whose loss still falls,
@@ -111,7 +112,7 @@ def _strait(at: Context, limit: Mapping[str, float]) -> Found | None:
     narrow, classes = at.narrowest, int(at.facts.get("classes") or 0)
     if narrow is None or not at.strait or at.step < limit["patience"]:
         return None
-    outcome = at.loss_key()
+    outcome = at.loss_key() or _much_left(at, limit)
     if outcome is None:
         return None
     units, name = narrow
@@ -125,6 +126,17 @@ def _strait(at: Context, limit: Mapping[str, float]) -> Found | None:
         "If a layer of as many units as there are classes does not learn either, look at its rate.",
         layer=name,
     )
+
+
+def _much_left(at: Context, limit: Mapping[str, float]) -> str | None:
+    """Over half of the plan is gone and over half of what a guess costs is left."""
+    if at.planned is None or at.step < at.track.segment.first_step + limit["half"] * at.planned:
+        return None
+    guess, meaning = trivial_loss(at)
+    now = at.recent_loss()
+    if not at.exceeds(now, limit["half"] * guess):
+        return None
+    return f"after {at.step} of {at.planned:,} steps the loss is {number(now)}; a guess has {number(guess)} ({meaning})"
 
 
 def _straight(at: Context) -> Found | None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nnwatch.frame import Remedy
+from nnwatch.frame import Evidence, Remedy
 
 from ..context import Context
-from ..finding import Abstain, Found, number
+from ..entering import entering
+from ..finding import Abstain, Found, number, percent
 from ..rule import Rule
 from ..scale import off_scale, trouble
 from ..script import loss
@@ -31,16 +32,21 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Mechanism: a standard deviation over 10, or a mean of over ten standard deviations. Outcome: trouble that it
         explains (divergence, NaN, dead layers), a loss that has not fallen after 60 steps, or, after a fifth of the
         run, one that is still over the variance of the targets. Alone it is *watch*, until the net beats their mean.
+        Where the loss is written by hand, and no target is seen: a first loss of over 10,000 with activations of the
+        usual scale, half of which, or more than that, is left after half of the plan. Targets that the net makes
+        itself are not judged.
 
     When it is a false alarm
         A rate that was tuned for these very targets.
 
     What to do
-        Train on (y - mean) / std and turn it back for the numbers you report. If targets must stay, start the last bias
-        at their mean.
+        Train on (y - mean) / std and turn it back for the numbers you report. If targets must stay, start the last
+        bias at their mean.
     """
     name = str(loss(at).get("name"))
-    if name not in REGRESSION or at.facts.get("reinforcement"):
+    if not loss(at):
+        return _unseen(at, limit)
+    if name not in REGRESSION or at.facts.get("reinforcement") or at.moving_targets:
         raise Abstain("no regression on given targets")
     means, stds = (finite(at.view(f"target.{kind}").thin(200).scalar).astype(np.float64) for kind in ("mean", "std"))
     if not len(means) or not len(stds):
@@ -61,6 +67,34 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     return off_scale(at, "target", mean, std, (mechanism, outcome), remedies, otherwise)
 
 
+def _unseen(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The loss is written by hand, so no target is seen. Inputs and weights of the usual scale make outputs of about 1:
+    it is what these are compared with that makes a first loss of ten thousand and more, and then keeps it."""
+    if at.no_goal or "lr-too-low" in at.opened:
+        raise Abstain("no regression on given targets")
+    first, now = at.initial_loss, at.recent_loss()
+    if first < limit["unseen"] or at.step < at.track.segment.first_step + max(60, 0.5 * at.horizon):
+        return None
+    swollen = at.has("act.std") and float(np.nanmax(at.view("act.std").values[0], initial=0.0)) > limit["swollen"]
+    given = entering(at)
+    far = now > min(limit["left"] * first, limit["unseen"])
+    if swollen or (given is not None and given.size > limit["std"]) or not far or now > first:
+        return None
+    begin = at.track.segment.first_step + 1
+    return Found(
+        "warn",
+        f"the loss began at {number(first)} and is {number(now)}: the output has far to go",
+        (
+            f"the untrained net has a loss of {number(first)}, with inputs and weights of the usual scale",
+            f"{percent(now / first)} of it is left after {at.step} steps",
+        ),
+        begin,
+        (Evidence("loss.train", now, first, "median of the newest losses against the first", begin, at.step),),
+        (Remedy(NORMALISE, "what the output is compared with → divided by its size", "the first loss is about 1"),),
+        "If the targets are about 1, the loss is a sum of many terms: make it their mean.",
+    )
+
+
 def _outcome(at: Context, limit: Mapping[str, float], guess: float) -> str | None:
     if known := trouble(at):
         return known
@@ -74,9 +108,9 @@ RULE = Rule(
     "unnormalised-target",
     "the target is not normalised",
     "statistical",
-    ("target.mean", "target.std", "loss.train"),
+    ("target.mean", "target.std", "loss.train", "act.std", "grad.norm.layer"),
     (NORMALISE, BIAS),
     "Notes C67, C180, C358 (label 10,000 against output 0), B30 (start the bias at the mean).",
     check,
-    {"std": 10, "offset": 10, "part": 0.2},
+    {"std": 10, "offset": 10, "part": 0.2, "unseen": 1e4, "left": 0.5, "swollen": 5},
 )

@@ -23,7 +23,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Mechanism, over the last 20 sampled steps: the root mean square gradient of the first weight matrix is under
         1/1000 of the last one's and under 1/10,000 of the median layer's, and its update is under 1e-5 of its size.
-        Outcome: the loss has not left its first value.
+        Outcome: the loss has not left its first value. Under a millionth of the last one's (healthy: a hundredth and
+        more) whatever its update is: there it is outcome enough that the loss stands at over a third of its first value
+        in the second half of the plan.
 
     When it is a false alarm
         Adam makes small gradients into normal steps, hence the update is judged and not the gradient alone. A loss near
@@ -40,16 +42,18 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if len(gradients.steps) < limit["samples"] or len(at.matrices) < 3:
         raise Abstain("it needs 20 sampled steps of three or more weight matrices")
     update = float(np.median(ratios.values[:, at.matrices[0]]))
-    if not at.undercuts(update, limit["update"]):
-        return None
     rms = np.median(gradients.values[:, at.matrices], axis=0) / at.matrix_scales
     if not np.isfinite(rms).all() or min(rms) <= 0:
         return None  # exactly zero is another fault: a dead layer, a detached one
     down, middle = float(rms[0] / rms[-1]), float(rms[0] / max(float(np.median(rms)), 1e-300))
     first, last = (gradients.names[at.matrices[i]] for i in (0, -1))
-    if not (at.undercuts(down, limit["last"]) and at.undercuts(middle, limit["middle"])):
+    gone = at.undercuts(down, limit["gone"])
+    still = at.undercuts(update, limit["update"]) and at.undercuts(middle, limit["middle"])
+    if not (gone or (still and at.undercuts(down, limit["last"]))):
         return None
-    outcome = at.loss_key()
+    outcome = at.loss_key() or (at.stands_key() if gone else None)
+    if outcome is None and not still:
+        return None
     keys = [f"the gradient of {first} is {number(down)} of that of {last}, its update {number(update)} of its size"]
     severity: Severity = "watch"
     if outcome:
@@ -79,5 +83,5 @@ RULE = Rule(
     titles(VANISH),
     "AutoTrainer (first/last under 1e-3); the update and the loss as further keys keep Adam and pre-norm nets silent.",
     check,
-    {"last": 1e-3, "middle": 1e-4, "update": 1e-5, "samples": 20},
+    {"last": 1e-3, "middle": 1e-4, "update": 1e-5, "samples": 20, "gone": 1e-6},
 )

@@ -13,6 +13,7 @@ from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..place import of_optimizer
 from ..rule import Rule
+from ..window import finite, median
 
 LESS = "Lower the weight decay"
 SPARE = "Spare norms and biases"
@@ -29,9 +30,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Mechanism: with a weight decay in use, the norm of a typical weight matrix is under half of what it was at the
-        start. Outcome: the loss has not left its first value, or is half as much again over its best and has lost
-        a fifth of what it had gained. Without the outcome nothing is said: a net whose large first weights shrink while
-        it learns is in order.
+        start. Outcome: the loss has not left its first value, or is half as much again over its best and has lost a
+        fifth of what it had gained; or, with a tenth of the norm left, the predictions of different samples, or the
+        outputs of the last activation, differ by a thirtieth of what they did. Without the outcome nothing is said: a
+        net whose large first weights shrink while it learns is in order.
 
     When it is a false alarm
         Layers in front of a normalisation may shrink without harm; with an outcome they are rarely alone.
@@ -51,7 +53,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     typical = float(np.median(known)) if len(known) else math.nan
     if not at.undercuts(typical, limit["shrunk"]):
         return None
-    outcome = at.loss_key() or at.risen(limit["worse"])
+    outcome = at.loss_key() or at.risen(limit["worse"]) or (_alike(at, limit) if typical < limit["gone"] else None)
     if outcome is None:
         return None
     severity: Severity = "error" if typical < limit["gone"] else "warn"
@@ -72,14 +74,26 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )  # fmt: skip
 
 
+def _alike(at: Context, limit: Mapping[str, float]) -> str | None:
+    """Next to nothing is left of how predictions, or outputs of a layer, differed."""
+    for metric, what in (("output.spread", "the predictions of different samples differ"), ("act.std", "outputs vary")):
+        if not at.has(metric):
+            continue
+        values = at.view(metric).thin(100).values[:, -1]
+        now, most = median(values[-3:]), float(np.max(finite(values), initial=0.0))
+        if now < limit["alike"] * most:
+            return f"{what} by {number(now)}; it was {number(most)}"
+    return None
+
+
 RULE = Rule(
     "weight-decay-too-high",
     "weight decay too high",
     "statistical",
-    ("weight.norm", "update.ratio", "loss.train"),
+    ("weight.norm", "update.ratio", "output.spread", "act.std", "loss.train"),
     (LESS, SPARE),
     "Notes T33, C323 (its L2 of 1.0 is another implementation's).",
     check,
-    {"shrunk": 0.5, "gone": 0.1, "worse": 1.5},
+    {"shrunk": 0.5, "gone": 0.1, "worse": 1.5, "alike": 0.03},
     goal=True,
 )

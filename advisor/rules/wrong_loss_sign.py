@@ -9,7 +9,7 @@ import numpy as np
 
 from nnwatch.frame import Evidence, Remedy
 
-from ..context import Context
+from ..context import DENSE, Context
 from ..finding import Abstain, Found, number
 from ..place import of_loss
 from ..rule import Rule
@@ -30,13 +30,14 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         backward() is called on a number of the opposite sign of the loss function's own value (mixed precision's scale
         does not change a sign), and the loss itself rises, or the probability given to the right class falls: an
         error. Where the sign cannot be compared: what backward() is called on falls clearly while the probability of
-        the right class falls under half of what it was. Of two optimizers whose binary targets are all alike in each
-        batch (a discriminator and its adversary): every loss is under 0.05, where a guess has 0.69; one must rise where
-        the other falls.
+        the right class falls under half of what it was. Without any of these: a loss that is ten times as far below
+        zero as it ever was from it in the first 20 steps, and falls by over half as much in the last quarter of the
+        run so far as in the first. Of two optimizers whose binary targets are all alike in each batch (a discriminator
+        and its adversary): every loss is under 0.05, where a guess has 0.69; one must rise where the other falls.
 
     When it is a false alarm
-        Adversarial parts and rewards want the opposite on purpose: losses from sampled actions are not judged, and with
-        two optimizers only the game between a generator and a discriminator is.
+        Adversarial parts and rewards want the opposite on purpose: losses from sampled actions are not judged, and
+        with two optimizers only the game between a generator and a discriminator is.
 
     What to do
         Minimise cross entropy; minimise the negative of a log-likelihood, a reward, an ELBO. nll_loss already has
@@ -48,6 +49,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("too early: it needs 20 steps")
     if at.multi_opt:
         return _accomplices(at, limit)
+    if bottomless := _bottomless(at, limit):
+        return bottomless
     ratio = _ratio(at)
     if ratio is not None and ratio >= -limit["opposite"]:
         return None
@@ -86,6 +89,36 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
                    "the perfect one has the smaller loss"),
         ),
         "If the sign is right, look at the targets: 1 where 0 is meant turns everything around.",
+    )  # fmt: skip
+
+
+def _bottomless(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """A loss far below zero that falls as fast as ever: what is to become small has a floor, and slows down on its way
+    to it. Its own value is all that is known, so this needs no loss function."""
+    first, now = finite(at.loss.scalar[:DENSE]), median(at.loss.last(DENSE).scalar)
+    usual = float(np.max(np.abs(first), initial=0.0))
+    if len(at.loss.steps) < limit["falls"] or not -now > limit["deep"] * usual > 0:
+        return None
+    blocks = block_medians(at.loss.thin(1200).scalar, 12)
+    early, late = float(blocks[0] - blocks[3]), float(blocks[-4] - blocks[-1])
+    if not late > limit["slower"] * max(early, 0.0):
+        return None
+    begin = at.track.segment.first_step + 1
+    return Found(
+        "error",
+        f"the loss falls without a floor: {number(now)}, no larger than {number(usual)} in size at the start",
+        (
+            f"it is {number(-now / usual)} times as far below zero as it ever was from it in the first {DENSE} steps",
+            f"it does not slow down: it fell by {number(early)} in the first quarter, by {number(late)} in the last",
+        ),
+        begin,
+        (Evidence("loss.train", now, usual, "newest losses against the largest size of the first", begin, at.step),),
+        (
+            Remedy(FLIP, f"loss → -loss{of_loss(at)}", "the loss is above its floor and falls more and more slowly"),
+            Remedy(LOOK, "trust → the loss of one perfect and one wrong prediction, printed",
+                   "the perfect one has the smaller loss"),
+        ),
+        "If the sign is right, look for a term without a bound: a variance that may shrink to nothing, a free scale.",
     )  # fmt: skip
 
 
@@ -156,5 +189,5 @@ RULE = Rule(
     (FLIP, LOOK, TARGETS),
     "Exact in the sign, confirmed by an outcome: rewards and adversarial terms have the opposite sign on purpose.",
     check,
-    {"steps": 20, "opposite": 0.2, "game": 200, "won": 0.05},
+    {"steps": 20, "opposite": 0.2, "game": 200, "won": 0.05, "falls": 60, "deep": 10, "slower": 0.5},
 )
