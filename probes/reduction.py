@@ -30,6 +30,8 @@ _signature = lru_cache(maxsize=32)(inspect.signature)
 
 def of(term: Term) -> str:
     """``mean``, ``sum`` or ``none``; size_average and reduce, torch's old names for it, still overrule the new one."""
+    if len(term.args) <= 2 and "size_average" not in term.kwargs and "reduce" not in term.kwargs:
+        return str(term.kwargs.get("reduction", "mean"))
     try:
         given = _signature(term.function).bind_partial(*term.args, **term.kwargs).arguments
     except (TypeError, ValueError):  # not a function of Python, or one of the script's own
