@@ -96,10 +96,10 @@ class Gatherer:
             if came or texts:
                 self._silence.heard(time.monotonic(), stepping=step > 0)
             elif self._history.end is None and (event := self._silence.look(time.monotonic(), now, self._history)):
-                self._look.begin(event)  # the rule about the silence reads it
+                self._look.begin(now, event)  # the rule about the silence reads it
         if stacks.asked(self._job):
-            self._look.begin()
-        self._look.read(now)
+            self._look.begin(now)
+        self._look.read()
         if (block := self._sample(now, step)) is not None:
             take(block)
         if (dropped := self._ingest.dropped) > self._told_dropped:

@@ -27,25 +27,25 @@ class Look:
         self._parts = parts
         self._others = others
         self._found: dict[str, Any] | None = None
-        self._until = 0.0
+        self._time = self._until = 0.0
         self._why: Event | None = None
 
-    def begin(self, why: Event | None = None) -> None:
-        """``why`` is recorded after it: an event that the look explains."""
+    def begin(self, now: float, why: Event | None = None) -> None:
+        """``why`` is recorded after it: an event that the look explains. ``now``: seconds since 1970."""
         self._others.look()  # they read at the same time
         pids = stacks.ranks(self._recorder.history) or {0: self._trainer.pid}
         self._found = self._parts.attempt("stacks", lambda: stacks.look(pids)) or {}
         self._until = time.monotonic() + _PATIENCE
-        self._why = why or self._why
+        self._time, self._why = now, why or self._why
 
-    def read(self, now: float) -> None:
+    def read(self) -> None:
         """Record what was found, if all have answered."""
         if self._found is None:
             return
         if self._others.looking and time.monotonic() < self._until:
             return
         told = stacks.event(self._found | self._others.seen)
-        self._recorder.take(Event("stacks", now, self._recorder.history.last_step, data=told))
+        self._recorder.take(Event("stacks", self._time, self._recorder.history.last_step, data=told))
         if self._why is not None:
             self._recorder.take(self._why)
         stacks.answer(self._job, told)

@@ -35,7 +35,7 @@ def live(job: Path) -> int:
     """Start the job in the background and show it. Returns its exit code (128 + signal), 0 if it still runs."""
     launch.detach(job)
     card = _started(job)
-    source = SocketSource(Unix(card.socket)) if card.socket else FileSource(_appeared(card), follow=True)
+    source = SocketSource(Unix(card.socket)) if card.socket else FileSource(appeared(card), follow=True)
     assert card.trainer is not None
     history, other = _open(source, "live", card, Control(job, card.trainer))
     card = _settled(job, history)
@@ -60,7 +60,8 @@ def _started(job: Path) -> Card:
     raise RunError(f"the command did not start within {_START:g} s; try nnwatch run --headless, see {job}")
 
 
-def _appeared(card: Card) -> str:
+def appeared(card: Card) -> str:
+    """The session of a run that has just been started, once it is there."""
     deadline = time.monotonic() + _START
     while not Path(card.session).exists() and time.monotonic() < deadline:
         time.sleep(0.05)

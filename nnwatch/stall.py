@@ -50,16 +50,16 @@ class Silence:
     def look(self, now: float, time: float, history: History) -> Event | None:
         """An event when the silence begins to be too long, once each time. ``time`` is in seconds since 1970."""
         seconds, usual = now - self._heard, usual_step(history)
-        if self._told or usual is None or seconds < max(LEAST, STEPS * usual, LONGER * self._longest):
+        track = history.main  # who is judged
+        if self._told or track is None or usual is None or seconds < max(LEAST, STEPS * usual, LONGER * self._longest):
             return None
         self._told = True
-        newest = max(history.tracks.values(), key=lambda track: track.segment.time).segment
         data: dict[str, object] = {"seconds": seconds, "usual": usual}
         if (where := waits(self._pid)) is not None:
             data["where"] = where
         if (busy := _busy(history, time - seconds)) is not None:
             data["cpu"] = busy
-        return Event("stalled", time, history.last_step, newest.segment, newest.rank, data)
+        return Event("stalled", time, track.last_step, track.segment.segment, track.segment.rank, data)
 
 
 def usual_step(history: History) -> float | None:

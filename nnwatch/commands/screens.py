@@ -37,12 +37,14 @@ def add(commands: Any) -> None:
 def attach(options: argparse.Namespace) -> int:
     take_screen_options(options)
     from .. import dial
-    from ..screen import show, show_far
+    from ..screen import appeared, show, show_far
 
     if options.pid is not None:
         from .. import late
 
-        return show(late.attach(options.pid), "attach")
+        card = late.attach(options.pid)
+        appeared(card)
+        return show(card, "attach")
     if (far := dial.far(options.run or "", options.remote)) is not None:
         return show_far(far, listen.given_token(options.token_file))
     return show(runs.resolve(options.run), "attach")

@@ -72,6 +72,12 @@ class First(Role):
             if not (node.present or isinstance(node.line, Tail)):
                 node.line = Tail(card.id, card.session, node.cursor)
 
+    def _let_go(self) -> None:
+        """Another node is the first: its card came late. It takes in those that were found in the folder until then."""
+        for run, node in list(self._nodes.items()):
+            if isinstance(node.line, Tail):
+                del self._nodes[run]
+
     def _number(self, wanted: int) -> int:
         """The number that a launcher gave the node, else the lowest that is free."""
         taken = {0} | {node.number for node in self._nodes.values() if node.present}
@@ -87,6 +93,7 @@ class First(Role):
             first = self._folder.first
             if first.id != self._folder.own.id and first.id != self._taken_in:
                 self._taken_in = first.id
+                self._let_go()
                 text = f"the session of the whole job is that of {first.name} on {first.host}, by the shared folder"
                 data = {"state": "joined", "node": 0, "host": first.host, "run": first.id, "text": text}
                 yield Event("node", now, step, data=data)

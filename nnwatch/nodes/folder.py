@@ -8,6 +8,8 @@ from pathlib import Path
 from ..runs import CARD_SUFFIX, SUFFIX, Card, precedence, together
 
 _EVERY = 5.0
+_PATIENCE = 30.0
+"""Seconds for which a node that has a number waits for those with lower ones before it counts as the first."""
 
 
 class Folder:
@@ -17,6 +19,7 @@ class Folder:
         self.own = card
         self._folder = Path(card.session).parent
         self._strangers: set[Path] = set()
+        self._began = time.monotonic()
         self._looked = -_EVERY
         self.first = card
         """As far as it is known."""
@@ -40,4 +43,5 @@ class Folder:
                     card.session = str(path.with_name(path.name.removesuffix(CARD_SUFFIX) + SUFFIX))
                     found.append(card)
         self.first = min(found, key=precedence)
-        return found[1:] if self.first is self.own else []
+        early = self.own.node > 0 and now - self._began < _PATIENCE
+        return found[1:] if self.first is self.own and not early else []

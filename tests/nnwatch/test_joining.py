@@ -18,11 +18,12 @@ from nnwatch.listen import Address, TcpDoor
 from nnwatch.nodes.adopt import Adopter
 from nnwatch.nodes.clock import Clock, measured
 from nnwatch.nodes.first import First
+from nnwatch.nodes.folder import Folder
 from nnwatch.nodes.group import place
 from nnwatch.nodes.line import START
 from nnwatch.nodes.tail import Tail
 from nnwatch.recorder import Recorder
-from nnwatch.runs import Card, together
+from nnwatch.runs import Card, card_path, together
 from nnwatch.session import Writer
 
 from .doors import until
@@ -231,6 +232,39 @@ def test_a_node_whose_clock_is_ahead_is_set_right(first):
     assert facts.time - opened.time == pytest.approx(1.0)
     assert first.first.cursors["node:other"][0] == 3
     node.close()
+
+
+def laid(folder: Path, id: str, started: float, node: int = 0) -> Card:
+    """The card of a node of one job and its session, in the shared folder."""
+    made = Card(id, "n", str(folder / f"{id}.nnw"), [], "/", started, group="g", node=node)
+    made.save(card_path(Path(made.session)))
+    Writer(Path(made.session)).append([Run("n", id, "h", [], "", "", started)], Commit(started))
+    return made
+
+
+def test_a_node_lets_the_others_go_when_the_first_one_comes_late(first, tmp_path, monkeypatch):
+    monkeypatch.setattr("nnwatch.nodes.folder._EVERY", 0.0)
+    monkeypatch.setattr("nnwatch.nodes.tail._EVERY", 0.0)
+    own = laid(tmp_path, "own", 100.0)
+    laid(tmp_path, "other", 101.0)
+    role = First(first.recorder, first.ready, Folder(own))
+    joined: list[Any] = list(role.read(102.0))
+    assert [event.data["run"] for event in joined] == ["other"]
+    assert list(role.cursors) == ["node:other"]
+    laid(tmp_path, "late", 99.0)
+    told: list[Any] = list(role.read(103.0))
+    assert [(event.data["node"], event.data["run"]) for event in told] == [(0, "late")]
+    assert not role.cursors
+    assert not list(role.read(104.0))
+
+
+def test_a_node_with_a_number_waits_for_the_lower_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr("nnwatch.nodes.folder._EVERY", 0.0)
+    folder = Folder(laid(tmp_path, "one", 100.0, node=1))
+    laid(tmp_path, "two", 101.0, node=2)
+    assert folder.others() == []
+    monkeypatch.setattr("nnwatch.nodes.folder._PATIENCE", 0.0)
+    assert [card.id for card in folder.others()] == ["two"]
 
 
 def test_a_first_node_does_not_join_itself(first):

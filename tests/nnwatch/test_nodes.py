@@ -182,8 +182,8 @@ def slurm(home, tasks, **env):
 
 def told_first(card):
     """Which run a further node takes for the first one, None as long as it knows of none."""
-    found = events(card.session)
-    return found[-1]["run"] if found else None
+    found = [event["run"] for event in events(card.session) if event["node"] == 0]
+    return found[-1] if found else None
 
 
 def of_node(home, number):

@@ -49,6 +49,16 @@ def test_it_is_told_once_when_it_is_long_against_the_usual_step(seconds, allowed
     assert silence.look(1e9 + 1, 1e9 + 1, history) is None
 
 
+def test_it_is_told_of_the_rank_that_is_judged():
+    history = trained(0.1)
+    history.apply(Segment(0, 1, 2, 5.0))  # it began later, and was a step ahead
+    steps, values = np.arange(1, 22), np.full(21, 0.1, np.float32)
+    history.apply(Block(1, 0, 1, 21, steps.tobytes(), steps.astype(float).tobytes(), values.tobytes()))
+    event = Silence(os.getpid(), 0.0).look(1e6, 1e6, history)
+    assert event is not None
+    assert (event.rank, event.step) == (0, 20)
+
+
 def test_an_evaluation_of_ten_minutes_is_expected_the_next_time():
     silence, history = Silence(os.getpid(), 0.0), trained(0.1)
     silence.heard(600.0, stepping=True)
