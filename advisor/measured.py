@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nnwatch.frame import End, Event
 from nnwatch.history import Evaluations, History, Track
-from nnwatch.series import Floats, Series, Steps
+from nnwatch.series import Floats, Steps
 
 from .finding import Abstain, number
 from .window import View, finite, median
@@ -22,6 +22,40 @@ HYSTERESIS = 0.7
 """A finding is cleared when its number is back under this part of the threshold that raised it."""
 STEADY = 8
 """Steps of equal size that make a batch size: the ragged last batch of an epoch is none."""
+
+
+class _Views(dict[str, View | None]):
+    """What is seen of each metric at the boundary, None where it has no record yet; made when it is asked for, and kept
+    for later boundaries until the step of the next record is reached."""
+
+    def __init__(self, track: Track) -> None:
+        super().__init__()
+        self._track = track
+        self._step = 0
+        self._version = 0
+        self._upcoming: dict[str, float] = {}
+        """Step of the next record of each metric."""
+
+    def move(self, step: int, version: int) -> None:
+        """Go on to a later step, or to a history that has grown."""
+        if version != self._version:
+            self.clear()
+            self._upcoming.clear()
+        else:
+            for metric in [metric for metric, upcoming in self._upcoming.items() if upcoming <= step]:
+                del self[metric], self._upcoming[metric]
+        self._step, self._version = step, version
+
+    def __missing__(self, metric: str) -> View | None:
+        series = self._track.get(metric)
+        view = None
+        if series is not None:
+            count = series.until(self._step)
+            view = View.of(series, count) if count else None
+            if count < len(series):
+                self._upcoming[metric] = int(series.steps[count])
+        self[metric] = view
+        return view
 
 
 class Measured:
@@ -45,9 +79,11 @@ class Measured:
         """Rules with an open finding, of *watch* or worse, after the boundary before this one."""
         self.targets = targets or {}
         """The user's goals: a value for each of some metrics."""
-        self._views: dict[str, View | None] = {}
         self._memo: dict[Any, Any] = {} if memo is None else memo
-        """What can no longer change from one boundary of the track to the next."""
+        """What can no longer change from one boundary of the track to the next. With the views, it serves one boundary
+        at a time."""
+        self._views: _Views = self._memo.setdefault("views", _Views(track))
+        self._views.move(step, history.version)
         self.open = False
         """The rule that judges now has one, of *watch* or worse: its thresholds are then easier to meet, so that it
         does not flicker."""
@@ -59,57 +95,46 @@ class Measured:
         return value < threshold / (HYSTERESIS if self.open else 1)
 
     def has(self, metric: str) -> bool:
-        return self._view(metric) is not None
+        return self._views[metric] is not None
 
     def view(self, metric: str) -> View:
         """Records up to the boundary. Raises Abstain when there are none."""
-        view = self._view(metric)
+        view = self._views[metric]
         if view is None:
             raise Abstain(f"{metric} is not measured in this run (yet)")
         return view
-
-    def _view(self, metric: str) -> View | None:
-        if metric not in self._views:
-            series = self.track.get(metric)
-            self._views[metric] = self._seen(metric, series) if series is not None else None
-        return self._views[metric]
-
-    def _seen(self, metric: str, series: Series) -> View | None:
-        """Its records up to the boundary; looked for anew only when the step of the next one is reached."""
-        key, size = ("records", metric), (len(series), series.width)
-        view, upcoming, of = self._memo.get(key, (None, 0, None))
-        if of != size or self.step >= upcoming:
-            count = series.until(self.step)
-            view = View.of(series, count) if count else None
-            self._memo[key] = view, int(series.steps[count]) if count < len(series) else math.inf, size
-        found: View | None = view
-        return found
 
     def edges(self, name: str, values: Floats) -> NDArray[np.intp]:
         """Where a value differs from the one before, the first one included (k,); ``values`` (n,) are those of the last
         boundary and what has come since."""
         key = "edges", name
         done, found = self._memo.get(key, (1, np.zeros(1, np.intp)))
-        moved = np.flatnonzero(values[done:] != values[done - 1 : -1]) + done
-        found = np.concatenate((found, moved))
+        moved = (values[done:] != values[done - 1 : -1]).nonzero()[0]
+        if len(moved):
+            found = np.concatenate((found, moved + done))
         self._memo[key] = len(values), found
         return np.asarray(found)
 
     def once(self, name: str, metrics: tuple[str, ...], make: Callable[[], T], slack: float = 0.0) -> T:
         """What ``make()`` gives, made anew only when one of the ``metrics`` has a new record.
 
-        For what depends on all records of some metrics and on nothing else: a short run is judged far more often than
-        it is sampled. With ``slack``, a share, it is made anew when there are so many more records, and at the end of
-        the run: for what is dear and moves slowly.
+        For what depends on all records of some metrics and on the facts, and on nothing else: a short run is judged far
+        more often than it is sampled. With ``slack``, a share, it is made anew when there are so many more records, and
+        at the end of the run: for what is dear and moves slowly.
         """
-        known = tuple(len(view.steps) if (view := self._view(metric)) else 0 for metric in metrics)
+        views = self._views
+        known = [len(self._told), *[len(view.steps) if (view := views[metric]) else 0 for metric in metrics]]
         key = "once", name
         before = self._memo.get(key)
-        allowed = slack if self.end is None else 0.0
-        if before is None or any(now > (1 + allowed) * then for now, then in zip(known, before[0], strict=True)):
+        if before is None or (known != before[0] and self._grown(known, before[0], slack)):
             self._memo[key] = before = known, make()
         made: T = before[1]
         return made
+
+    def _grown(self, known: Sequence[int], before: Sequence[int], slack: float) -> bool:
+        """Whether there are facts or, by more than the share ``slack``, records that were not there before."""
+        least = 1 + (slack if self.end is None else 0.0)
+        return known[0] > before[0] or any(now > least * then for now, then in zip(known, before, strict=True))
 
     def first(self, name: str, make: Callable[[], T]) -> T:
         """What ``make()`` gave at the first boundary that asked: for what depends on the first records alone."""
@@ -185,7 +210,8 @@ class Measured:
 
     @cached_property
     def evaluations(self) -> Evaluations:
-        return self.track.evaluations(self.step)
+        metrics = "loss.val", "val.size", "accuracy.val"
+        return self.once("evaluations", metrics, lambda: self.track.evaluations(self.step))
 
     @cached_property
     def loss(self) -> View:

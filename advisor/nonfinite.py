@@ -44,6 +44,11 @@ class Onset(NamedTuple):
         """The step in words."""
         return f"step {self.step}{self.place}"
 
+    @property
+    def where(self) -> str:
+        """The user's line that calls the operation, in brackets; "" where that is not known."""
+        return f" ({self.data['where']})" if self.data.get("where") else ""
+
 
 class Growth(NamedTuple):
     """Evidence that the numbers grew before they were no numbers: sentences, and the largest late update."""

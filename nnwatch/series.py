@@ -80,7 +80,7 @@ class Series:
 
     def until(self, step: int | None) -> int:
         """How many records belong to ``step`` or before; all of them for None."""
-        return len(self) if step is None else int(self.steps.searchsorted(step, side="right"))
+        return self.axis.n if step is None else int(self.steps.searchsorted(step, side="right"))
 
     def names(self) -> list[str]:
         """One name per column."""

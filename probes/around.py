@@ -46,6 +46,7 @@ def put(wrap: Callable[..., None], put: Callable[[Any, str, Any], None], standby
     for name in SCHEDULERS:
         scheduler = getattr(torch.optim.lr_scheduler, name)
         follow(scheduler, "__init__", lambda _, own, *args, **kwargs: standby.watch.once.schedules.made(own))
+    follow(dataloader.DataLoader, "__init__", lambda _, own, *args, **kw: standby.watch.once.feeding.made(own))
     follow(DistributedSampler, "set_epoch", lambda _, own, *args, **kwargs: standby.watch.once.feeding.epoch_set(own))
     for owner in (torch, torch.random):
         follow(owner, "manual_seed", lambda _, seed: standby.seeds.torch_seeded(seed))
@@ -123,6 +124,7 @@ def _eval(standby: Standby, original: Function) -> Function:
 def _evaluates(standby: Standby, module: Any) -> None:
     watch = standby.made
     if watch is not None:
+        watch.once.evaluated(module)
         watch.evaluation_begins(module)
 
 

@@ -224,7 +224,8 @@ def _finished(case: Case, report: Report) -> Report:
 
 
 def _at(origin: str, found: Operation) -> Report:
-    return {"origin": origin, "layer": found.layer, "op": found.op, "detail": found.detail}
+    report = {"origin": origin, "layer": found.layer, "op": found.op, "detail": found.detail}
+    return report | ({"where": found.where} if found.where is not None else {})
 
 
 def _layer(parameter: str) -> str:

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
 from torch.utils.data.distributed import DistributedSampler
 
 from .loaders import Pass
+from .source import Line, frames, line_of
 
 KEPT = 16
 """Loaders whose settings are kept, the newest."""
@@ -18,16 +19,27 @@ KEPT = 16
 class Feeding:
     def __init__(self) -> None:
         self._known: OrderedDict[weakref.ref[Any], dict[str, Any]] = OrderedDict()
+        self._made: weakref.WeakKeyDictionary[Any, Line] = weakref.WeakKeyDictionary()
         self._epochs_set: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
     def epoch_set(self, sampler: Any) -> None:
         """sampler.set_epoch() was called."""
         self._epochs_set[sampler] = self._epochs_set.get(sampler, 0) + 1
 
+    def made(self, loader: Any) -> None:
+        if (frame := next(frames(), None)) is not None:
+            self._made[loader] = line_of(frame)
+
     def began(self, loader: DataLoader[Any]) -> None:
         """A pass over it; afterwards only its iterator may be left of it."""
         if weakref.ref(loader) not in self._known:
-            self.told(loader, _read(loader))
+            place = self._made.get(loader)
+            self.told(loader, _read(loader) | ({"loader": {"where": str(place)}} if place is not None else {}))
+
+    def place(self, loader: weakref.ref[Any]) -> str | None:
+        """Where a loader was made."""
+        place: str | None = self._known.get(loader, {}).get("loader", {}).get("where")
+        return place
 
     def told(self, loader: Any, settings: dict[str, Any]) -> None:
         """``settings`` in the words of the facts."""

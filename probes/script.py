@@ -37,7 +37,10 @@ class Script:
         self._elsewhere = 0
         self._visited_at = -1
         self._planned: dict[str, Any] | None = None
-        self._val_rows: int | None = None
+        self._validated: list[Line] = []
+        """Where the first loss of validation data was called."""
+        self.validated_on: Pass | None = None
+        """The first pass over a loader of validation data that says how long it is, or the last one."""
         self._frozen_block: str | None = None
         """Line of a checkpointed block whose inputs require no gradient, "" where the blocks seen are sound."""
         self._told: dict[str, Any] = {}
@@ -45,8 +48,9 @@ class Script:
 
     def begin(self) -> None:
         """A new segment: everything is news again, and the loops are looked at anew."""
-        self.loss = self._rounds = self._val_rows = self._planned = None
+        self.loss = self._rounds = self.validated_on = self._planned = None
         self._frozen_block = None
+        self._validated = []
         self._told.clear()
 
     def driven(self, framework: str, steps: int | None, said: str, epochs: int | None = None) -> None:
@@ -101,8 +105,10 @@ class Script:
         self._frozen_block = next((str(line) for line in lines()), "") if frozen else ""
 
     def validated(self, loader: Pass | None) -> None:
-        if self._val_rows is None and loader is not None:
-            self._val_rows = loader.rows
+        if not self._validated:
+            self._validated = lines()
+        if loader is not None and (self.validated_on is None or self.validated_on.rows is None):
+            self.validated_on = loader
 
     def news(
         self,
@@ -123,7 +129,10 @@ class Script:
         if optimizers:
             known["optimizers"] = facts.optimizers((o, self._lines.get(id(o), [])) for o in optimizers)
         known["train_rows"] = loader.rows if loader is not None else None
-        known["val_rows"] = self._val_rows
+        known["val_rows"] = self.validated_on.rows if self.validated_on is not None else None
+        for key, site in (("backward", self._site), ("validation", self._validated)):
+            if site and self.framework is None:
+                known[key] = {"where": str(site[0])}
         known["amp"], known["compiled"] = self.amp, self.compiled
         known["distributed"] = torch.distributed.is_available() and torch.distributed.is_initialized()
         known["reentrant_frozen"] = self._frozen_block

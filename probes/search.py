@@ -14,6 +14,7 @@ from .layers import Call
 from .model import plain
 from .nested import tensors
 from .replay import cloned, inner
+from .source import frames, line_of
 from .undo import undone
 from .wrong import HALF, finite
 
@@ -35,6 +36,8 @@ class Operation(NamedTuple):
     detail: str
     overflow: bool = False
     """The same operation in float32 stays finite."""
+    where: str | None = None
+    """The user's line that calls it; None where it is a library's."""
 
 
 class Pass(NamedTuple):
@@ -117,7 +120,8 @@ class _Search(TorchFunctionMode, ABC):
         """``inputs`` as they were before the call, ``before`` what ``prepare`` gave back."""
 
     def at(self, func: Any, detail: str, overflow: bool = False) -> Operation:
-        return Operation(self._layer(), _name(func), detail, overflow)
+        frame = next(frames(), None)
+        return Operation(self._layer(), _name(func), detail, overflow, str(line_of(frame)) if frame else None)
 
     def _layer(self) -> str:
         return self.modules[-1] if self.modules else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -29,12 +30,21 @@ Reason = Literal["start", "another", "again", "resume"]
 
 
 class Segments:
-    def __init__(self, training: Training, pending: Pending, nonfinite: NonFinite, checkpoints: Checkpoints) -> None:
+    """``called(module)`` is told of the calls of modules in the first forward pass."""
+
+    def __init__(
+        self,
+        training: Training,
+        pending: Pending,
+        nonfinite: NonFinite,
+        checkpoints: Checkpoints,
+        called: Callable[[nn.Module], None],
+    ) -> None:
         self._training = training
         self._pending = pending
         self._nonfinite = nonfinite
         self.discovery = Discovery(
-            training.script.optimizers, self._meet, lambda error: training.probes.failed("activations", error)
+            training.script.optimizers, self._meet, called, lambda error: training.probes.failed("activations", error)
         )
         self._known: set[int] = set()
         """Optimizers by id() that the model was found from."""

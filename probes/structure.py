@@ -21,8 +21,8 @@ RANK = 0.5
 """A matrix pair counts as an adapter when its inner side is shorter than this share of the outer ones."""
 
 
-def facts(model: Model, places: Mapping[int, Line]) -> dict[str, Any]:
-    """``places``: where each module was made, by its id()."""
+def facts(model: Model, places: Mapping[int, Line], calls: Mapping[int, Line]) -> dict[str, Any]:
+    """Where each module was made, and first called, by its id()."""
     rows: list[list[Any]] = []
     dropout: list[list[Any]] = []
     norms: list[list[Any]] = []
@@ -32,8 +32,8 @@ def facts(model: Model, places: Mapping[int, Line]) -> dict[str, Any]:
             name = prefix + plain(name)
             if len(rows) < MODULES:
                 own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
-                place = places.get(id(module))
-                rows.append([name, type(module).__name__, own, str(place) if place is not None else None])
+                lines = (places.get(id(module)), calls.get(id(module)))
+                rows.append([name, type(module).__name__, own, *(str(line) if line else None for line in lines)])
             if (rate := _dropout(module)) is not None and len(dropout) < NAMES:
                 dropout.append([name, rate])
             if isinstance(module, nn.modules.batchnorm._BatchNorm) and len(norms) < NAMES:

@@ -54,9 +54,10 @@ class Watch:
         self._nonfinite = NonFinite(training)
         repeats = Repeats(training)
         self.checkpoints = Checkpoints(lambda name, data: training.emit.event(name, self.step, data))
-        self.segments = Segments(training, self.pending, self._nonfinite, self.checkpoints)
-        self.discovery = self.segments.discovery
         self.once = Once(training, self.checkpoints, seeds)
+        called = self.once.module_called
+        self.segments = Segments(training, self.pending, self._nonfinite, self.checkpoints, called)
+        self.discovery = self.segments.discovery
         closing = Closing(training, self.pending, self._nonfinite, repeats)
         self.backward = Backward(training, self.pending, self._nonfinite, self.segments, closing)
         self.stepping = Stepping(training, self._nonfinite, self.segments, repeats, closing)

@@ -11,6 +11,7 @@ from nnwatch.frame import Evidence, Remedy, Severity
 from ..context import Context
 from ..finding import Abstain, Found
 from ..passes import edges, newest
+from ..place import of
 from ..rule import Rule
 
 PLAIN = "Give validation a transform without chance"
@@ -62,7 +63,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         (
             Remedy(
                 PLAIN,
-                "the random transform on the validation data → resize, centre crop and normalisation only",
+                f"the random transform on the validation data{of(at, 'val_loader')} → resize, centre crop and "
+                "normalisation only",
                 "input.val.order is the same in every evaluation",
             ),
         ),

@@ -8,7 +8,7 @@ from nnwatch.frame import Remedy, Severity
 
 from ..context import Context
 from ..finding import Abstain, Found, some
-from ..place import of_layer
+from ..place import of_call, of_layer
 from ..rule import Rule
 from ..untrained import moved, stood_still, untrained
 
@@ -56,7 +56,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         f"{len(names)} trained parameters are not connected to the loss: {some(names)}",
         "the graph of the loss does not reach them, and they have not moved",
         (
-            Remedy(CONNECT, f"{some(names)}{of_layer(at, names[0])} → used in forward() without detach() or no_grad()",
+            Remedy(CONNECT, f"{some(names)}{of_layer(at, names[0])} → used in forward(){of_call(at, names[-1])}, "
+                   "without detach() or no_grad()",
                    f"the gradient of {names[0]} is above 0 from the first step"),
             Remedy(DECLARE, f"{some(names)} → requires_grad_(False), or deleted", "this finding is gone"),
         ),

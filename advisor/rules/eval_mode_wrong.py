@@ -10,6 +10,7 @@ from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
 from ..finding import Abstain, Found
+from ..place import of
 from ..rule import Rule
 from ..script import layers
 
@@ -60,7 +61,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         (
             Remedy(
                 TRAIN,
-                "model.eval() for the rest of the run → model.train() at the start of every epoch",
+                f"model.eval(){of(at, 'evaluating')} for the rest of the run → model.train() where each epoch begins",
                 "mode.train is 1 in the next epoch",
             ),
         ),

@@ -11,7 +11,7 @@ from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
 from ..finding import Found, number, some
-from ..place import of_optimizer
+from ..place import of_call, of_optimizer
 from ..rule import Rule
 from ..untrained import moved, untrained
 
@@ -129,7 +129,7 @@ def _never_moved(at: Context, limit: Mapping[str, float]) -> Found | None:
         f"in {at.step} steps these weight matrices have not moved at all: {some(names)}",
         "their gradient and their change were exactly 0 at every sampled step, while others moved",
         (
-            Remedy(CONNECT, f"forward() → uses {some(names)}, without detach() or no_grad()",
+            Remedy(CONNECT, f"forward(){of_call(at, names[-1])} → uses {some(names)}, without detach() or no_grad()",
                    f"the gradient norm of {names[0]} is above {number(0.0)} from the first step"),
             Remedy(DECLARE, f"{some(names)} → requires_grad_(False)", "this finding is gone"),
         ),
@@ -165,7 +165,7 @@ def _hardly_any(at: Context, limit: Mapping[str, float]) -> Found | None:
         (
             Remedy(
                 THAW,
-                f"{frozen[-1]} → requires_grad_(True), before the optimizer is made",
+                f"{frozen[-1]} → requires_grad_(True), before the optimizer is made{of_optimizer(at)}",
                 f"its update ratio is above 0 and the loss is under {number(0.9 * at.first_loss)}",
             ),
         ),

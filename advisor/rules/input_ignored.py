@@ -13,6 +13,7 @@ from ..context import Context
 from ..entering import entering
 from ..finding import Abstain, Found, number
 from ..layers import shape_of
+from ..place import of_call
 from ..rule import Rule
 from ..window import finite, median
 
@@ -67,7 +68,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         (
             Remedy(
                 PATH,
-                "one batch → two different inputs, and the output of each layer compared",
+                f"one batch{of_call(at, '')} → two different inputs, and the output of each layer compared",
                 "output.spread is above a hundredth of output.std",
             ),
         ),

@@ -15,6 +15,7 @@ from ..belonging import Fit, trained, validated
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..passes import classes
+from ..place import of
 from ..rule import Rule
 from ..script import no_activation
 from ..window import finite, median
@@ -163,7 +164,7 @@ def _flat(at: Context, limit: Mapping[str, float]) -> Found | None:
         (f"the steps add up to {number(moved)} times the size of the weights, and the loss is where it began",),
         at.track.segment.first_step + 1,
         (Evidence("loss.train", now, guess, "against a constant guess", 0, at.step),),
-        (Remedy(LINEAR, "the net → a linear model on 500 samples as they enter the model",
+        (Remedy(LINEAR, f"the net → a linear model on 500 samples{of(at, 'loader')} as they enter the model",
                 f"its loss is under {number(0.97 * guess)}; if it is not, the labels belong to other inputs"),),
         "If a linear model finds a signal, the net is at fault: overfit ten samples with it first.",
     )  # fmt: skip
@@ -192,7 +193,7 @@ def _by_heart(at: Context, limit: Mapping[str, float]) -> Found | None:
         (
             Remedy(
                 LINEAR,
-                "the net → a linear model on 500 samples as they enter the model",
+                f"the net → a linear model on 500 samples{of(at, 'loader')} as they enter the model",
                 "on held-out samples it beats a guess; if it does not, the labels belong to other inputs",
             ),
         ),

@@ -146,7 +146,7 @@ def _heap(at: Context, limit: Mapping[str, float]) -> Found | None:
             f"evenly: by {number(float(np.min(rises)) / 1024)} KiB a step at least",
         ),
         begin,
-        (Evidence("memory.heap", used[-1], used[0], "bytes given out, against then", begin, at.step),),
+        (Evidence("memory.heap", float(used[-1]), float(used[0]), "bytes given out, against then", begin, at.step),),
         _remedies(expect),
         OTHERWISE,
     )

@@ -10,7 +10,7 @@ from nnwatch.frame import Evidence, Remedy
 
 from ..context import Context
 from ..finding import Abstain, Found, number
-from ..place import of_loss, of_optimizer
+from ..place import of, of_loss, of_optimizer
 from ..rule import Rule
 
 ZERO = "Clear the gradients before each backward pass"
@@ -44,6 +44,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain(f"it needs {limit['samples']:.0f} records of grad.stale")
     if not np.all(stale > 0):
         return None
+    place = of(at, "backward") or of_loss(at) or of_optimizer(at)
     sizes = [f"{number(float(stale[0]))} at step {steps[0]}", f"{number(float(stale[-1]))} at step {steps[-1]}"]
     return Found(
         "error",
@@ -52,7 +53,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         int(at.view("grad.stale").steps[0]),
         (Evidence("grad.stale", float(np.median(stale)), 0.0, "gradient left over", int(steps[0]), at.step),),
         (
-            Remedy(ZERO, f"loss.backward() → optimizer.zero_grad(); loss.backward(){of_loss(at) or of_optimizer(at)}",
+            Remedy(ZERO, f"loss.backward() → optimizer.zero_grad(); loss.backward(){place}",
                    "the gradient left over is 0 at every step"),
         ),
         "If zero_grad is called, it is on another optimizer, or between backward() and step().",

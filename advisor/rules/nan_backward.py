@@ -45,7 +45,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         first.step,
         (last_finite(at, first.step),),
         (
-            Remedy(DOMAIN, "sqrt(x), norm(x) or x ** p → sqrt(x + 1e-12) and the like", restart(at, first.step)),
+            Remedy(DOMAIN, f"sqrt(x), norm(x) or x ** p{first.where} → sqrt(x + 1e-12) and the like",
+                   restart(at, first.step)),
             Remedy(ANOMALY, f"no check → torch.autograd.set_detect_anomaly(True) around step {first.step}",
                    "the traceback names the line of the forward pass (about four times slower)"),
         ),

@@ -10,6 +10,7 @@ from nnwatch.frame import Remedy
 from ..context import Context
 from ..finding import Found
 from ..nonfinite import GIVEN, last_finite, onset, restart
+from ..place import of
 from ..rule import Rule
 
 CLEAN = "Repair or drop the samples"
@@ -58,7 +59,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         (
             Remedy(CLEAN, f"{where or f'the bad samples of step {first.step}'} → dropped or repaired",
                    restart(at, first.step)),
-            Remedy(GUARD, f"no check → assert torch.isfinite({tensor}).all() over the whole data set",
+            Remedy(GUARD, f"no check → assert torch.isfinite({tensor}).all() over the whole data set{of(at, 'loader')}",
                    "it names the bad rows before the first step"),
         ),
         "If the data are clean on disk, look at the preprocessing: a division by a standard deviation of 0 does it.",

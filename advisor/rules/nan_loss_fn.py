@@ -56,7 +56,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         first.step,
         (last_finite(at, first.step),),
         (
-            Remedy(EPSILON, f"{place} → its argument kept off 0, such as torch.log(x + 1e-8)" if place
+            Remedy(EPSILON, f"{place}{first.where} → its argument kept off 0, such as torch.log(x + 1e-8)" if place
                    else "log, sqrt or division → its argument kept off 0, such as x + 1e-8", restart(at, first.step)),
             *(half if at.amp else ()),
             Remedy(WATCH, f"nothing kept → the batch of step {first.step} saved and run alone",

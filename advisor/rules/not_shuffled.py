@@ -11,6 +11,7 @@ from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
 from ..finding import Abstain, Found, number
+from ..place import of
 from ..rule import Rule
 from ..script import layers
 from ..window import View, finite
@@ -75,6 +76,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     ]
     if sorted_labels:
         evidence.insert(0, Evidence("target.each", z, -limit["z"], "z of the runs test on the labels", begin, at.step))
+    place = of(at, "loader")
     return Found(
         severity,
         f"the training data are not shuffled: {keys[0]}",
@@ -84,7 +86,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         (
             Remedy(
                 SHUFFLE,
-                f"shuffle={at.facts.get('shuffle', 'as it is')} → shuffle=True in the training loader",
+                f"shuffle={at.facts.get('shuffle', 'as it is')} → shuffle=True in the training loader{place}",
                 "labels of neighbouring samples agree no more often than chance; the loss swings less",
             ),
         ),

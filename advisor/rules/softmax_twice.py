@@ -8,7 +8,7 @@ from nnwatch.frame import Evidence, Remedy
 
 from ..context import Context
 from ..finding import Found, number
-from ..place import of_loss
+from ..place import of, of_loss
 from ..rule import Rule
 from ..script import loss, maker
 
@@ -52,7 +52,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         (
             Remedy(
                 REMOVE,
-                f"{what}(x) at the end of forward() → x, so that {function}{of_loss(at)} gets raw outputs",
+                f"{what}(x) at the end of forward(){of(at, 'output')} → x: {function}{of_loss(at)} gets raw outputs",
                 f"the loss falls faster from its first value, {number(first)}, and can come near 0",
             ),
         ),

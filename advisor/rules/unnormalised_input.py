@@ -14,7 +14,7 @@ from ..baseline import untrained_loss
 from ..context import Context
 from ..entering import FIRST, entering
 from ..finding import Abstain, Found, number
-from ..place import of_layer
+from ..place import of_call, of_layer
 from ..rule import Rule
 from ..scale import off_scale, trouble
 from ..script import loss
@@ -67,7 +67,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     mechanism = f"the input has mean {number(mean)}, standard deviation {number(std)}, values up to {number(beyond)}"
     remedy = Remedy(
         NORMALISE,
-        f"x → (x - {number(mean)}) / {number(std)}, for training and validation alike",
+        f"x{of_call(at, '')} → (x - {number(mean)}) / {number(std)}, for training and validation alike",
         "input.mean is about 0, input.std about 1, and the first loss is that of a guess",
     )
     otherwise = "If features differ by orders of magnitude, normalise each by its own mean and deviation."

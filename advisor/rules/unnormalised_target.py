@@ -11,6 +11,7 @@ from nnwatch.frame import Evidence, Remedy
 from ..context import Context
 from ..entering import entering
 from ..finding import Abstain, Found, number, percent
+from ..place import of_loss
 from ..rule import Rule
 from ..scale import off_scale, trouble
 from ..script import loss
@@ -59,7 +60,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if not outcome and at.recent_loss() < 0.5 * guess:
         return None
     remedies = (
-        Remedy(NORMALISE, f"y → (y - {number(mean)}) / {number(std)}", "the first loss is about 1 and falls"),
+        Remedy(
+            NORMALISE, f"y{of_loss(at)} → (y - {number(mean)}) / {number(std)}", "the first loss is about 1 and falls"
+        ),
         Remedy(BIAS, f"last bias about 0 → {number(mean)}", f"the first loss is about {number(guess)}"),
     )
     mechanism = f"the targets have mean {number(mean)} and standard deviation {number(std)}"

@@ -11,6 +11,7 @@ from nnwatch.frame import Evidence, Remedy
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..passes import newest
+from ..place import of
 from ..rule import Rule
 from ..script import layers
 
@@ -62,7 +63,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         (
             Remedy(
                 EVAL,
-                f"the validation loop → between model.eval() and model.train()"
+                f"the validation loop{of(at, 'validation')} → between model.eval() and model.train()"
                 f"{', under torch.no_grad()' if open_graph else ''}",
                 f"mode.val is 0 and the validation loss is another than {number(loss)}",
             ),

@@ -11,7 +11,7 @@ from nnwatch.frame import Evidence, Remedy
 
 from ..context import Context
 from ..finding import Found, number
-from ..place import of_loss
+from ..place import of, of_loss
 from ..rule import Rule
 from ..script import loss, maker
 from ..window import finite
@@ -49,7 +49,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if name == "cross_entropy" and made in ("Relu", "Sigmoid"):
         why = f"{spoken} lets only {'positive numbers' if made == 'Relu' else 'numbers from 0 to 1'} through, and "
         why += "cross_entropy needs numbers of any sign"
-        remedy = Remedy(REMOVE, f"{spoken}(x) as the output → x{of_loss(at)}", "the loss falls under its best so far")
+        remedy = Remedy(
+            REMOVE,
+            f"{spoken}(x) as the output{of(at, 'output')} → x{of_loss(at)}",
+            "the loss falls under its best so far",
+        )
     elif name in ("nll_loss", "kl_div") and made in LINEAR:
         why = f"{name} takes the logarithms of probabilities, and {spoken or 'the last layer'} gives none"
         new = "log_softmax(x, dim=1)" if name == "kl_div" else "cross_entropy on raw outputs, or log_softmax(x, dim=1)"
@@ -60,7 +64,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         if outside is None:
             return None
         why = f"{spoken} gives {outside[0]}, and the targets have {outside[1]}"
-        remedy = Remedy(REMOVE, f"{spoken}(x) as the output → x{of_loss(at)}", "the loss falls under its best so far")
+        remedy = Remedy(
+            REMOVE,
+            f"{spoken}(x) as the output{of(at, 'output')} → x{of_loss(at)}",
+            "the loss falls under its best so far",
+        )
     else:
         return None
     first = float(at.loss.scalar[0]) if at.has("loss.train") else math.nan

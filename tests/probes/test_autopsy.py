@@ -91,6 +91,10 @@ SCRIPT = """
 """``fit`` sees a bad sample in step 7 of 12, or in step 31 of 40 where not every step is looked at closely."""
 
 
+def _line(text: str) -> str:
+    return f"train.py:{next(number for number, line in enumerate(SCRIPT.splitlines(), 1) if text in line)}"
+
+
 CASES: dict[str, dict[str, Any]] = {
     "input": {"origin": "input", "step": 7, "last_finite_step": 6, "bad_samples": [3]},
     "input late": {"origin": "input", "step": 31, "bad_samples": [3]},
@@ -100,9 +104,9 @@ CASES: dict[str, dict[str, Any]] = {
     "log term": {"origin": "backward", "step": 1, "op": "log", "layer": "fc2"},
     "sqrt outside": {"origin": "backward", "step": 1, "op": "sqrt", "layer": "fc2"},
     "sqrt outside clip": {"origin": "backward", "step": 1, "op": "sqrt", "layer": "fc2"},
-    "sqrt inside": {"origin": "backward", "step": 7, "op": "sqrt", "layer": "distance"},
+    "sqrt inside": {"origin": "backward", "step": 7, "op": "sqrt", "layer": "distance", "where": _line("torch.sqrt(h")},
     "sqrt inside late": {"origin": "backward", "step": 31},
-    "zero": {"origin": "forward", "step": 7, "layer": "middle", "op": "div"},
+    "zero": {"origin": "forward", "step": 7, "layer": "middle", "op": "div", "where": _line("return x /")},
     "zero late": {"origin": "forward", "step": 31},
     "lr": {"origin": "loss", "op": "mse_loss"},
     "healthy": {},

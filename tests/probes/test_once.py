@@ -179,18 +179,19 @@ def test_the_parts_of_a_script():
     def at(text):
         return f"train.py:{next(number for number, line in enumerate(lines) if text in line) + 1}"
 
+    called, block, lora = at("model(a)"), at("return self.drop"), at("return self.base")
     assert facts["modules"] == [
-        ["", "Sequential", 0, at("model = nn.Seq")],
-        ["0", "Linear", 96, at("        nn.Linear(5, 16)")],
-        ["1", "Block", 0, at("        Block(16)")],
-        ["1.linear", "Linear", 272, at("self.linear")],
-        ["1.norm", "BatchNorm1d", 32, at("self.norm")],
-        ["1.drop", "Dropout", 0, at("self.drop")],
-        ["2", "Lora", 0, at("        Lora(")],
-        ["2.base", "Linear", 272, at("        Lora(")],
-        ["2.a", "Linear", 32, at("self.a, self.b")],
-        ["2.b", "Linear", 32, at("self.a, self.b")],
-        ["3", "Linear", 51, at("        nn.Linear(16, 3)")],
+        ["", "Sequential", 0, at("model = nn.Seq"), called],
+        ["0", "Linear", 96, at("        nn.Linear(5, 16)"), called],
+        ["1", "Block", 0, at("        Block(16)"), called],
+        ["1.linear", "Linear", 272, at("self.linear"), block],
+        ["1.norm", "BatchNorm1d", 32, at("self.norm"), block],
+        ["1.drop", "Dropout", 0, at("self.drop"), block],
+        ["2", "Lora", 0, at("        Lora("), called],
+        ["2.base", "Linear", 272, at("        Lora("), lora],
+        ["2.a", "Linear", 32, at("self.a, self.b"), lora],
+        ["2.b", "Linear", 32, at("self.a, self.b"), lora],
+        ["3", "Linear", 51, at("        nn.Linear(16, 3)"), called],
     ]
     assert facts["norms"] == [["1.norm", "BatchNorm1d", 16, 0.2]]
     assert facts["dropout"] == [["1.drop", 0.25]]
@@ -205,6 +206,53 @@ def test_the_parts_of_a_script():
     told = {"class": "DistributedSampler", "set_epoch_calls": 1, "passes": 2, "shuffle": True, "seed": 0}
     assert facts["sampler_epochs"] == told
     assert (facts["planned_steps"], facts["steps_per_epoch"]) == (24, 6)
+
+
+SITES = """
+    import torch, torch.nn as nn, torch.nn.functional as F
+    from torch.utils.data import DataLoader, TensorDataset
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(5, 8), nn.Linear(8, 3)
+        def forward(self, x):
+            x = self.first(x).relu()
+            return self.last(x).softmax(1)
+
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    data = TensorDataset(torch.randn(48, 5), torch.randint(0, 3, (48,)))
+    train = DataLoader(data, batch_size=8)
+    val = DataLoader(data, batch_size=16)
+    for epoch in range(3):
+        for a, b in train:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(a), b)
+            loss.backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            for a, b in val:
+                checked = F.cross_entropy(model(a), b)
+"""
+
+
+def test_where_a_script_makes_and_calls_what_remedies_change():
+    done = run(SITES)
+    assert done.returncode == 0, done.stderr
+    assert not [event for event in done.events if event["name"] == "probe.failed"], done.events
+    facts, lines = done.facts(), SITES.splitlines()
+    texts = {
+        "output": "self.last(x)",
+        "backward": "loss.backward()",
+        "loader": "train =",
+        "val_loader": "val =",
+        "validation": "checked =",
+        "evaluating": "model.eval()",
+    }
+    where = {name: next(number for number, line in enumerate(lines, 1) if text in line) for name, text in texts.items()}
+    assert {name: facts[name]["where"] for name in texts} == {name: f"train.py:{n}" for name, n in where.items()}
 
 
 def test_what_a_script_does_not_do_is_not_told():
