@@ -11,6 +11,8 @@ _SLURM = ("JOB_ID", "STEP_ID", "RESTART_COUNT")
 _ADDRESS = ("rdzv-id", "rdzv-endpoint", "master-addr", "master-port", "main-process-ip", "main-process-port")
 _NODES = ("nnodes", "num-machines")
 _RANK = ("node-rank", "machine-rank")
+_OWN = (*_RANK, "local-addr")
+"""What a node is told alone."""
 
 
 class Place(NamedTuple):
@@ -31,7 +33,7 @@ def place(command: Sequence[str]) -> Place:
     several = env.get("SLURM_STEP_NUM_NODES", "1") not in ("", "1")
     if env.get("SLURM_JOB_ID") and env.get("SLURM_STEP_ID") and several:
         step = [env.get(f"SLURM_{name}", "") for name in _SLURM]
-        return Place(_name("slurm", [*step, os.getcwd(), *command]), _number(env.get("SLURM_NODEID", "")))
+        return Place(_name("slurm", [*step, os.getcwd(), *_common(command)]), _number(env.get("SLURM_NODEID", "")))
     if env.get("MASTER_ADDR") and env.get("WORLD_SIZE", "1") != env.get("LOCAL_WORLD_SIZE", "1"):  # a rank itself
         job = [env["MASTER_ADDR"], env.get("MASTER_PORT", "")]
         return Place(_name("ranks", job), _number(env.get("GROUP_RANK", env.get("NODE_RANK", ""))))
@@ -50,6 +52,17 @@ def _options(command: Sequence[str]) -> list[tuple[str, str]]:
             name, equals, value = word[2:].partition("=")
             found.append((name.replace("_", "-"), value if equals else following))
     return found
+
+
+def _common(command: Sequence[str]) -> list[str]:
+    """The words that are the same on all nodes."""
+    kept, own = [], False
+    for word in command:
+        name, equals, _ = word.removeprefix("--").replace("_", "-").partition("=")
+        if not own and not (word.startswith("--") and name in _OWN):
+            kept.append(word)
+        own = not own and word.startswith("--") and name in _OWN and not equals
+    return kept
 
 
 def _name(kind: str, words: Sequence[str]) -> str:

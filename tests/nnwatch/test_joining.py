@@ -74,6 +74,8 @@ def test_the_nodes_of_a_slurm_step_are_those_of_one_command(monkeypatch):
     here = place(["python", "a.py"])
     assert here.node == 1
     assert here.job == place(["python", "a.py"]).job != place(["python", "b.py"]).job
+    first, second = (place(["torchrun", "--node_rank", rank, f"--local-addr=n{rank}", "a.py"]) for rank in "01")
+    assert first.job == second.job != place(["torchrun", "--node_rank", "1", "b.py"]).job
     monkeypatch.setenv("SLURM_STEP_NUM_NODES", "1")
     assert place(["python", "a.py"]).job == ""
 

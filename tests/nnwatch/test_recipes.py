@@ -44,7 +44,7 @@ def test_every_command_of_the_page_is_understood(tmp_path, monkeypatch):
             if "://" in (getattr(options, "run", "") or ""):
                 assert dial.far(options.run, options.remote) is not None
     assert len(seen) >= 15
-    assert {words[0] for words in seen} == {"run", "attach", "ls", "wait", "report", "replay", "compare"}
+    assert {words[0] for words in seen} == {"run", "attach", "ls", "wait", "report", "replay", "compare", "stacks"}
 
 
 @pytest.mark.parametrize("tasks", ["", "1"])
