@@ -13,6 +13,8 @@ from torch.utils import checkpoint as checkpointing
 from torch.utils.data import dataloader
 from torch.utils.data.distributed import DistributedSampler
 
+from .lane import NEXT
+from .passes import in_c
 from .standby import KEY, Standby
 
 INITIALISERS = (
@@ -196,20 +198,29 @@ def _iter(standby: Standby, original: Function) -> Function:
 def _next(standby: Standby, original: Function) -> Function:
     lane = standby.lane
 
+    def told(iterator: Any, *_: Any) -> None:
+        if lane.iterator is None or lane.iterator() is not iterator:
+            standby.watch.pass_begins(iterator)
+        elif lane.fresh:
+            standby.watch.loaders.ahead += 1
+
+    def failed(error: Exception, _: Any) -> None:
+        standby.probes.failed("loader", error)
+
     @functools.wraps(original)
     def __next__(self: Any) -> Any:  # noqa: N807
         began = perf_counter()
         batch = original(self)
+        came = perf_counter()
         try:
-            if lane.iterator is None or lane.iterator() is not self:
-                standby.watch.pass_begins(self)
-            elif lane.fresh:
-                standby.watch.loaders.ahead += 1
+            told(self)
             lane.batch = batch
             lane.fresh = True
-            lane.wait += perf_counter() - began
+            lane.wait += came - began
+            if lane.timed:
+                lane.spent += perf_counter() - came
         except Exception as error:
-            standby.probes.failed("loader", error)
+            failed(error, self)
         return batch
 
-    return __next__
+    return in_c(lane.patch(NEXT, "", original, told, None, failed), original) or __next__

@@ -17,9 +17,12 @@ KEPT = 15
 """Newest durations that a median is taken of."""
 ENOUGH = 5
 """Durations of each kind of step before anything is said."""
-FRAMES = 2e-6
-"""Seconds, besides, for what leads into the hooks and out of them: no clock is read there. Measured in the loop of a
-small perceptron, between two operations of which caches are cold: `python -m tests.bench.bench_probes`."""
+SEEN = 0.5
+"""Share of what an unsampled step takes longer that passes inside its hooks, where the clock is read. The rest is what
+leads into them and out of them, and what they put out of the caches: of the misses of the instruction cache that a
+step has more with hooks than without, half lie in them, and half of the time on a quiet machine (see the results of
+`python -m tests.bench.bench_probes`).
+"""
 WARM = 3
 """First samples, which load and build what later ones find."""
 
@@ -128,7 +131,7 @@ class Bill:
     @property
     def hooks(self) -> float:
         """Seconds that an unsampled step takes longer."""
-        return self._typical(lambda each: each.hooks) + FRAMES
+        return self._typical(lambda each: each.hooks) / SEEN
 
     @property
     def extra(self) -> float:

@@ -2,7 +2,9 @@
 #pragma once
 #include "routine.h"
 
-enum { CLOSED, LOSS, BACKWARD, INSIDE, STEP, STEPPING, ENTRY };
+#include <time.h>
+
+enum { CLOSED, LOSS, BACKWARD, INSIDE, STEP, STEPPING, ENTRY, NEXT };
 
 typedef struct {
     PyObject_HEAD
@@ -41,6 +43,9 @@ int backward(Lane *self, PyObject *tensors);
 int steps(Lane *self, PyObject *optimizer);
 int stepped(Lane *self, PyObject *optimizer);
 int enters(Lane *self, PyObject *module, PyObject *args, PyObject *kwargs, int outermost);
+int follows(const Lane *self, PyObject *iterator);
+void reads(Lane *self, PyObject *batch, double waited);
+double now(clockid_t clock); /* seconds */
 
 /* patch.c */
 PyObject *patch(Lane *self, PyObject *args);

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 CLOSED, LOSS, BACKWARD, INSIDE, STEP, STEPPING = range(6)
 """Stages: the long way; a loss call is due; a backward pass is due; it runs; the optimizer's step is due; it runs."""
-ENTRY = 6
-"""No stage, but what a hook before a forward pass is patched as."""
+ENTRY, NEXT = 6, 7
+"""No stages, but what a hook before a forward pass, and what gives a loader's batches, are patched as."""
 
 
 Call = tuple[str, Callable[..., torch.Tensor], tuple[Any, ...], dict[str, Any]]
@@ -219,7 +219,8 @@ class Lane:
         lane does not take ``told(value, args, kwargs)`` is told, or before a backward pass ``told(tensors, ...)`` and
         ``other(found, ...)`` after it, or of an optimizer's step ``told(optimizer, args, kwargs)``; of a loss call that
         raised an exception ``other(None, args, kwargs)``; of a pass ``told(module, args, kwargs)``, where ``other`` is
-        whether the module is an outermost one. ``failed(error, about)`` takes their errors."""
+        whether the module is an outermost one; of a batch that does not follow on the last one
+        ``told(iterator, ...)``. ``failed(error, about)`` takes their errors."""
         return None
 
     # what the hooks call in their stage; False: it is not what was expected
@@ -280,9 +281,9 @@ class Lane:
             self._canary()
         return True
 
-    @_by_the_clock
     def stepped(self, optimizer: torch.optim.Optimizer) -> bool:
-        """The step is over: publish it."""
+        """The step is over: publish it. What follows from that is no part of it by the clock."""
+        began = perf_counter() if self.timed else NAN
         if self.stage != STEPPING:
             return False
         values = rates(optimizer)
@@ -311,6 +312,8 @@ class Lane:
         if routine is not None:
             self._routine = None
             routine.write(step, when)
+        if self.timed:
+            self.spent += perf_counter() - began
         if step >= self._until:
             self._due(step)
         if self._coming is not None and step + 1 == self._at:

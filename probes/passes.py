@@ -63,13 +63,13 @@ def loss(standby: Standby, original: Function) -> Function:
                 failed(error, value)
         return value
 
-    made = _in_c(lane.patch(LOSS, name, original, told, refused, failed), original) or wrapper
+    made = in_c(lane.patch(LOSS, name, original, told, refused, failed), original) or wrapper
     # torch.jit asks for this before it compiles a function: a wrapper with *args is beyond it
     made.__prepare_scriptable__ = lambda: original  # type: ignore[union-attr]
     return made
 
 
-def _in_c(made: Any, original: Function) -> Any:
+def in_c(made: Any, original: Function) -> Any:
     """Give what stands for ``original`` its attributes; None stays None. torch.compile sees ``original`` only."""
     if made is not None:
         functools.update_wrapper(made, original)
@@ -116,7 +116,7 @@ def backward(standby: Standby, original: Function) -> Function:
             failed(error, found)
         return found
 
-    return _in_c(lane.patch(BACKWARD, "", original, told, ended, failed), original) or backward
+    return in_c(lane.patch(BACKWARD, "", original, told, ended, failed), original) or backward
 
 
 def grad(standby: Standby, original: Function) -> Function:
@@ -188,7 +188,7 @@ def _step_hook(standby: Standby, stage: int, expected: str, long: Callable[[], F
             except Exception as error:
                 failed(error, optimizer)
 
-    return _in_c(lane.patch(stage, "", hook, told, None, failed), hook) or hook
+    return in_c(lane.patch(stage, "", hook, told, None, failed), hook) or hook
 
 
 def _closure(args: Any, kwargs: Any) -> bool:

@@ -128,6 +128,26 @@ static PyObject *call_entry(Patch *self, PyObject *args, PyObject *kwargs)
     return tell(self, taken, self->told, given[0], given[1], given[2]) ? none() : NULL;
 }
 
+/* A loader's iterator gives a batch. */
+static PyObject *call_next(Patch *self, PyObject *args, PyObject *kwargs)
+{
+    Lane *lane = self->lane;
+    double began = now(CLOCK_MONOTONIC);
+    PyObject *batch = PyObject_Call(self->original, args, kwargs), *iterator;
+    if (!batch)
+        return NULL;
+    double came = now(CLOCK_MONOTONIC);
+    if (!(iterator = PyTuple_GetItem(args, 0)) ||
+        !tell(self, follows(lane, iterator), self->told, iterator, args, kwargs)) {
+        Py_DECREF(batch);
+        return NULL;
+    }
+    reads(lane, batch, came - began);
+    if (lane->timed)
+        lane->spent += now(CLOCK_MONOTONIC) - came;
+    return batch;
+}
+
 static PyObject *call(Patch *self, PyObject *args, PyObject *kwargs)
 {
     switch (self->stage) {
@@ -137,6 +157,8 @@ static PyObject *call(Patch *self, PyObject *args, PyObject *kwargs)
         return call_backward(self, args, kwargs);
     case ENTRY:
         return call_entry(self, args, kwargs);
+    case NEXT:
+        return call_next(self, args, kwargs);
     default:
         return call_hook(self, args, kwargs);
     }

@@ -4,9 +4,8 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
-static double now(clockid_t clock)
+double now(clockid_t clock)
 {
     struct timespec time;
     clock_gettime(clock, &time);
@@ -56,6 +55,20 @@ static int take_loss(Lane *self, PyObject *name, PyObject *function, PyObject *a
     put(&self->value, value);
     self->stage = BACKWARD;
     return 1;
+}
+
+/* Does a batch come from the iterator that the last one came from, which has been trained on? */
+int follows(const Lane *self, PyObject *iterator)
+{
+    return self->iterator && self->iterator != Py_None && PyWeakref_GetObject(self->iterator) == iterator && !self->fresh;
+}
+
+/* A batch is there, for which the script has waited so many seconds. */
+void reads(Lane *self, PyObject *batch, double waited)
+{
+    put(&self->batch, batch);
+    self->fresh = 1;
+    self->wait += waited;
 }
 
 /* Is the step still in the lane, after the routine was told? `done` is NULL with an error. */
@@ -138,7 +151,8 @@ static int write_sample(Lane *self, PyObject *optimizer, const unsigned char *he
     return PyErr_Occurred() ? -1 : 1;
 }
 
-static int take_stepped(Lane *self, PyObject *optimizer)
+/* `began`: by the clock, NaN in a step whose hooks are not measured. What follows from a step is no part of it. */
+static int take_stepped(Lane *self, PyObject *optimizer, double began)
 {
     unsigned char record[HEAD + RECORD_HEAD + 4 * FIELDS + 4];
     float values[FIELDS], *at = values + 2;
@@ -179,6 +193,8 @@ static int take_stepped(Lane *self, PyObject *optimizer)
         write_record(&self->pen, self->schema, record, RECORD_HEAD + size);
     if (self->routine && write_sample(self, optimizer, record + HEAD, when) < 0)
         return -1;
+    if (!isnan(began))
+        self->spent += now(CLOCK_MONOTONIC) - began;
     PyObject *done = NULL;
     if (self->step >= self->until && !(done = PyObject_CallFunction(self->due, "L", self->step)))
         return -1;
@@ -217,5 +233,5 @@ int steps(Lane *self, PyObject *optimizer)
 
 int stepped(Lane *self, PyObject *optimizer)
 {
-    BY_THE_CLOCK(take_stepped(self, optimizer))
+    return take_stepped(self, optimizer, self->timed ? now(CLOCK_MONOTONIC) : NAN);
 }

@@ -15,12 +15,19 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from statistics import median
 from time import monotonic, thread_time_ns
 from typing import Any
 
 import torch
-from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
+import torch.nn.functional as F
+from torch.optim.optimizer import (
+    _global_optimizer_post_hooks,
+    _global_optimizer_pre_hooks,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 from torch.utils.data import DataLoader
 
 from nnwatch.probes import kernel, lane
@@ -67,7 +74,8 @@ def compared(
     """``watched`` makes a sampled step once in INTERVAL calls, as the ``place``-th of a block; where that is not known,
     it is the dearest. ``aside`` takes off what the tool has put on the model, while bare steps are made; ``thorough``
     says whether the sample of the coming block is."""
-    short = median(timed(bare, 20)) < SHORT
+    with aside():
+        short = median(timed(bare, 20)) < SHORT
     timed(watched, 3 * INTERVAL)
     steps: list[float] = []
     blocks: dict[bool, list[list[float]]] = {False: [], True: []}
@@ -106,18 +114,25 @@ def watching(native: bool, budget: float, every: int | None) -> Iterator[Watch]:
 
 
 @contextmanager
-def unwatched(watch: Watch) -> Iterator[None]:
-    """The model without hooks, the optimizers without the global ones. Only dicts change: taking the patches off would
-    flush the interpreter's caches and slow every step that follows."""
+def unhooked() -> Iterator[None]:
+    """The optimizers without the global hooks. Only dicts change: taking the patches off would flush the interpreter's
+    caches and slow every step that follows."""
     both: tuple[Any, ...] = (_global_optimizer_pre_hooks, _global_optimizer_post_hooks)
     kept = [dict(hooks) for hooks in both]
-    state = watch.layers.state
-    watch.layers.remove()
     for hooks in both:
         hooks.clear()
     yield
     for hooks, before in zip(both, kept, strict=True):
         hooks.update(before)
+
+
+@contextmanager
+def unwatched(watch: Watch) -> Iterator[None]:
+    """And the model without hooks."""
+    state = watch.layers.state
+    watch.layers.remove()
+    with unhooked():
+        yield
     watch.layers.place(state)
 
 
@@ -163,7 +178,20 @@ def far(workload: str, native: bool, seconds: float) -> dict[str, float]:
 
         found = compared(loop.bare, loop.step, seconds, aside, INTERVAL - 1)
         made = INTERVAL * (2 if found["step"] < SHORT else 1)
-        return found | {"clock": median(clock[1:]) * 1e6 / made}
+        return found | {"clock": median(clock[2:]) * 1e6 / made}
+
+
+def floor(workload: str, seconds: float) -> dict[str, float]:
+    """Nothing but a call in C at each place where a hook of an unsampled step is: what no hook can go below."""
+    nothing: Any = memoryview(b"").__exit__
+    loop, kept = Loop(workload), (F.cross_entropy, torch.autograd.backward)
+    F.cross_entropy, torch.autograd.backward = partial(kept[0]), partial(kept[1])
+    hooks = register_optimizer_step_pre_hook(nothing), register_optimizer_step_post_hook(nothing)
+    found = compared(loop.bare, loop.step, seconds, unhooked, INTERVAL - 1)
+    for hook in hooks:
+        hook.remove()
+    F.cross_entropy, torch.autograd.backward = kept
+    return found
 
 
 def warm(native: bool) -> float:
@@ -267,6 +295,8 @@ def main() -> None:
         found = compared(Loop(workload).bare, Loop(workload).bare, seconds, place=INTERVAL - 1)
     elif tool in ("far", "far-numpy"):
         found = far(workload, tool == "far", seconds)
+    elif tool == "floor":
+        found = floor(workload, seconds)
     elif tool == "warm":
         found = {"c": warm(True), "python": warm(False)}
     elif tool == "lightning":

@@ -129,6 +129,7 @@ SCRIPT = """
 PLANTS = [*(f"run:{name}" for name in NAMES), *(f"entry:{name}" for name in ENTRIES)]
 UNMET = {
     "run:cell",
+    "run:exit",
     "run:user",
     "run:fetch",
     "run:noise",
@@ -139,7 +140,8 @@ UNMET = {
     "run:r2",
     "entry:compiling",
 }
-"""What this script gives no occasion for: notebooks, logging, a GPU, accumulation, regression, compiling, a check."""
+"""What this script gives no occasion for: notebooks, logging, a GPU, accumulation, regression, compiling, a check, the
+end of an interpreter."""
 
 
 @pytest.fixture(scope="module")

@@ -407,3 +407,31 @@ def test_the_ring_wraps_and_overflows_in_the_lane(kind, tmp_path, monkeypatch):
         assert len(set(seen)) == len(seen) < 2211
     finally:
         patches.remove()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_clock_sees_the_last_hook_of_a_step(kind, tmp_path, monkeypatch):
+    """Before it is decided how closely the next one is looked at."""
+    monkeypatch.setattr(lane, "Fastest", KINDS[kind])
+    monkeypatch.setattr(sampler.Sampler, "measures", True)
+    before: list[float] = []
+    grown: list[float] = []
+    ended = sampler.Sampler.ended
+
+    def noting(self, step, sampled, hooks, *more):
+        if sampled is None:
+            grown.append(hooks - before[-1])
+        return ended(self, step, sampled, hooks, *more)
+
+    monkeypatch.setattr(sampler.Sampler, "ended", noting)
+    watching = Standby({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
+    patches = Patches(watching)
+    try:
+        t = Training()
+        t.optimizer.register_step_post_hook(lambda *_: before.append(watching.lane.spent))  # runs before ours
+        for _ in range(STEPS):
+            t.step()
+    finally:
+        patches.remove()
+    assert len(grown) > 3
+    assert min(grown) > 0

@@ -22,7 +22,7 @@ def sampled_steps(
     now = [0.0]
     for clock in ("thread_time", "perf_counter"):
         monkeypatch.setattr(bill, clock, lambda: now[0])
-    monkeypatch.setattr(bill, "FRAMES", 0.0)
+    monkeypatch.setattr(bill, "SEEN", 1.0)
     made = Sampler(budget, first)
     found, closely = [], True
     for step in range(first + 1, first + steps + 1):
