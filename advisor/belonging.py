@@ -31,8 +31,12 @@ class Fit(NamedTuple):
 
     @property
     def guessed(self) -> bool:
-        """It is a guess, and enough pairs say so: a share of 0.65 is two standard errors away."""
-        return abs(self.share - 0.5) < 2.5 * self.error and self.share + 2 * self.error < 0.65
+        """It may be a guess."""
+        return abs(self.share - 0.5) <= 2.5 * self.error
+
+    def under(self, share: float) -> bool:
+        """And enough pairs say so: this share is two standard errors away."""
+        return self.share + 2 * self.error < share
 
 
 def _fit(share: np.ndarray, pairs: np.ndarray, step: int) -> Fit:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from .beginning import FAINT, LOUD, scaled
+from .belonging import trained
 from .context import Context
 from .entering import entering
 from .finding import Abstain
@@ -154,6 +155,13 @@ def _recurrent(at: Context) -> bool:
     return bool((at.facts.get("layers") or {}).get("recurrent"))
 
 
+def _fits(at: Context) -> bool:
+    """The training targets have come to fit their own samples: steps and units do what they should."""
+    with suppress(Abstain):
+        return trained(at, 0.5).told
+    return False
+
+
 def _strait(at: Context) -> bool:
     """A layer is too narrow for anything to pass, or nothing bends: what goes wrong behind it is no wonder."""
     with suppress(Abstain):
@@ -257,7 +265,8 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
         "below-persistence": _always, **_USELESS, **_THROWN,
     },
     "label-misaligned": {"not-learning": _always, "below-baseline": _always, "overfitting": _always,
-                         "undertrained": _always, "prediction-collapse": _always, "background-collapse": _always},
+                         "undertrained": _always, "prediction-collapse": _always, "background-collapse": _always,
+                         "lr-too-high": _fits, "dead-relu": _fits},
     "input-ignored": {"frozen-params": _always, "dead-relu": _passed, "not-learning": _always,
                       "below-baseline": _always, "prediction-collapse": _always, "plateau": _always,
                       "underfitting": _wide},

@@ -27,6 +27,8 @@ CONSEQUENCES = {
     "overfitting", "background-collapse", "step-outlier", "data-bottleneck", "gpu-idle", "memory-leak",
 }  # fmt: skip
 """Findings that explain no loss at the level of a guess."""
+VALIDATION = {"preprocessing-mismatch", "augmentation-on-validation", "val-in-train-mode", "batchnorm-stats"}
+"""Findings that explain why nothing carries over."""
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -75,15 +77,22 @@ def _apart(at: Context, limit: Mapping[str, float]) -> Found | None:
     if any(one.told for one in evaluations):
         return None
     learned = trained(at, 0.5)
-    if len(evaluations) >= limit["looks"] and learned.told:
+    if len(evaluations) >= limit["looks"] and learned.share > 0.5 and not learned.guessed:
         newest = evaluations[-1]
-        if not newest.guessed:
+        if at.opened & VALIDATION:
+            raise Abstain("what is validated is not what is trained on: nothing need carry over")
+        if not (newest.guessed and newest.under(0.75)):
             return None
         if at.train_rows and at.train_rows < _enough(at, limit):
             raise Abstain("of so few rows hardly anything carries over")
         return _found(at, newest, learned, "in training they have come to fit, by heart")
     ever = trained(at, limit["part"])
-    if not ever.guessed or at.opened - CONSEQUENCES or no_activation(at) or not _long_enough(at, limit):
+    if (
+        not (ever.guessed and ever.under(0.65))
+        or at.opened - CONSEQUENCES
+        or no_activation(at)
+        or not _long_enough(at, limit)
+    ):
         return None
     if not _moved(at) >= limit["moved"]:
         return None

@@ -68,6 +68,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         keys.append(f"batches differ by {number(100 * spread)} % of what batches of one kind each would")
     if repeated:
         keys.append(f"{repeated} batches of an epoch were the same as at their place in the epoch before")
+    elif sorted_labels and (again := _came_again(at)) >= limit["batches"]:
+        keys.append(f"{again} batches came again as they were")
     if declared:
         keys.append("the loader says shuffle=False")
     begin = at.track.segment.first_step + 1
@@ -187,6 +189,21 @@ def _same_order(at: Context) -> int:
     if len(set(last.values())) < 2 or any(last[place] != before[place] for place in shared):
         return 0
     return len(shared)
+
+
+def _came_again(at: Context) -> int:
+    """Batches whose targets had come before, in the same order and always after a multiple of so many steps: of a loop
+    without a loader."""
+    if at.has("epoch") or not at.has("target.order"):
+        return 0
+    view = at.view("target.order").thin(RECORDS)
+    last: dict[float, int] = {}
+    lags = []
+    for step, order in zip(view.steps.tolist(), view.scalar.tolist(), strict=True):
+        if order in last:
+            lags.append(step - last[order])
+        last[order] = step
+    return len(lags) if math.gcd(*lags) > 2 else 0
 
 
 def _placed(orders: View, first: int, end: int) -> dict[int, float]:
