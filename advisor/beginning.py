@@ -60,14 +60,19 @@ def passes(at: Context, limit: Mapping[str, float]) -> str | None:
 
 
 def indifferent(at: Context, limit: Mapping[str, float]) -> str | None:
-    """The first predictions of different samples are next to the same, beside those of soon after."""
-    if not at.has("output.spread"):
+    """The first predictions of different samples are next to the same, beside those of soon after; or the first thirty
+    steps had to build up several matrices from next to nothing."""
+    if at.has("output.spread"):
+        spread = at.view("output.spread").values[:20, 0]
+        if len(spread) >= 4 and spread[0] < limit["same"] * median(spread[2:]):
+            begun, soon = number(float(spread[0])), number(median(spread[2:]))
+            return f"the first predictions of different samples differ by {begun}, those of soon after by {soon}"
+    norms = at.view("weight.norm").before(at.track.segment.first_step + 31)
+    first, now = norms.values[0, at.mixing], norms.values[-1, at.mixing]
+    grown = np.sort(now[first > 0] / first[first > 0])
+    if len(grown) < 2 or not grown[-2] > limit["grown"]:
         return None
-    spread = at.view("output.spread").values[:20, 0]
-    if len(spread) < 4 or not spread[0] < limit["same"] * median(spread[2:]):
-        return None
-    first, soon = number(float(spread[0])), number(median(spread[2:]))
-    return f"the first predictions of different samples differ by {first}, those of soon after by {soon}"
+    return f"by step {int(norms.steps[-1])} two of these and more are {number(float(grown[-2]))} times as large"
 
 
 def starved(at: Context, limit: Mapping[str, float]) -> str | None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from nnwatch.frame import Evidence, Remedy, Severity
+from nnwatch.frame import SEVERITIES, Evidence, Remedy, Severity
 
 from ..baseline import untrained_loss
 from ..beginning import FAINT, LOUD, Start, indifferent, passes, scaled, starved
@@ -30,16 +30,17 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         small: nothing passes through the layers, forwards or backwards. All zero: every unit stays like every other.
 
     How it is decided
-        Too large: the very first loss of a classifier against that of a guess (ln C); default initialisation has 1.0 to
-        1.1 times it. Over three times is *watch*; over one and a half times, and the loss (or that of every evaluation)
-        still not under a guess after 60 steps, is *warn*. Too small: the output of the last ReLU layer varies a
-        thousand times less than that of the first one at the first step, or two or more weight matrices start at
-        exactly zero, and the loss has not left its first value after 60 steps; exact where two or more stay at zero
-        because each passes the other no gradient. Either way: two or more matrices of linear and recurrent layers start
-        under 0.02 or over 5 times 1 / sqrt(fan-in) (healthy: 0.3 to 0.8), and the loss has not left its first value, or
-        the first gradient is under a hundredth of the ones soon after; or, without any loss, what passes them at the
-        first step is off as well: activations or predictions of a deviation over 5, activations that are saturated,
-        predictions that are next to the same for all samples.
+        Too large: the very first loss of a classifier against that of a guess (ln C); default initialisation has 1.0
+        to 1.1 times it. Over three times is *watch*; over one and a half times, and the loss (or that of every
+        evaluation) still not under a guess after 60 steps, is *warn*. Too small: the output of the last ReLU layer
+        varies a thousand times less than that of the first one at the first step, or two or more weight matrices start
+        at exactly zero, and the loss has not left its first value after 60 steps; exact where two or more stay at zero
+        because each passes the other no gradient. Either way: two or more matrices of linear and recurrent layers
+        start under 0.02 or over 5 times 1 / sqrt(fan-in) (healthy: 0.3 to 0.8), and the loss has not left its first
+        value, or the first gradient is under a hundredth of the ones soon after; or, without any loss, what passes
+        them at the first step is off as well: activations or predictions of a deviation over 5, activations that are
+        saturated, predictions that are next to the same for all samples, matrices that the first 30 steps make five
+        times as large.
 
     When it is a false alarm
         Nets that were trained before (not judged). A zero in the last layer, or in the second matrix of an adapter, is
@@ -51,11 +52,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     if at.finetune:
         raise Abstain("the net was trained before")
-    if off := _off(at, limit):
-        return off
+    off = _off(at, limit)
     if at.no_goal:
-        raise Abstain("the first loss of this training says nothing")
-    return _saddle(at, limit) or _large(at, limit) or _small(at, limit)
+        if off is None:
+            raise Abstain("the first loss of this training says nothing")
+        return off
+    found = (_saddle(at, limit), _large(at, limit), _small(at, limit), off)
+    return max((one for one in found if one), key=lambda one: SEVERITIES.index(one.severity), default=None)
 
 
 def _off(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -241,5 +244,5 @@ RULE = Rule(
     "weights, or raw pixels, 9 to 104 times.",
     check,
     {"high": 1.5, "alone": 3, "patience": 60, "fade": 1e-3, "faint": FAINT, "loud": LOUD, "starved": 0.01,
-     "samples": 10, "swollen": 5, "flat": 0.7, "same": 1e-3},
+     "samples": 10, "swollen": 5, "flat": 0.7, "same": 1e-3, "grown": 5},
 )  # fmt: skip

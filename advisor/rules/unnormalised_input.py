@@ -61,7 +61,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     far = abs(mean) > limit["offset"] * std and abs(mean) > 1
     large = std > limit["std"] or (beyond > limit["largest"] and std > 1)
     if not (std > 0 and (large or far or (std < 0.1 < abs(mean)))):
-        return _of_layer(at, limit, inside, outcome) if inside else None
+        return _of_layer(at, limit, inside, outcome) if inside and "bad-init" not in at.opened else None
     if not (outcome or inside) and 0 <= at.recent_loss() < 0.5 * at.first_loss:
         return None
     mechanism = f"the input has mean {number(mean)}, standard deviation {number(std)}, values up to {number(beyond)}"

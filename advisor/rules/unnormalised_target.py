@@ -34,8 +34,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         explains (divergence, NaN, dead layers), a loss that has not fallen after 60 steps, or, after a fifth of the
         run, one that is still over the variance of the targets. Alone it is *watch*, until the net beats their mean.
         Where the loss is written by hand, and no target is seen: a first loss of over 10,000 with activations of the
-        usual scale, half of which, or more than that, is left after half of the plan. Targets that the net makes
-        itself are not judged.
+        usual scale, half of which, or more than that, is left after half of the plan (four fifths of one of over
+        1,000). Targets that the net makes itself are not judged.
 
     When it is a false alarm
         A rate that was tuned for these very targets.
@@ -76,11 +76,11 @@ def _unseen(at: Context, limit: Mapping[str, float]) -> Found | None:
     if at.no_goal or "lr-too-low" in at.opened:
         raise Abstain("no regression on given targets")
     first, now = at.initial_loss, at.recent_loss()
-    if first < limit["unseen"] or at.step < at.track.segment.first_step + max(60, 0.5 * at.horizon):
+    if first < 0.1 * limit["unseen"] or at.step < at.track.segment.first_step + max(60, 0.5 * at.horizon):
         return None
     swollen = at.has("act.std") and float(np.nanmax(at.view("act.std").values[0], initial=0.0)) > limit["swollen"]
     given = entering(at)
-    far = now > min(limit["left"] * first, limit["unseen"])
+    far = now > min(limit["left"] * first, limit["unseen"]) if first > limit["unseen"] else now > limit["most"] * first
     if swollen or (given is not None and given.size > limit["std"]) or not far or now > first:
         return None
     begin = at.track.segment.first_step + 1
@@ -115,5 +115,5 @@ RULE = Rule(
     (NORMALISE, BIAS),
     "Notes C67, C180, C358 (label 10,000 against output 0), B30 (start the bias at the mean).",
     check,
-    {"std": 10, "offset": 10, "part": 0.2, "unseen": 1e4, "left": 0.5, "swollen": 5},
+    {"std": 10, "offset": 10, "part": 0.2, "unseen": 1e4, "left": 0.5, "most": 0.8, "swollen": 5},
 )

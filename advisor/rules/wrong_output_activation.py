@@ -11,7 +11,7 @@ from nnwatch.frame import Evidence, Remedy
 
 from ..context import Context
 from ..finding import Found, number
-from ..place import of, of_loss
+from ..place import of, of_layer, of_loss
 from ..rule import Rule
 from ..script import loss, maker
 from ..window import finite
@@ -21,6 +21,8 @@ LOGARITHM = "Give the loss log-probabilities"
 RAW = "Give the loss the raw outputs"
 LINEAR = {"Addmm", "Mm", "Linear", "Bmm", "Convolution", "Relu", "Sigmoid", "Tanh", "Softmax"}
 """Operations whose result is no logarithm of a probability."""
+ENDS = {"Sigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0), "ReLU": (0.0,), "Hardtanh": (-1.0, 1.0), "ReLU6": (0.0, 6.0)}
+"""Where the outputs of an activation end."""
 REGRESSION = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
 
 
@@ -35,6 +37,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Exact, from the operation that made the prediction: ReLU or sigmoid in front of cross_entropy; nll_loss or
         kl_div without a logarithm; sigmoid, tanh or ReLU in front of a squared or absolute error whose targets lie
         where the activation never gets (their mean outside its range, or a spread that the range has no room for).
+        Where the loss is written by hand: the last module is such an activation, all its outputs lie at one end of its
+        range at ten sampled steps in a row, and over 1 % of the first loss is left.
 
     When it is a false alarm
         Targets that lie outside the range by accident: a few outliers move the mean too little to be reported.
@@ -43,6 +47,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         End the model in a plain linear layer for regression and for cross_entropy; log_softmax for nll_loss and
         kl_div.
     """
+    if not loss(at):
+        return _pressed(at, limit)
     name, made = str(loss(at).get("name")), maker(at)
     begin = at.track.segment.first_step + 1
     spoken = made.lower()
@@ -84,6 +90,38 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )
 
 
+def _pressed(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The loss is written by hand, but the last module is an activation, and all that it gives lies at one end of it
+    while the loss has not come to nothing: what is wanted lies beyond."""
+    if at.no_goal or at.step < at.track.segment.first_step + limit["patience"]:
+        return None
+    rows = [(str(row[0]), str(row[1])) for row in at.facts.get("modules") or ()]
+    name, kind = rows[-1] if rows else ("", "")
+    if kind not in ENDS or not (at.has("act.std") and at.has("act.mean")) or name not in at.view("act.std").names:
+        return None
+    column = at.view("act.std").names.index(name)
+    stds, means = (at.late(at.view(metric)).last(int(limit["samples"])) for metric in ("act.std", "act.mean"))
+    if len(stds.steps) < limit["samples"] or not np.max(stds.values[:, column]) < limit["flat"]:
+        return None
+    end = float(means.values[-1, column])
+    if min(abs(end - edge) for edge in ENDS[kind]) > limit["flat"] or at.recent_loss() < limit["left"] * at.first_loss:
+        return None
+    begin, spread = int(stds.steps[0]), float(np.max(stds.values[:, column]))
+    return Found(
+        "warn",
+        f"all outputs of {name}, the {kind} at the end, are {number(end)}: the end of its range",
+        (
+            f"over {len(stds.steps)} sampled steps they differed by {number(spread)} at most",
+            f"the loss is {number(at.recent_loss())}, so what is wanted lies beyond that end",
+        ),
+        begin,
+        (Evidence("act.std", spread, limit["flat"], "deviation of the outputs", begin, at.step, name),),
+        (Remedy(REMOVE, f"{kind} at the end{of_layer(at, name)} → none", "the loss falls under its best so far"),),
+        "If the range is right, look at the layer in front: its outputs are far too large.",
+        layer=name,
+    )  # fmt: skip
+
+
 def _outside(at: Context, made: str) -> tuple[str, str] | None:
     """(range of the activation, what the targets have) where they cannot all lie in it; None where they can.
 
@@ -110,9 +148,10 @@ RULE = Rule(
     "wrong-output-activation",
     "the last activation does not fit the loss",
     "invariant",
-    ("loss.train", "target.mean", "target.std"),
+    ("loss.train", "target.mean", "target.std", "act.mean", "act.std"),
     (REMOVE, LOGARITHM, RAW),
     "Exact; UMLAUT (CHI 2021) and NeuraLint (TOSEM 2022) look for it in the source.",
     check,
+    {"patience": 60, "samples": 10, "flat": 0.01, "left": 0.01},
     votes=(1, 1),
 )
