@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["log", "step", "watch"]
+__all__ = ["end", "log", "step", "watch"]
 
 
 def watch(model: Any = None) -> None:
@@ -25,6 +25,15 @@ def watch(model: Any = None) -> None:
         from . import inside
 
         inside.watch(model)
+
+
+def end() -> None:
+    """Say that the training is over, in a process that watches itself and is killed when it is done, as the workers of
+    Ray Train are: without it the run would be told as killed. The recording ends here. Anywhere else it does nothing.
+    """
+    inside = sys.modules.get("nnwatch.inside")
+    if inside is not None:
+        inside.end()
 
 
 def log(**values: Any) -> None:

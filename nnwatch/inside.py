@@ -49,6 +49,13 @@ def watch(model: Any) -> None:
         _patch(_job, model)
 
 
+def end() -> None:
+    """See ``nnwatch.end``."""
+    with contextlib.suppress(OSError, ValueError):
+        if _job is not None and Card.load(_job / "job.json").trainer == Process.of(os.getpid()):
+            write_json(_job / "exit.json", {"exit": 0, "signal": None, "time": time.time()})
+
+
 def _say(text: str) -> None:
     print(f"nnwatch: {text}", file=sys.stderr, flush=True)
 

@@ -107,6 +107,18 @@ def test_an_exception_fails_the_run_and_a_kill_is_seen(home, python, later):
     assert (seen.end.signal, seen.main.last_step) == (signal.SIGKILL, 12)
 
 
+def test_a_training_that_says_its_end_is_not_told_as_killed_afterwards(home, later):
+    later(
+        "import nnwatch, os\nnnwatch.end()\nnnwatch.watch()\n"
+        + TRAIN
+        + STEPS
+        + "nnwatch.end()\nos.kill(os.getpid(), 9)"
+    )
+    card = ended(home)
+    seen = history(card.session)
+    assert (card.state, seen.end.exit, seen.end.signal, seen.main.last_step) == ("finished", 0, None, 12)
+
+
 def test_it_does_nothing_where_it_should_not(home, later):
     script = (
         TRAIN + "import nnwatch\nnnwatch.watch()\n" + STEPS + "print(sorted(n for n in sys.modules if 'nnwatch' in n))"
