@@ -10,6 +10,7 @@ import torch
 from . import batch, nested, reduction
 from .clock import UNSTEPPED
 from .closing import Closing
+from .lane import CALL, MORE, OWN, TOTAL
 from .linkage import Linkage, leaves
 from .look import look
 from .loss import Term, Value, scalar
@@ -56,7 +57,7 @@ class Backward:
         root = tensors if isinstance(tensors, torch.Tensor) else tensors[0]
         node, pending = root.grad_fn, self._pending.terms
         if len(pending) == 1 and node is not None and pending[0].sequence == node._sequence_nr():
-            terms = pending[:]
+            terms, form = pending[:], CALL
             value = at_root = pending[0].value
             pending.clear()
             if value is None:
@@ -65,11 +66,13 @@ class Backward:
             terms = self._pending.consumed(node)
             at_root = scalar(root)
             value = terms[0].value if len(terms) == 1 else None
+            form = MORE if value is not None else CALL if terms else OWN
             if value is not None and value != at_root and reduction.of(terms[0]) == "sum":
-                training.summed, value = True, None
+                training.summed, value, form = True, None, TOTAL
             if value is None:
                 value = training.unscaled if training.unscaled is not None else at_root
             training.unscaled = None
+        training.lane.form = form
         if sample is not None and training.clock.by_backward and node is not None:
             self._trained = list((leaves(node) or {}).values())
         self._counts(terms, node, value, at_root)

@@ -7,7 +7,7 @@ from time import perf_counter, time
 import torch
 
 from .groups import NAN, momenta
-from .lane import LOSS
+from .lane import CALL, LOSS
 from .nonfinite import NonFinite
 from .pending import Pending
 from .repeats import Repeats
@@ -111,7 +111,7 @@ class Closing:
         due = measured and sampler.ended(step, kind, lane.spent, training.disturbed, self._turn())
         takes, coming = ordinary or self._ordinary(), sampler.next
         keep = (due or sampler.ahead) and self._repeats.wanted(coming)
-        planned = takes and not keep and (due or sampler.ahead) and routine.ready(coming)
+        planned = takes and lane.form == CALL and not keep and (due or sampler.ahead) and routine.ready(coming)
         if due and not planned:
             training.sample = training.new_sample()
             layers.thorough = training.sample.thorough

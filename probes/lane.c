@@ -12,6 +12,7 @@ void forget_call(Lane *self)
     put(&self->args, NULL);
     put(&self->kwargs, NULL);
     put(&self->value, NULL);
+    put(&self->top, NULL);
     for (int i = 0; i < 3; i++)
         put(&self->entered[i], NULL);
 }
@@ -124,13 +125,14 @@ PyObject *leave(Lane *self, PyObject *unused)
         Py_RETURN_NONE;
     put(&self->routine, NULL);
     forget_work(&self->work);
-    if (self->args) {
-        node = node_of(self->value);
-        if (node && node != Py_None)
+    if (self->args || self->top) {
+        node = node_of(self->top ? self->top : self->value);
+        if (self->args && node && node != Py_None)
             call = Py_BuildValue("OOON", self->name, self->function, self->args, keywords(self->kwargs));
     }
     forget_call(self);
-    left = PyObject_CallFunction(names.Left, "iOOd", stage, call ? call : Py_None, node ? node : Py_None, self->number);
+    left = PyObject_CallFunction(names.Left, "iOOdd", stage, call ? call : Py_None, node ? node : Py_None, self->number,
+                                 self->root);
     if (left)
         done = PyObject_CallFunctionObjArgs(self->left, left, NULL);
     Py_XDECREF(node);
@@ -168,7 +170,7 @@ static PyObject *publish(Lane *self, PyObject *args)
 
 #define REFERENCES(each)                                                                                             \
     each(iterator) each(loader) each(batch) each(target) each(trained_on) each(name) each(function) each(args)       \
-        each(kwargs) each(value) each(entered[0]) each(entered[1]) each(entered[2]) each(left) each(due)  \
+        each(kwargs) each(value) each(top) each(entered[0]) each(entered[1]) each(entered[2]) each(left) each(due)  \
             each(canary) each(small) each(looks) each(optimizer) each(routine) each(coming) each(work.record) each(work.gradients) each(work.snapshot)    \
                 each(work.compare) each(work.parameters) each(work.moments) each(work.classes) each(work.name)
 
@@ -226,6 +228,7 @@ static PyMemberDef members[] = {
     {"spent", T_DOUBLE, offsetof(Lane, spent), 0, NULL},
     {"timed", T_BOOL, offsetof(Lane, timed), 0, NULL},
     {"stage", T_INT, offsetof(Lane, stage), 0, NULL},
+    {"form", T_INT, offsetof(Lane, form), 0, NULL},
     {"inside_backward", T_BOOL, offsetof(Lane, inside_backward), 0, NULL},
     {"fresh", T_BOOL, offsetof(Lane, fresh), 0, NULL},
     {NULL},

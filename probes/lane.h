@@ -5,6 +5,7 @@
 #include <time.h>
 
 enum { CLOSED, LOSS, BACKWARD, INSIDE, STEP, STEPPING, ENTRY, NEXT };
+enum { CALL, MORE, TOTAL, OWN };
 
 typedef struct {
     PyObject_HEAD
@@ -12,11 +13,12 @@ typedef struct {
     PyObject *iterator, *loader, *batch, *target, *trained_on;
     long long step, epoch, backwards, batches, rows;
     double wait, ended, spent;
-    int stage;
+    int stage, form;
     char inside_backward, fresh, timed;
     /* of the step: the loss call's name and function, arguments and value; NULL instead of no keywords */
     PyObject *name, *function, *args, *kwargs, *value;
-    double number;
+    PyObject *top; /* what is trained on, where that is made of more than the value of a call */
+    double number, root;
     /* the call of the model, where it was not noted by Layers itself: module, arguments; is it an outermost one? */
     PyObject *entered[3];
     int outermost, noted; /* noted: 1 here, 2 by Layers, 3 both ways */

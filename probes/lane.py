@@ -3,8 +3,8 @@
 Between the operations of a model the caches are full of the model's data, so every line of Python and every object
 touched costs several times what it does in a tight loop: the long way (``watch.py``) takes 8 us with warm caches and
 62 us in a training step of 560 us, this one 4 and 46. Most steps are alike, and for these the hooks do no more than is
-needed to make the record: one loss call, whose value is what ``backward`` is called on, then one step of the one
-optimizer.
+needed to make the record: one loss call, or none, what ``backward`` is called on made of its value as in the steps
+before (``form``), then one step of the one optimizer.
 
 ``stage`` says which of these is due. Whatever else happens first calls ``leave``, which tells the watch what the step
 has seen so far, and the step goes on the long way. That way alone knows what anything unusual means.
@@ -35,6 +35,12 @@ CLOSED, LOSS, BACKWARD, INSIDE, STEP, STEPPING = range(6)
 """Stages: the long way; a loss call is due; a backward pass is due; it runs; the optimizer's step is due; it runs."""
 ENTRY, NEXT = 6, 7
 """No stages, but what a hook before a forward pass, and what gives a loader's batches, are patched as."""
+CALL, MORE, TOTAL, OWN = range(4)
+"""Forms of what is trained on: the value of the loss call; that and more (a penalty, a factor); the same, where the
+call only adds up (reduction="sum"), so that its value is no loss of a step; no loss call, but arithmetic of the
+script's own."""
+DEPTH = 64
+"""Nodes looked at, at most, between what is trained on and the value of the loss call."""
 
 
 Call = tuple[str, Callable[..., torch.Tensor], tuple[Any, ...], dict[str, Any]]
@@ -57,13 +63,15 @@ def _by_the_clock(hook: Callable[..., bool]) -> Callable[..., bool]:
 
 
 class Left(NamedTuple):
-    """What a step had seen when it left the lane in ``stage``. ``call`` is None where it is no longer needed;
-    ``node`` of the graph made its value, ``number``."""
+    """What a step had seen when it left the lane in ``stage``. ``call`` is None where there was none or it is no longer
+    needed; ``node`` of the graph made its value, ``number``, or after the backward pass began what that began at,
+    ``root``."""
 
     stage: int
     call: Call | None
     node: Any
     number: float
+    root: float
 
 
 class Lane:
@@ -85,6 +93,7 @@ class Lane:
         "_node",
         "_number",
         "_optimizer",
+        "_root",
         "_routine",
         "_schema",
         "_until",
@@ -93,6 +102,7 @@ class Lane:
         "batches",
         "ended",
         "epoch",
+        "form",
         "fresh",
         "inside_backward",
         "iterator",
@@ -135,6 +145,8 @@ class Lane:
     def begin(self) -> None:
         """Nothing of an earlier segment."""
         self.stage = CLOSED
+        self.form = CALL
+        """As the long way saw it last."""
         self.step = 0
         """Optimizer steps made."""
         self.backwards = 0
@@ -156,7 +168,7 @@ class Lane:
         """Of the pass that was last trained on."""
         self._call: Call | None = None
         self._node: Any = None
-        self._number = NAN
+        self._number = self._root = NAN
         self._looks: Layers | None = None
         self._routine: Routine | None = None
         self._coming: Routine | None = None
@@ -206,7 +218,7 @@ class Lane:
         self._coming = None
         if stage > LOSS or self._routine is not None:
             self._routine = None
-            left = Left(stage, self._call, self._node, self._number)
+            left = Left(stage, self._call, self._node, self._number, self._root)
             self._call = self._node = None
             self._left(left)
 
@@ -241,20 +253,17 @@ class Lane:
 
     @_by_the_clock
     def backward(self, tensors: Any) -> bool:
-        call = self._call
-        if (
-            self.stage != BACKWARD
-            or type(tensors) is not torch.Tensor
-            or tensors.grad_fn is not self._node
-            or call is None
-        ):
+        call, target = self._call, None
+        if not self._expected(tensors):
             return False
-        args = call[2]
-        if self._routine is not None:
-            self._routine.begins(call[0], args, call[3])
-            if self.stage != BACKWARD:
-                return False
-        self.target = target = args[1] if len(args) > 1 else call[3].get("target")
+        if call is not None:
+            args = call[2]
+            if self._routine is not None:
+                self._routine.begins(call[0], args, call[3])
+                if self.stage != BACKWARD:
+                    return False
+            target = args[1] if len(args) > 1 else call[3].get("target")
+        self.target = target
         self.backwards += 1
         if self.fresh:
             self.fresh = False
@@ -266,6 +275,27 @@ class Lane:
         if self._looks is None:  # the graph dies as early as it would
             self._call = self._node = None
         self.stage = INSIDE
+        return True
+
+    def _expected(self, root: Any) -> bool:
+        """Is this what is trained on, made as in the steps before?"""
+        if type(root) is not torch.Tensor:
+            return False
+        if self.stage == BACKWARD and root.grad_fn is self._node:
+            self._root = self._number
+            return True
+        due = LOSS if self.form == OWN else BACKWARD
+        if self.stage != due or self.form == CALL or self._routine is not None:
+            return False
+        node = root.grad_fn
+        if node is None or not root.is_cpu or root.numel() != 1 or (due == BACKWARD and not leads(node, self._node)):
+            return False
+        self._root = number = root.item()
+        if number - number != 0.0:
+            return False
+        self._node = node
+        if self.form != MORE:
+            self._number = number
         return True
 
     @_by_the_clock
@@ -301,14 +331,14 @@ class Lane:
         self.stage = LOSS
         if self._looks is not None:
             self._looks.call = self._call = self._node = None
-        loader, number = self.loader, self._number
+        loader = self.loader
         if loader is None:
             values += (self.rows or NAN, seconds)
         else:
             values += (self.rows or NAN, seconds, self.epoch, self.wait)
             self.wait = 0.0
         self.rows = 0
-        self._emit.numbers(self._schema, step, when, number, number, *values)
+        self._emit.numbers(self._schema, step, when, self._number, self._root, *values)
         if routine is not None:
             self._routine = None
             routine.write(step, when)
@@ -319,6 +349,18 @@ class Lane:
         if self._coming is not None and step + 1 == self._at:
             self.arm()
         return True
+
+
+def leads(node: Any, wanted: Any) -> bool:
+    """Is ``wanted`` among the nodes that ``node`` was made from?"""
+    queue = [node]
+    for node in queue:
+        if node is wanted:
+            return True
+        for below, _ in node.next_functions:
+            if below is not None and len(queue) < DEPTH:
+                queue.append(below)
+    return False
 
 
 def _widths(schema: Schema) -> tuple[int, int]:

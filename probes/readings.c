@@ -43,6 +43,31 @@ PyObject *node_of(PyObject *value)
     return node;
 }
 
+#define DEPTH 64 /* as in lane.py */
+
+/* Is the node that made `value` among those that `root` was made from? */
+int leads(PyObject *root, PyObject *value)
+{
+    PyObject *queue[DEPTH] = {get(&torch_.grad_fn, root)}, *wanted = node_of(value), *below;
+    Py_ssize_t last = queue[0] && queue[0] != Py_None ? 1 : 0;
+    int found = 0;
+    for (Py_ssize_t i = 0; wanted && wanted != Py_None && i < last && !(found = queue[i] == wanted); i++) {
+        PyObject *next = PyObject_GetAttr(queue[i], names.next_functions);
+        for (Py_ssize_t k = 0; next && k < PyTuple_Size(next) && last < DEPTH; k++)
+            if ((below = PyTuple_GetItem(PyTuple_GetItem(next, k), 0)) && below != Py_None) {
+                Py_INCREF(below);
+                queue[last++] = below;
+            }
+        Py_XDECREF(next);
+    }
+    Py_XDECREF(queue[0]);
+    for (Py_ssize_t i = 1; i < last; i++)
+        Py_DECREF(queue[i]);
+    Py_XDECREF(wanted);
+    PyErr_Clear();
+    return found;
+}
+
 /* The learning rates of an optimizer into `at`: 1, or 0 where they are not as the schema says or not plain numbers. */
 int rates(PyObject *optimizer, float *at, Py_ssize_t groups)
 {

@@ -12,6 +12,7 @@ extern Names names;
 
 long long rows_of(PyObject *batch);
 PyObject *node_of(PyObject *value);
+int leads(PyObject *root, PyObject *value);
 int rates(PyObject *optimizer, float *at, Py_ssize_t groups);
 int suspicious(PyObject *parameter);
 

@@ -87,18 +87,36 @@ static int begins_by_hand(Lane *self)
     return in_lane(self, done);
 }
 
+/* Is this what is trained on, made as in the steps before? */
+static int expected(Lane *self, PyObject *root)
+{
+    double number;
+    int due = self->form == OWN ? LOSS : BACKWARD;
+    if (self->stage == BACKWARD && root == self->value) {
+        self->root = self->number;
+        return number_of(root, &number) && number == self->number; /* perhaps it was changed in place */
+    }
+    if (self->stage != due || self->form == CALL || self->routine || !number_of(root, &number) || !isfinite(number) ||
+        !is_true(&torch_.requires_grad, root) || (due == BACKWARD && !leads(root, self->value)))
+        return 0;
+    self->root = number;
+    if (self->form != MORE)
+        self->number = number;
+    put(&self->top, root);
+    return 1;
+}
+
 static int take_backward(Lane *self, PyObject *tensors)
 {
     PyObject *target = NULL;
-    double number;
     int still = 1;
-    if (self->stage != BACKWARD || tensors != self->value || !number_of(tensors, &number) || number != self->number)
-        return 0; /* perhaps it was changed in place */
+    if (!expected(self, tensors))
+        return 0;
     if (self->routine && !begins(&self->work, self->looks, self->name, self->args, self->kwargs))
         still = begins_by_hand(self);
     if (still <= 0)
         return still;
-    if (PyTuple_Size(self->args) > 1)
+    if (self->args && PyTuple_Size(self->args) > 1)
         target = PyTuple_GetItem(self->args, 1);
     else if (self->kwargs)
         target = PyDict_GetItem(self->kwargs, names.target);
@@ -166,7 +184,8 @@ static int take_stepped(Lane *self, PyObject *optimizer, double began)
         return still;
     double ended = now(CLOCK_MONOTONIC), when = now(CLOCK_REALTIME), seconds = ended - self->ended;
     at += self->groups;
-    values[0] = values[1] = (float)self->number;
+    values[0] = (float)self->number;
+    values[1] = (float)self->root;
     *at++ = self->rows ? (float)self->rows : NAN;
     *at++ = (float)seconds;
     if (loaded) {

@@ -188,7 +188,7 @@ class Watch:
 
     def _left(self, left: Left) -> None:
         """A step leaves the lane and goes on the long way: what it has seen so far."""
-        stage, call, node, number = left
+        stage, call, node, number, root = left
         training = self._training
         routine, training.routine = training.routine, None
         if routine is not None:
@@ -199,11 +199,11 @@ class Watch:
             if call is not None:
                 self.pending.add(call, number, node, now=False)
             return
-        training.loss = training.root = number
+        training.loss, training.root = number, root
         training.micro = 1
         if call is not None:
             training.term = Term(*call, number, node._sequence_nr(), self.lane.loader)
-            training.node = node
+        training.node = node
         training.clock.backwards += stage >= STEP
         if stage == STEPPING and training.last is not None:
             training.clock.stepping = id(training.last())

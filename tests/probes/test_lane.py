@@ -20,6 +20,7 @@ from nnwatch.probes import closing, lane, sampler
 from nnwatch.probes.hooks import Patches
 from nnwatch.probes.lane import Lane
 from nnwatch.probes.standby import Standby
+from nnwatch.probes.watch import Watch
 from nnwatch.ring import EVENT, Reader
 
 from .harness import Recorded, read
@@ -218,10 +219,66 @@ def several_roots(t: Training, odd: bool) -> None:
     t.optimizer.step()
 
 
+def penalised(t: Training, odd: bool) -> None:
+    t.optimizer.zero_grad()
+    loss = t.loss()
+    (loss if odd else loss + 0.01 * sum(p.square().sum() for p in t.model.parameters())).backward()
+    t.optimizer.step()
+
+
+def averaged_by_hand(t: Training, odd: bool) -> None:
+    """Once it is what two calls add up to."""
+    t.optimizer.zero_grad()
+    loss = F.cross_entropy(t.model(t.x), t.y, reduction="sum")
+    if odd:
+        loss = loss + F.cross_entropy(t.model(t.x + 1), t.y, reduction="sum")
+    (loss / len(t.y)).backward()
+    t.optimizer.step()
+
+
+def by_hand(t: Training, odd: bool) -> None:
+    t.optimizer.zero_grad()
+    loss = -t.model(t.x).log_softmax(1)[range(len(t.y)), t.y].mean()
+    (t.loss() if odd else loss).backward()
+    t.optimizer.step()
+
+
+def by_hand_without_an_end(t: Training, odd: bool) -> None:
+    t.optimizer.zero_grad()
+    (t.model(t.x).square().mean() * (torch.inf if odd else 1.0)).backward()
+    t.optimizer.step()
+
+
+def of_something_else(t: Training, odd: bool) -> None:
+    """Once a loss is only looked at, and another one trained on."""
+    t.optimizer.zero_grad()
+    loss = t.loss()
+    (t.model(t.x).square().mean() if odd else 0.5 * loss).backward()
+    t.optimizer.step()
+
+
+def penalised_without_an_end(t: Training, odd: bool) -> None:
+    t.optimizer.zero_grad()
+    loss = t.loss()
+    (loss + (torch.nan if odd else 0.01) * t.model[0].weight.square().sum()).backward()
+    t.optimizer.step()
+
+
+def left_after_the_pass(t: Training, odd: bool) -> None:
+    t.optimizer.zero_grad()
+    (0.5 * t.loss()).backward()
+    if odd:
+        F.cross_entropy(t.model(t.x + 1), t.y)
+    t.optimizer.step()
+
+
+FORMS = [penalised, averaged_by_hand, by_hand, by_hand_without_an_end, of_something_else, penalised_without_an_end,
+         left_after_the_pass]  # fmt: skip
+"""Loops that train on something else than the value of a loss call."""
 LOOPS = [
-    ordinary, changed_in_place, regularised, accumulated, validated, metric_in_the_step, looked_at_only, closure,
-    closure_after_backward, not_a_number, bad_gradient, another_rate, huge, second_optimizer, skipped_backward,
-    stepped_twice, failing_backward, scaled, saved, unreduced, several_roots,
+    *FORMS, ordinary, changed_in_place, regularised, accumulated, validated, metric_in_the_step, looked_at_only,
+    closure, closure_after_backward, not_a_number, bad_gradient, another_rate, huge, second_optimizer,
+    skipped_backward, stepped_twice, failing_backward, scaled, saved, unreduced, several_roots,
 ]  # fmt: skip
 
 
@@ -294,6 +351,18 @@ def test_all_ways_record_the_same(loop, looks, tmp_path, monkeypatch):
         short = trained(tmp_path / name, loop)
         np.testing.assert_equal(short[:2], long[:2])
         assert short[2] > 3 or loop in (over_a_loader, not_a_number, second_optimizer, scaled)
+
+
+@pytest.mark.parametrize("loop", [ordinary, *FORMS])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_usual_loop_makes_of_its_loss_stays_in_the_lane(kind, loop, tmp_path, monkeypatch):
+    """But where it is sampled."""
+    left = []
+    monkeypatch.setattr(lane, "Fastest", KINDS[kind])
+    monkeypatch.setattr(closing, "LONG", 1e9)
+    monkeypatch.setattr(Watch, "_left", lambda self, seen: left.append(seen))
+    trained(tmp_path / "here", lambda t, odd: loop(t, False))
+    assert len(left) <= 1
 
 
 def planted(*_):
