@@ -60,7 +60,12 @@ class Clocks(Measured):
     def learning_rates(self) -> tuple[Steps, Floats]:
         """Steps (n,) and the largest rate of any group (n,). Raises Abstain when not measured."""
         view = self.view("lr")
-        return view.steps, view.scalar if view.values.shape[1] == 1 else np.fmax.reduce(view.values, axis=1)
+        if view.values.shape[1] == 1:
+            return view.steps, view.scalar
+        known: Floats = self._memo.get("rates", view.scalar[:0])
+        known = np.concatenate((known, np.fmax.reduce(view.values[len(known) :], axis=1)))
+        self._memo["rates"] = known
+        return view.steps, known
 
     @cached_property
     def lr(self) -> float:
@@ -106,7 +111,7 @@ class Clocks(Measured):
     def lr_warmup_end(self) -> int:
         """The step at which a rate that rises from the start stops rising; 0 when it does not rise."""
         steps, rates = self.lr_changes
-        falls = np.flatnonzero(np.diff(rates) < 0)
+        falls = (rates[1:] < rates[:-1]).nonzero()[0]
         top = int(falls[0]) if len(falls) else len(rates) - 1
         return int(steps[top]) if top > 0 else 0
 
@@ -118,7 +123,7 @@ class Clocks(Measured):
     def cyclic(self) -> bool:
         """The learning rate rose again after it had fallen: only equal phases compare."""
         rates = self.lr_changes[1]
-        falls = np.flatnonzero(np.diff(rates) < 0)
+        falls = (rates[1:] < rates[:-1]).nonzero()[0]
         if not len(falls):
             return False
         after = rates[falls[0] :]
@@ -128,9 +133,11 @@ class Clocks(Measured):
     def phase_start(self) -> int:
         """First step since the last jump of learning rate or batch size: trends are read from here."""
         steps, rates = self.lr_changes
-        with np.errstate(divide="ignore", invalid="ignore"):
-            jumps = np.flatnonzero(np.abs(np.log(rates[1:] / rates[:-1])) > math.log(LR_JUMP)) + 1
-        start = int(steps[jumps[-1]]) if len(jumps) else 0
+        start = 0
+        if len(rates) > 1:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                jumps = np.flatnonzero(np.abs(np.log(rates[1:] / rates[:-1])) > math.log(LR_JUMP)) + 1
+            start = int(steps[jumps[-1]]) if len(jumps) else 0
         return max(start, self._batch_change, self._unfrozen, self._loaded, self.track.segment.first_step)
 
     @cached_property
@@ -156,7 +163,10 @@ class Clocks(Measured):
             return 0
         view = self.view("batch.size")
         sizes = view.scalar
-        edges = np.append(self.edges("batch.size", sizes), len(sizes))
+        edges = self.edges("batch.size", sizes)
+        if len(edges) < 2:
+            return 0
+        edges = np.append(edges, len(sizes))
         long = np.flatnonzero(np.diff(edges) >= STEADY)
         start = 0
         for before, after in zip(long[-2:], long[-1:], strict=False):

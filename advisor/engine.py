@@ -25,6 +25,9 @@ from .rule import Rule, all_rules
 SPACING = 0.025
 """Later boundaries lie this share of the step apart: 450 of them in a million steps."""
 QUIET = -1
+LEVELS: dict[str | None, int] = {None: QUIET, **{severity: level for level, severity in enumerate(SEVERITIES)}}
+LOUD = LEVELS["info"]
+"""A finding is open, for the rules, above this level."""
 
 
 def next_boundary(step: int) -> int:
@@ -46,9 +49,9 @@ class _Opinion:
 
     def vote(self, found: Found | None, severity: Severity | None, final: bool) -> None:
         """Count one boundary: the level is the k-th highest of the last n, so one odd window changes nothing."""
-        level = SEVERITIES.index(severity) if severity else QUIET
+        level = LEVELS[severity]
         self.votes.append(level)
-        if self.level == QUIET and max(self.votes) == QUIET:
+        if level == self.level == QUIET and max(self.votes) == QUIET:
             return
         needed = self.rule.votes[0]
         ranked = sorted(self.votes, reverse=True)
@@ -69,6 +72,7 @@ class _Judge:
         self.targets = targets
         self.done = self.regular = 0
         self.opinions = [_Opinion(rule, 1 + track.segment.segment * len(rules) + i) for i, rule in enumerate(rules)]
+        self.ids = {opinion.rule.id: opinion.id for opinion in self.opinions}
         self.phase = 0
         self.memo: dict[Any, Any] = {}
         self.nonfinite: int | None = None
@@ -141,7 +145,7 @@ class _Judge:
 
     def _context(self, history: History, step: int, end: End | None) -> Context:
         """The boundary, with what is open now."""
-        opened = frozenset(o.rule.id for o in self.opinions if o.level > SEVERITIES.index("info"))
+        opened = frozenset(o.rule.id for o in self.opinions if o.level > LOUD)
         return Context(history, self.track, step, end, opened, self.targets, self.memo)
 
     def _ask(self, opinions: Sequence[_Opinion], at: Context) -> dict[str, str | None]:
@@ -149,7 +153,7 @@ class _Judge:
         reasons: dict[str, str | None] = {}
         for opinion in opinions:
             rule = opinion.rule
-            at.open = opinion.level > SEVERITIES.index("info")
+            at.open = opinion.level > LOUD
             try:
                 if rule.slow and at.broken:
                     raise Abstain("the loss is no number any more: it has no trend")
@@ -172,7 +176,6 @@ class _Judge:
             if o.level > QUIET and o.found
         }
         primary, explained, worst = fold(standing, at)
-        ids = {o.rule.id: o.id for o in self.opinions}
         for opinion in self.opinions:
             rule = opinion.rule.id
             if opinion.level == QUIET:
@@ -183,7 +186,7 @@ class _Judge:
             state = self._state(opinion, at)
             state.severity = worst.get(rule, state.severity)
             state.primary = rule == primary
-            state.explained_by = ids[explained[rule]] if rule in explained else None
+            state.explained_by = self.ids[explained[rule]] if rule in explained else None
             if _changed(opinion.said, state) or (at.end is not None and opinion.said != state):
                 opinion.said = state
                 yield state

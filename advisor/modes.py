@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from .context import Context
 from .finding import Abstain
-from .window import finite, median
+from .window import finite, median, together
 
 
 class Modes(NamedTuple):
@@ -26,8 +24,7 @@ class Modes(NamedTuple):
 def modes(at: Context, since: int) -> Modes:
     """Both losses over the newest batches of step ``since`` or later. Raises Abstain for fewer than three."""
     train, evaluated = at.loss.since(since), at.view("loss.train.eval").since(since).last(20)
-    shared = np.intersect1d(train.steps, evaluated.steps)
-    a, b = (view.scalar[np.searchsorted(view.steps, shared)] for view in (train, evaluated))
+    a, b = together(train, evaluated)
     if len(finite(b)) < 3:
         raise Abstain("too few batches were tried in evaluation mode")
-    return Modes(median(a), median(b), len(shared))
+    return Modes(median(a), median(b), len(a))

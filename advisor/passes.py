@@ -108,6 +108,10 @@ def dense(at: Context) -> bool:
     By the shapes of the first step, or by counting labels in validation; a sequence model over many classes predicts
     tokens, however its outputs were flattened for the loss.
     """
+    return at.once("dense", ("target.val.count", "val.size"), lambda: _dense(at))
+
+
+def _dense(at: Context) -> bool:
     shapes = at.facts.get("shapes") or {}
     if shapes.get("target") and shapes.get("input"):
         each = shapes["target"][1] if shapes["target"] == shapes.get("output") and len(shapes["target"]) > 1 else 1

@@ -67,6 +67,14 @@ class View(NamedTuple):
         return View(self.series, self.steps[::stride], self.values[::stride])
 
 
+def together(a: View, b: View) -> tuple[Floats, Floats]:
+    """First columns of the records that two views have of the same steps, (n,) each."""
+    at = a.steps.searchsorted(b.steps)
+    known = at < len(a.steps)
+    known[known] = a.steps[at[known]] == b.steps[known]
+    return a.scalar[at[known]], b.scalar[known]
+
+
 def finite(values: Numbers) -> Numbers:
     """The finite values, one after the other (n,): a copy."""
     return values[np.isfinite(values)]

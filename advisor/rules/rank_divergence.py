@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from nnwatch.frame import Evidence, Remedy, Severity
-from nnwatch.series import Floats
+from nnwatch.series import Floats, Steps
 
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
@@ -23,6 +23,8 @@ SEED = "Give all samplers one seed"
 PREPARE = "Prepare the data in the same way on every rank"
 NETS = "ranks train different nets"
 DATA = "ranks do not share the data as they should"
+_RECENT = 500
+"""Newest records of each rank among which those of the same steps are looked for."""
 _RECORDS = 64
 """Newest records of samples that are compared."""
 
@@ -78,8 +80,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 def _weights(at: Context, limit: Mapping[str, float]) -> Found | None:
     """Whether what every rank holds whole is the same on all."""
     views = ranks(at, "weight.checksum")
-    shared = _together(views)
-    rows = np.stack([view.scalar[np.searchsorted(view.steps, shared)] for view in views.values()], axis=1)
+    shared = _together(views, _RECENT)
+    rows = _rows(views, shared).T
     unequal = np.flatnonzero((rows != rows[:, :1]).any(axis=1))
     if not len(unequal) or not (rows[-1] != rows[-1, 0]).any():
         return None
@@ -111,20 +113,26 @@ def _weights(at: Context, limit: Mapping[str, float]) -> Found | None:
     )
 
 
-def _together(views: Mapping[int, View]) -> list[int]:
-    """The newest steps at which all of them were measured. Raises Abstain where there is none."""
-    steps = [{int(step) for step in view.steps[-2000:]} for view in views.values()]
-    shared = sorted(set.intersection(*steps)) if len(steps) > 1 else []
-    if not shared:
+def _together(views: Mapping[int, View], newest: int) -> Steps:
+    """The ``newest`` steps, at most, that all of them have. Raises Abstain where there is none."""
+    shared, *others = [view.steps[-_RECENT:] for view in views.values()] or [np.empty(0, np.int64)]
+    for steps in others:
+        shared = shared[np.isin(shared, steps, assume_unique=True)]
+    if not others or not len(shared):
         raise Abstain("no step was measured on all ranks")
-    return shared
+    return shared[-newest:]
+
+
+def _rows(views: Mapping[int, View], steps: Steps) -> Floats:
+    """Values of all ranks at these steps (ranks, n)."""
+    return np.stack([view.scalar[np.searchsorted(view.steps, steps)] for view in views.values()])
 
 
 def _alone(at: Context, limit: Mapping[str, float]) -> Found | None:
     """Whether the loss is no number on some ranks only, for many steps: shared weights would have carried it on."""
     views = ranks(at, "loss.train")
-    shared = _together(views)[-RECOVERED:]
-    good = {rank: np.isfinite(view.scalar[np.searchsorted(view.steps, shared)]) for rank, view in views.items()}
+    shared = _together(views, RECOVERED)
+    good = dict(zip(views, np.isfinite(_rows(views, shared)), strict=True))
     broken = [rank for rank, known in good.items() if not known.any()]
     sound = [rank for rank, known in good.items() if known.all()]
     if not broken or not sound or len(shared) < RECOVERED:
@@ -212,18 +220,18 @@ def _same_samples(at: Context, limit: Mapping[str, float]) -> Found | None:
 def _apart(at: Context, limit: Mapping[str, float]) -> Found | None:
     """Whether one rank's data are not like the others': by the numbers that enter its model and by its loss."""
     views = ranks(at, "loss.train")
-    shared = np.array(_together(views)[-int(limit["steps"]) :])
+    shared = _together(views, int(limit["steps"]))
     if len(shared) < limit["steps"]:
         raise Abstain(f"it needs {limit['steps']:.0f} steps of all ranks")
-    rows = np.stack([view.scalar[np.searchsorted(view.steps, shared)] for view in views.values()])
+    since, rows = int(shared[0]), _rows(views, shared)
+    others = _others(rows)
+    higher = np.where((others > 0).all(axis=1), np.mean(rows > limit["apart"] * others, axis=1), 0.0)
+    scales = _scales(at, since)
     for place, rank in reversed([*enumerate(views)]):
-        who, since = named(at, rank), int(shared[0])
-        others = np.median(np.delete(rows, place, axis=0), axis=0)
-        higher = float(np.mean(rows[place] > limit["apart"] * others)) if (others > 0).all() else 0.0
-        keys = [key] if (key := _scale(at, rank, since)) else []
-        own, usual = float(np.median(rows[place])), float(np.median(others))
-        if at.exceeds(higher, limit["share"]):
-            often = f"in {percent(higher)} of {len(shared)} steps"
+        who, own, usual = named(at, rank), float(np.median(rows[place])), float(np.median(others[place]))
+        keys = [scales[rank]] if rank in scales else []
+        if at.exceeds(float(higher[place]), limit["share"]):
+            often = f"in {percent(float(higher[place]))} of {len(shared)} steps"
             keys.append(f"its loss is {number(own)}, theirs {number(usual)}, {often}")
         if keys:
             return Found(
@@ -239,18 +247,27 @@ def _apart(at: Context, limit: Mapping[str, float]) -> Found | None:
     return None
 
 
-def _scale(at: Context, rank: int, since: int) -> str:
-    """How the numbers that enter one rank's model lie apart from those of the others; "" where they do not."""
-    means, spreads = (
-        {r: median(view.since(since).scalar) for r, view in ranks(at, metric).items()}
-        for metric in ("input.mean", "input.std")
-    )
-    if rank not in means or len(means) < 2 or means.keys() != spreads.keys():
-        return ""
-    mean, spread = (float(np.median([v for r, v in of.items() if r != rank])) for of in (means, spreads))
-    if abs(means[rank] - mean) < spread and spread < 2 * spreads[rank] < 4 * spread:
-        return ""
-    return f"its inputs are {number(means[rank])} ± {number(spreads[rank])}, theirs {number(mean)} ± {number(spread)}"
+def _scales(at: Context, since: int) -> dict[int, str]:
+    """How the numbers that enter a rank's model lie apart from those of the others, for the ranks where they do."""
+    means, spreads = ranks(at, "input.mean"), ranks(at, "input.std")
+    known = sorted(means.keys() & spreads.keys())
+    if len(known) < 2:
+        return {}
+    mean, spread = (np.array([[median(of[r].since(since).scalar)] for r in known]) for of in (means, spreads))
+    usual, width = _others(mean), _others(spread)
+    apart = (np.abs(mean - usual) >= width) | (2 * spread <= width) | (spread >= 2 * width)
+    values = zip(known, apart[:, 0], mean[:, 0], spread[:, 0], usual[:, 0], width[:, 0], strict=True)
+    return {
+        rank: f"its inputs are {number(m)} ± {number(s)}, theirs {number(u)} ± {number(w)}"
+        for rank, odd, m, s, u, w in values
+        if odd
+    }
+
+
+def _others(rows: Floats) -> Floats:
+    """Of values of each rank (ranks, n) what is usual among the others (ranks, n): the median, of two the other one."""
+    usual: Floats = rows[::-1] if len(rows) == 2 else np.broadcast_to(np.median(rows, axis=0), rows.shape)
+    return usual
 
 
 def _known(view: View, step: int) -> Floats:

@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from nnwatch.advisor.window import View, block_medians, column_medians, noise, outliers, rise_point, slope, trend
+from nnwatch.advisor.window import (
+    View,
+    block_medians,
+    column_medians,
+    noise,
+    outliers,
+    rise_point,
+    slope,
+    together,
+    trend,
+)
 from nnwatch.series import Series
 
 NUMBERS = st.lists(st.floats(-1e3, 1e3, width=32), max_size=70)
@@ -108,3 +118,13 @@ def test_medians_of_columns_leave_out_what_was_not_measured(rows, columns, seed)
     known = [column[np.isfinite(column)] for column in values.T]
     expected = [float(np.median(column)) if len(column) else np.nan for column in known]
     assert column_medians(values) == pytest.approx(expected, nan_ok=True)
+
+
+def test_two_views_meet_at_the_steps_that_both_have():
+    a, b = Series("loss.train", 1, None), Series("loss.train.eval", 1, None)
+    for series, steps in ((a, [1, 2, 3, 5, 8]), (b, [2, 4, 8, 9])):
+        values = np.array(steps, np.float32)[:, None] * (10 if series is b else 1)
+        series.append(np.array(steps), np.zeros(len(steps)), values, None)
+    first, second = together(View.of(a, 5), View.of(b, 4))
+    assert (first.tolist(), second.tolist()) == ([2, 8], [20, 80])
+    assert [len(part) for part in together(View.of(a, 0), View.of(b, 4))] == [0, 0]
