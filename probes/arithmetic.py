@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 FLOATS, TENSORS = {np.dtype(np.float32)}, set(PLAIN)
 FEW = 1 << 17
 """Elements of gradients up to which numpy is faster than torch."""
+SMALL = 1 << 14
+"""Elements of an output up to which it is read whole sooner than in parts."""
 
 
 class Held(bytearray):
@@ -219,11 +221,12 @@ def _layer(plan: tuple[Any, ...], call: int, output: torch.Tensor) -> None:
 
 def _firing(whole: Floats, values: NDArray[np.float64], apart: int) -> NDArray[np.bool_] | None:
     """Which units of ``whole`` (rows, units, ...) are above 0 anywhere, or NaN; None: all. Most that are not dead are
-    so among ``values``, every ``apart``-th of it."""
+    so among ``values``, every ``apart``-th of it: of a large output only the others are looked for."""
+    if whole.size <= SMALL or (whole.ndim == 3 and whole.shape[2] < apart):  # some unit may have none of the values
+        highest: NDArray[np.floating] = _highest(whole)
+        return None if np.minimum.reduce(highest) > 0 else ~(highest <= 0)
     units = whole.shape[1]
-    if whole.ndim == 3 and whole.shape[2] < apart:  # not one of each
-        highest = np.zeros(units)
-    elif whole.ndim == 3:
+    if whole.ndim == 3:
         highest = np.maximum.reduce(np.maximum.reduceat(values, _runs(whole.shape, apart)).reshape(-1, units), 0)
     else:  # a unit comes again after as many values as there are units: the distance has no factor of theirs
         turns = len(values) // units
@@ -234,9 +237,14 @@ def _firing(whole: Floats, values: NDArray[np.float64], apart: int) -> NDArray[n
     if whole.ndim == 2:
         silent = silent * apart % units
     firing = np.ones(units, np.bool_)
-    rest = whole[:, silent]
-    firing[silent] = ~(np.maximum.reduce(rest, (0, 2) if whole.ndim == 3 else 0) <= 0)
+    firing[silent] = ~(_highest(whole[:, silent]) <= 0)
     return firing
+
+
+def _highest(whole: Floats) -> Floats:
+    """Of each unit."""
+    found: Floats = np.maximum.reduce(whole if whole.ndim == 2 else np.maximum.reduce(whole, 2), 0)
+    return found
 
 
 @lru_cache(maxsize=512)
