@@ -12,7 +12,7 @@ import subprocess
 import sys
 from typing import Any
 
-from .measure import INTERVAL, OURS
+from .measure import BUDGETS, INTERVAL, OURS
 from .peers import PEERS
 from .workloads import WORKLOADS
 
@@ -22,7 +22,13 @@ FAR = {"nnwatch": "far", "nnwatch-numpy": "far-numpy"}
 NAMES = {"control": "control", "nnwatch": "nnwatch", "nnwatch-numpy": "nnwatch, no C"}
 TRAINER = "lightning"
 """Is compared with its own Trainer."""
-NAMES |= {"warm": "warm", "far": "far from samples", "far-numpy": "the same, no C", TRAINER: "Lightning monitors"}
+NAMES |= {
+    "warm": "warm",
+    "floor": "nothing, in C",
+    "far": "far from samples",
+    "far-numpy": "the same, no C",
+    TRAINER: "Lightning monitors",
+}
 NAMES |= {tool: name for tool, (name, _) in PEERS.items()}
 
 
@@ -42,29 +48,33 @@ def per_step(found: dict[str, float], every: float) -> float:
     return unsampled + (found["sampled"] - unsampled) / every
 
 
-def by_default(found: dict[str, float], far: dict[str, float]) -> float:
-    """Share of the step that a tool of ours takes at the interval that it has chosen by itself: what the hooks take far
-    from a sample, and what a sample takes in its own step, one in five thoroughly, and in those around it."""
+def at_budget(found: dict[str, float], far: dict[str, float], budget: float) -> str:
+    """Share of the step that a tool of ours takes at the interval that it has chosen by itself, by whole steps: what
+    the hooks take far from a sample, and what a sample takes in its own step, one in five thoroughly, and in those
+    around it. And what its own account says."""
     sampled = (4 * found["sampled"] + found["thorough"]) / 5 - far["unsampled"] + found["around"]
-    return (max(far["unsampled"], 0.0) + max(sampled, 0.0) / found["every"]) / found["step"]
+    every, says = found[f"every {budget}"], found[f"reported {budget}"]
+    cost = (max(far["unsampled"], 0.0) + max(sampled, 0.0) / every) / found["step"]
+    return f"every {every:.0f}: {100 * cost:.2f}% (says {100 * says:.2f}%)"
 
 
 def table(workload: str, peers: list[str], seconds: float) -> None:
-    tools = ["control", *FAR.values(), *OURS, *peers]
+    tools = ["control", "floor", *FAR.values(), *OURS, *peers]
     results = {tool: found for tool in tools if (found := measured(workload, tool, seconds)) is not None}
     step = results["control"]["step"]
     print(f"\n{WORKLOADS[workload][0]}: {step:.0f} us a step")
     print(f"{'':20}{'unsampled':>11}{'sampled':>10}{'of both':>9}{'x ours':>8}{'no C':>8}  default settings")
     for tool, found in results.items():
         line = f"{NAMES[tool]:20}{found['unsampled']:+11.1f}"
-        if tool not in FAR.values():
+        if tool not in (*FAR.values(), "floor"):
             line += f"{found['sampled']:+10.0f}{100 * per_step(found, INTERVAL) / found['step']:8.2f}%"
         for ours in OURS:
             line += f"{found['sampled'] / results[ours]['sampled']:8.1f}" if tool in peers else " " * 8
         if tool in OURS:
-            cost = by_default(found, results[FAR[tool]])
-            line += f"  every {found['every']:.0f}: {100 * cost:.2f}% (says {100 * found['reported']:.2f}%)"
+            line += "  " + at_budget(found, results[FAR[tool]], BUDGETS[0])
         print(line, flush=True)
+    for budget in BUDGETS[1:]:
+        print(f"with a budget of {100 * budget:g} %: {at_budget(results['nnwatch'], results[FAR['nnwatch']], budget)}")
 
 
 def main() -> None:

@@ -49,6 +49,8 @@ SHORT = 5000
 """Microseconds of a step below which its caches have to be warmed by a block that is not measured."""
 SETTLED = 120
 """Steps after which the interval that the budget allows is the measured one."""
+BUDGETS = (0.01, 0.002, 0.05)
+"""Shares of the step; the first is the default."""
 OURS = {"nnwatch": True, "nnwatch-numpy": False}
 """With the C kernel?"""
 
@@ -137,7 +139,7 @@ def unwatched(watch: Watch) -> Iterator[None]:
 
 
 def nnwatch(workload: str, native: bool, seconds: float) -> dict[str, float]:
-    """At INTERVAL, and what the default settings come to on this model."""
+    """At INTERVAL, and how often each budget lets this model be sampled, at what cost by the sampler's own account."""
     with watching(native, 0.01, INTERVAL) as watch:
         loop = Loop(workload)
         for _ in range(DENSE):
@@ -151,12 +153,14 @@ def nnwatch(workload: str, native: bool, seconds: float) -> dict[str, float]:
             INTERVAL - 1,
             lambda: training.samples % THOROUGH == 0,
         )
-    with watching(native, 0.01, None) as watch:
-        loop = Loop(workload)
-        until = monotonic() + seconds / 2
-        while monotonic() < until or watch.step < SETTLED:
-            loop.step()
-        found |= {"every": watch.sampler.every, "reported": watch.sampler.cost or float("nan")}
+    for budget in BUDGETS:
+        with watching(native, budget, None) as watch:
+            loop = Loop(workload)
+            until = monotonic() + seconds / 2
+            while monotonic() < until or watch.step < SETTLED:
+                loop.step()
+            found[f"every {budget}"] = watch.sampler.every
+            found[f"reported {budget}"] = watch.sampler.cost or float("nan")
     return found
 
 
