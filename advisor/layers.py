@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,15 +77,17 @@ class Layers(Clocks):
 
     @cached_property
     def narrowest(self) -> tuple[int, str] | None:
-        """Units and name of the narrowest hidden layer of a classifier of three classes or more; None where there is
-        none. Adapters are narrow on purpose."""
+        """Units and name of the narrowest hidden layer of a classifier of three classes or more that all has to pass:
+        the next one takes in as many. None where there is none; a score for attention goes beside, and adapters are
+        narrow on purpose."""
         if int(self.facts.get("classes") or 0) <= 2 or not self.has("update.ratio") or self.facts.get("adapters"):
             return None
         view = self.view("update.ratio")
         key = "narrowest", view.series.labels.id if view.series.labels else None
         if key not in self._memo:
-            names, notes = view.names, view.notes
-            self._memo[key] = min(((shape_of(notes[i])[0], names[i]) for i in self.linear[:-1]), default=None)
+            shapes = [(shape_of(view.notes[i]), view.names[i]) for i in self.linear]
+            passed = ((one[0], name) for (one, name), (after, _) in pairwise(shapes) if after[1] == one[0])
+            self._memo[key] = min(passed, default=None)
         found: tuple[int, str] | None = self._memo[key]
         return found
 

@@ -74,7 +74,7 @@ def _apart(at: Context, limit: Mapping[str, float]) -> Found | None:
     if at.rl:
         raise Abstain("the targets of reinforcement learning are what comes of the net's own actions")
     evaluations = validated(at) if at.has("target.val.match") else []
-    if any(one.told for one in evaluations):
+    if any(one.told for one in evaluations) or _carries_over(at):
         return None
     learned = trained(at, 0.5)
     if len(evaluations) >= limit["looks"] and learned.share > 0.5 and not learned.guessed:
@@ -97,6 +97,13 @@ def _apart(at: Context, limit: Mapping[str, float]) -> Found | None:
     if not _moved(at) >= limit["moved"]:
         return None
     return _found(at, evaluations[-1] if evaluations else ever, ever, "in training they never fitted better")
+
+
+def _carries_over(at: Context) -> bool:
+    """Does the validation loss still reach new lows, long after a guess was learned?"""
+    losses = finite(at.evaluations.loss)
+    half = len(losses) // 2
+    return half >= 2 and 0 < losses[-1] < 0.98 * float(np.min(losses[: half + 1]))
 
 
 def _found(at: Context, fit: Fit, learned: Fit, why: str) -> Found:

@@ -80,7 +80,7 @@ def _unseen(at: Context, limit: Mapping[str, float]) -> Found | None:
         return None
     swollen = at.has("act.std") and float(np.nanmax(at.view("act.std").values[0], initial=0.0)) > limit["swollen"]
     given = entering(at)
-    far = now > min(limit["left"] * first, limit["unseen"]) if first > limit["unseen"] else now > limit["most"] * first
+    far = now > limit["left" if first > limit["unseen"] else "most"] * first
     if swollen or (given is not None and given.size > limit["std"]) or not far or now > first:
         return None
     begin = at.track.segment.first_step + 1
