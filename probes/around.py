@@ -41,7 +41,7 @@ def put(wrap: Callable[..., None], put: Callable[[Any, str, Any], None], standby
     for name in ("__init__", "__setstate__"):
         follow(module, name, lambda _, own, *args, **kwargs: standby.watch.module_made(own))
     follow(optimizer, "__init__", lambda _, own, *args, **kwargs: standby.watch.optimizer_made(own))
-    follow(module, "load_state_dict", lambda _, own, *args, **kwargs: standby.watch.segments.weights_loaded(own))
+    follow(module, "load_state_dict", lambda left, own, *args, **kw: standby.watch.segments.weights_loaded(own, left))
     follow(optimizer, "load_state_dict", lambda _, own, *args, **kwargs: standby.watch.segments.optimizer_loaded(own))
     for name in INITIALISERS:
         follow(torch.nn.init, name, lambda tensor, /, *args, **kwargs: standby.watch.segments.initialised(tensor))

@@ -60,9 +60,17 @@ class Checkpoints:
         self._tell(name, data)
         return data
 
-    def weights_loaded(self, module: nn.Module) -> None:
-        """module.load_state_dict() was called; weights that come from no file are the script's own."""
-        if self._loaded is not None:
+    def weights_loaded(self, module: nn.Module, left: Any) -> None:
+        """module.load_state_dict() was called; weights that come from no file are the script's own. With strict=False
+        nothing but the keys that are ``left`` (torch's _IncompatibleKeys) says that none of them fitted."""
+        if self._loaded is None:
+            return
+        missing, unexpected = set(getattr(left, "missing_keys", ())), getattr(left, "unexpected_keys", ())
+        own = [name for name, _ in module.named_parameters()]
+        if own and unexpected and missing.issuperset(own):
+            names = {"given": unexpected[0], "wanted": own[0]}
+            self._tell("checkpoint.unused", {"path": self._loaded["path"], "weights": len(own), **names})
+        else:
             self._weights.add(module)
 
     def optimizer_loaded(self, optimizer: torch.optim.Optimizer) -> None:

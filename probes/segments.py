@@ -105,9 +105,9 @@ class Segments:
         if model is not None and id(parameter) in model.index and self._under_way:
             self._renewed = self._training.lane.step
 
-    def weights_loaded(self, module: nn.Module) -> None:
-        """module.load_state_dict() was called."""
-        self._checkpoints.weights_loaded(module)
+    def weights_loaded(self, module: nn.Module, left: Any) -> None:
+        """module.load_state_dict() was called, and gave the keys that are ``left`` on either side."""
+        self._checkpoints.weights_loaded(module, left)
         loaded = [id(parameter) for parameter in module.parameters()]
         model = self._training.model
         self._loading = self._training.lane.step, loaded, lines()

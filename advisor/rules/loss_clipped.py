@@ -66,7 +66,8 @@ def _by_gradient(at: Context, limit: Mapping[str, float]) -> tuple[str, tuple[st
     """One and the same loss for one batch after the other, and no gradient at all: it stands at the limit."""
     if not at.has("grad.norm"):
         return None
-    norms, losses = at.view("grad.norm").last(int(limit["steps"])), at.loss.last(int(limit["steps"]))
+    trained_on = at.view("loss.root") if at.has("loss.root") else at.loss
+    norms, losses = at.view("grad.norm").last(int(limit["steps"])), trained_on.last(int(limit["steps"]))
     if min(len(norms.steps), len(losses.steps)) < limit["steps"] or np.any(norms.scalar):
         return None
     level = float(losses.scalar[-1])

@@ -17,6 +17,7 @@ from ..window import finite, median, noise
 
 STATE = "Restore everything that was saved"
 RATE = "Restore the learning rate"
+NAMES = "Give the weights the model's names"
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -29,7 +30,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         The checkpoint is found in what was recorded before. First key: the median of the first 20 losses is over five
         standard deviations and a fifth above that of the 20 before it was saved. Second key: the learning rate differs
-        by over a half, or the first updates are three times as large as those before. One alone is *watch*.
+        by over a half, or the first updates are three times as large as those before. One alone is *watch*. Or exactly:
+        load_state_dict(strict=False) found none of the model's weights in the file, and said so to nobody.
 
     When it is a false alarm
         Fine-tuning on other data begins with another loss and another rate on purpose. A checkpoint from a recording
@@ -38,6 +40,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     What to do
         Save and load model, optimizer, scheduler, scaler, step, and the random states together.
     """
+    if unused := at.events("checkpoint.unused"):
+        return _unused(at, unused[-1])
     loaded = at.events("checkpoint.loaded")
     if not loaded and not at.facts.get("resumed"):
         raise Abstain("no checkpoint was loaded")
@@ -85,6 +89,21 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )
 
 
+def _unused(at: Context, event: Event) -> Found:
+    path, wanted, given = (str(event.data.get(name)) for name in ("path", "wanted", "given"))
+    begin = at.track.segment.first_step + 1
+    return Found(
+        "error",
+        f"none of the model's {event.data.get('weights')} weights was found in {path}: they are as they were made",
+        (f"the model looks for {wanted}, the file has {given}", "strict=False passes over names that do not fit"),
+        begin,
+        (Evidence("loss.train", at.initial_loss, None, "the first loss", begin, begin),),
+        (Remedy(NAMES, f"{given} → {wanted}, and strict=True", "the first losses are as low as when it was saved"),),
+        "If the weights are of another model, load those that fit by hand and print what is left.",
+        exact=True,
+    )
+
+
 def _source(at: Context, path: str, until: int) -> tuple[Track, int] | None:
     """The track in which the checkpoint was saved, and the step of its last saving; None where not recorded."""
     here = at.track.segment.segment, at.track.segment.rank
@@ -123,7 +142,7 @@ RULE = Rule(
     "the training did not go on where it stopped",
     "statistical",
     ("loss.train", "lr", "update.ratio"),
-    (STATE, RATE),
+    (STATE, RATE, NAMES),
     "Two keys: the loss and the rate, or the updates, before and after the checkpoint.",
     check,
     {"z": 5, "rise": 1.2, "rate": 1.5, "updates": 3},

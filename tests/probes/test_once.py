@@ -307,3 +307,28 @@ def test_checkpoints_in_safetensors():
     assert all(event["data"]["size"] > 60 for event in found)
     assert done.facts()["pretrained"] is True
     assert not [event for event in done.events if event["name"] == "probe.failed"], done.events
+
+
+@pytest.mark.parametrize(("prefix", "told"), [("module.", 1), ("", 0)])
+def test_weights_that_none_of_the_model_s_names_fit_are_told(prefix, told):
+    done = run(
+        f"""
+        import torch
+        from torch import nn
+
+        model = nn.Sequential(nn.Linear(4, 3))
+        torch.save({{"{prefix}0.weight": torch.ones(3, 4), "{prefix}0.bias": torch.ones(3)}}, "last.pt")
+        model.load_state_dict(torch.load("last.pt"), strict=False)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(torch.randn(8, 4)), torch.randint(0, 3, (8,))).backward()
+            optimizer.step()
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    found = [event["data"] for event in done.events if event["name"] == "checkpoint.unused"]
+    assert len(found) == told
+    for data in found:
+        assert (data["weights"], data["given"], data["wanted"]) == (2, "module.0.weight", "0.weight")
+    assert bool(done.facts().get("pretrained")) is not bool(told)
