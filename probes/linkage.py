@@ -1,5 +1,5 @@
-"""What the loss hangs together with, read from autograd's graph on a few steps: the facts ``loss.graph``, ``shapes``,
-``unreached`` and ``stale_parameters``."""
+"""What the loss hangs together with, read from autograd's graph on a few steps: the facts ``loss.graph``,
+``loss.pairs``, ``shapes``, ``unreached`` and ``stale_parameters``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from .graph import NODES
 from .loss import DEPTH, Term
 from .model import Model
 from .nested import tensors
+from .pairing import pairs
 from .training import Training
 
 FIRST = 3
@@ -45,6 +46,7 @@ class Linkage:
         self._step = 0
         self._late = False
         self._graph: dict[str, Any] | None = None
+        self._pairs: dict[str, list[int]] | None = None
         self._shapes: dict[str, list[int]] = {}
 
     def see(self, node: Any, term: Term | None) -> None:
@@ -66,6 +68,8 @@ class Linkage:
             self._reached = self._reached | found.keys() if found is not None else None
         if self._graph is None and term is not None:
             self._graph = _graph(node, term, training.model)
+        if self._pairs is None:
+            self._pairs = pairs(node)
         if step <= FIRST:
             call = training.layers.call
             entered = next(iter(tensors(call[1:3])), None) if call is not None else None
@@ -81,6 +85,8 @@ class Linkage:
             return known
         if self._graph is not None:
             known["loss.graph"] = self._graph
+        if self._pairs is not None:
+            known["loss.pairs"] = self._pairs
         if self._shapes:
             known["shapes"] = self._shapes
         model, optimizers = self._training.model, self._training.trained_by()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
+from typing import Any
 
 from nnwatch.frame import Evidence, Remedy
 
@@ -26,7 +27,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Exact: the shapes of prediction and target at the loss call differ, and broadcasting makes more numbers of them
-        than either has.
+        than either has. Of a loss written by hand: a difference of as many predictions as the batch has samples, and
+        of something without a gradient, is a square of that size in autograd's graph.
 
     When it is a false alarm
         A loss over all pairs that is meant to be one (a distance matrix through mse_loss). Targets of a single number
@@ -35,6 +37,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     What to do
         prediction.squeeze(1) or target.unsqueeze(1) in front of the loss. Torch warns of it once, on standard error.
     """
+    if found := at.facts.get("loss.pairs"):
+        return _by_hand(at, found)
     found = graph(at)
     prediction, target = _sizes(found.get("input")), _sizes(found.get("target"))
     if not found.get("broadcast") or not prediction or not target:
@@ -62,6 +66,30 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         ),
         "If the shapes are meant so, expand both by hand: then it is no accident to anybody who reads it.",
         exact=True,
+    )
+
+
+def _by_hand(at: Context, found: Mapping[str, Any]) -> Found | None:
+    prediction, pairs = _sizes(found.get("input")), _sizes(found.get("pairs"))
+    if not pairs or at.batch_size not in (None, pairs[0]):
+        return None
+    begin = at.track.segment.first_step + 1
+    first = float(at.loss.scalar[0])
+    squeeze = "prediction.squeeze(-1) - target" if prediction[-1:] == (1,) else "prediction - target.squeeze(-1)"
+    return Found(
+        "error",
+        f"a difference makes {_text(pairs)} of prediction {_text(prediction)} and what it is compared with",
+        (f"{math.prod(pairs):,} differences are averaged where there are {pairs[0]:,} samples in the batch",),
+        begin,
+        (Evidence("loss.train", first, None, "first loss, over all pairs", begin, begin),),
+        (
+            Remedy(
+                MATCH,
+                f"prediction - target → {squeeze}, so that both have one shape",
+                "the loss falls under the variance of the targets",
+            ),
+        ),
+        "If all pairs are meant, expand both by hand: then it is no accident to anybody who reads it.",
     )
 
 
