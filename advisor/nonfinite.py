@@ -114,7 +114,8 @@ def onset(at: Context) -> Onset | None:
         origin = str(event.data.get("origin", "unknown"))
         if origin == "unknown" and _entered(at, event.step, event.data.get("ranges") or ()):
             origin = "entered"
-        if origin == "backward" and event.data.get("loss") in ("nan", "inf", "-inf"):
+        own = event.data.get("batch_step", event.step) == event.step  # else a later loss, of spoiled weights
+        if origin == "backward" and own and event.data.get("loss") in ("nan", "inf", "-inf"):
             origin = "loss"  # backward() began with a number that is none: one term of several, or a sum by hand
         place = "" if event.rank == at.track.segment.rank else f" on {named(at, event.rank)}"
         return Onset(min(event.step, seen), origin, event.data, place)

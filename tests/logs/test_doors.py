@@ -49,7 +49,7 @@ def test_report_of_one_is_as_of_a_session(logs, capsys):
     assert main(["report", "logs/healthy.csv"]) == 0
     out = capsys.readouterr().out
     assert "nothing wrong found" in out
-    [line] = [line for line in out.splitlines() if "the log has no act.dead, update.ratio: " in line]
+    [line] = [line for line in out.splitlines() if "the log has no act.dead, grad.norm.layer, update.ratio: " in line]
     assert "dead-relu" in line
 
 

@@ -109,7 +109,7 @@ def test_every_other_rule_says_why_it_cannot_judge():
     assert judgement is not None
     others = {rule.id for rule in all_rules()} - JUDGED
     assert others <= set(judgement.abstained)
-    assert judgement.abstained["dead-relu"] == "the log has no act.dead, update.ratio"
+    assert judgement.abstained["dead-relu"] == "the log has no act.dead, grad.norm.layer, update.ratio"
     assert judgement.abstained["wrong-loss"] == "it needs every step, or the script itself: a log has neither"
     assert {rule.id for rule in all_rules()} >= JUDGED
 

@@ -51,7 +51,7 @@ def test_a_pulled_cable_loses_nothing_and_a_host_that_is_switched_off_is_told(ho
     assert steps(one.session, 2) == steps(three.session, 2) == list(range(1, 241))
     seen = history(one.session)
     assert {track.segment.host for track in seen.tracks.values()} == {"", "host2", "host3"}
-    assert sorted(states(one.session)) == ["ended", "joined", "joined", "lost"]
+    assert sorted(states(one.session)) == ["ended", "joined", "joined", "left", "lost"]
 
 
 def test_torchrun_on_two_hosts_is_one_session_and_the_slow_rank_is_named_with_its_host(home, hosts):
