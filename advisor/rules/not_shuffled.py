@@ -36,7 +36,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         batches). Outcome: whole batches differ in their labels by far more than drawing at random explains, a third of
         what batches of a single class would. With both it is *warn*, an error when the loader says shuffle=False or
         two epochs had the same order. For a regression the same is asked of the means of the batches, and neighbouring
-        batches must go together; without a loader that begins anew, beyond their mean over a fifth of the run.
+        batches must go together; without a loader that begins anew, beyond their mean over a fifth of the run, and
+        batches must come again: values that a net learns from its own guesses drift and jump.
         The same order in every epoch with labels well mixed costs little: *watch*.
 
     When it is a false alarm
@@ -57,6 +58,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     sorted_labels = spread > limit["spread"] and (z < -limit["z"] or not at.facts.get("classes"))
     if not sorted_labels and not (repeated >= limit["batches"] and declared and not layers(at).get("recurrent")):
         return None
+    passes = at.facts.get("classes") or at.has("epoch") or _came_again(at) >= limit["batches"]
+    if sorted_labels and not passes:
+        raise Abstain("no batch ever comes again: targets that drift look like an order")
     severity: Severity = "watch"
     keys = []
     if sorted_labels:
