@@ -21,12 +21,18 @@ PACKAGES = ("asyncio", "email", "http", "logging", "unittest", "xml")
 """Whose docstrings are read."""
 WORDS, VOCABULARY = 24, 1200
 """Words of a docstring that are kept, padding included, and how many different ones are known."""
+PROSE, COMMON = 24_000, 500
+"""Words of running text, and how many different ones are known."""
+PHOTO = (64, 96)
+"""Rows and columns of the photograph."""
 
 
 def write(folder: Path) -> None:
     """digits, cancer, wine and diabetes as ``.npz`` with ``x`` (rows, columns) and ``y`` (rows,), ``text.txt``,
-    ``source.npz``: lines of Python as letters ``x`` and kinds of token ``y`` (rows, LENGTH), both padded with 0, and
-    ``docs.npz``: docstrings as numbers of words ``x`` (rows, WORDS), padded with 0, and of packages ``y`` (rows,)."""
+    ``source.npz``: lines of Python as letters ``x`` and kinds of token ``y`` (rows, LENGTH), both padded with 0,
+    ``docs.npz``: docstrings as numbers of words ``x`` (rows, WORDS), padded with 0, and of packages ``y`` (rows,),
+    ``prose.npz``: whole docstrings, one after the other, as numbers of words ``x`` (PROSE,), and ``photo.npz``: colours
+    ``x`` (*PHOTO, 3) of a flower, 0 to 1."""
     import sklearn.datasets as datasets
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,9 +62,20 @@ def write(folder: Path) -> None:
     if not docs.exists():
         x, y = _numbered(list(_docstrings()))
         np.savez(docs, x=x, y=y)
+    prose = folder / "prose.npz"
+    if not prose.exists():
+        whole_docs = [([*words, "."], number) for words, number in _docstrings(None)]
+        words = [word for text, _ in whole_docs for word in text][:PROSE]
+        known = {word: number for number, (word, _) in enumerate(Counter(words).most_common(COMMON), 1)}
+        np.savez(prose, x=np.array([known.get(word, 0) for word in words], dtype=np.int64))
+    photo = folder / "photo.npz"
+    if not photo.exists():
+        height, width = PHOTO
+        image = datasets.load_sample_image("flower.jpg")[: 6 * height, 32 : 32 + 6 * width]
+        np.savez(photo, x=image.reshape(height, 6, width, 6, 3).mean((1, 3)).astype(np.float32) / 255)
 
 
-def _docstrings() -> Iterator[tuple[list[str], int]]:
+def _docstrings(most: int | None = WORDS) -> Iterator[tuple[list[str], int]]:
     """The words of each docstring of some packages of the standard library, and the number of its package."""
     for number, package in enumerate(PACKAGES):
         for file in sorted(Path(sysconfig.get_path("stdlib"), package).rglob("*.py")):
@@ -66,7 +83,7 @@ def _docstrings() -> Iterator[tuple[list[str], int]]:
                 if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
                     found = re.findall(r"[a-z]+", (ast.get_docstring(node) or "").lower())
                     if len(found) >= 6:
-                        yield found[:WORDS], number
+                        yield found[:most], number
 
 
 def _numbered(docs: list[tuple[list[str], int]]) -> tuple[np.ndarray, np.ndarray]:
