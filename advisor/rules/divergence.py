@@ -28,8 +28,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Weights that ran away do not return; every further step is lost.
 
     How it is decided
-        Fast: three rising losses, the last over ten times the first one of the run: that is *watch* at once (an outlier
-        batch does it too), and an error when ten steps later the loss is not back under three times. Slow: all of the
+        At once: two steps that each at least double the loss, to ten times the highest before them. Fast: three rising
+        losses, the last over ten times the first one of the run: that is *watch* at once (an outlier batch does it
+        too), and an error when ten steps later the loss is not back under three times. Slow: all of the
         last five losses over three times the best median of five and over the first loss, and a gradient norm three
         times its usual. Where losses are of both signs: ten in a row a million times as large as any of the first
         twenty. Targets that the net makes itself: they are 100,000 times as large as in the first twenty sampled steps,
@@ -57,7 +58,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         return _beyond_size(at, values, limit)
     first = at.initial_loss
     now = float(median(values[-5:]))
-    key = _fast(at, values, limit) or _slow(at, values, limit)
+    running = _running(at, values, limit)
+    key = running or _fast(at, values, limit) or _slow(at, values, limit)
     if key is None:
         return None
     severity, reasons, step = key
@@ -71,6 +73,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         (Evidence("loss.train", now, first, "median of the last five losses against the first", step, at.step),),
         _remedies(at, step),
         "If it diverges again at a tenth of the rate, look for an outlier in inputs or targets at that step.",
+        exact=running is not None,  # by the next step it may be a NaN
     )
 
 
@@ -138,6 +141,15 @@ def _remedies(at: Context, step: int) -> tuple[Remedy, ...]:
     """Back to where all was well, a lower rate, a limit for the gradient that lets nine of ten healthy steps pass."""
     clip = Remedy(CLIP, clip_change(at, step), "the gradient norm stays under that limit and the loss falls")
     return lower_remedy(at), clip, *restart(at, step)
+
+
+def _running(at: Context, values: Numbers, limit: Mapping[str, float]) -> Verdict | None:
+    """The last two steps each at least doubled the loss, to ten times the highest that there was before."""
+    before, (low, middle, high) = float(np.max(values[:-2])), map(float, values[-3:])
+    if middle < 2 * low or high < 2 * middle or high <= limit["fast"] * before:
+        return None
+    return "error", (f"two steps took the loss from {number(low)} to {number(middle)} and {number(high)}",
+                     f"the highest before was {number(before)}"), at.step - 1  # fmt: skip
 
 
 def _fast(at: Context, values: Numbers, limit: Mapping[str, float]) -> Verdict | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from nnwatch.frame import Evidence, Remedy, Severity
 
-from ..context import Context
+from ..context import DENSE, Context
 from ..finding import Abstain, Found, number
+from ..learning_rate import UNPLANNED, first_ratio
 from ..rule import Rule
 
 ORDER = "Step the scheduler after the optimizer"
@@ -36,23 +38,27 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Exact, from the scheduler's own settings and the steps that are planned: stepped before the optimizer; never
         stepped in three epochs; a cosine, one-cycle or polynomial that ends before 80 % of the plan, or (*watch*) over
         1.2 times behind it, *warn* where the two differ by as much as an epoch has steps; a StepLR or ExponentialLR
-        stepped per batch that has brought the rate under 1 % of its highest before 30 % of the plan; an ExponentialLR
-        with gamma over 1 that has raised the rate a hundredfold, while the loss no longer falls.
+        stepped per batch that has brought the rate under 1 % of its highest before 30 % of the plan. A rate that is
+        multiplied by the same factor over 1 again and again (the gamma of an ExponentialLR, or 20 equal rises from the
+        first step on): at the end of the plan a step would be over ten times as large as the weights, as the first one
+        shows; or it has risen a hundredfold and the loss no longer falls.
 
     When it is a false alarm
         A cosine that is to rise again is better written as CosineAnnealingWarmRestarts. A run that is to be stopped
         early, or gone on with later, has a longer schedule on purpose. A learning-rate range test raises the rate
-        until the loss no longer falls: that is the test.
+        until the loss no longer falls: that is the test, and it is told where it goes on far beyond.
 
     What to do
         T_max, or total_steps, in the unit in which step() is called: steps where it is called per batch, epochs where
         it is called per epoch.
     """
     schedulers = at.facts.get("scheduler")
-    if not schedulers:
-        raise Abstain("no scheduler was seen")
     if at.no_goal:
         raise Abstain("several schedules, or none that is meant to end")
+    if not schedulers:
+        if found := _grows(at, {}, limit):
+            return found
+        raise Abstain("no scheduler was seen")
     known = schedulers[0]
     return (
         _order(at, known)
@@ -129,20 +135,46 @@ def _rhythm(at: Context, known: Mapping[str, Any], limit: Mapping[str, float]) -
 
 
 def _grows(at: Context, known: Mapping[str, Any], limit: Mapping[str, float]) -> Found | None:
-    """An exponential that goes up: no rate stays right under it, and the loss has stopped to fall."""
-    gamma = float((known.get("settings") or {}).get("gamma") or 1)
-    if str(known.get("class")) != "ExponentialLR" or gamma <= 1 or at.lr_at(at.step) < at.lr:
+    """The rate is multiplied by the same factor again and again: no rate stays right under it. It has led far already
+    and the loss no longer falls, or by the end of the plan a single step would replace the weights many times."""
+    factor, every = _factor(at, known, limit)
+    early = at.planned is None and at.step < at.track.segment.first_step + DENSE
+    if factor <= 1 or early or at.lr_at(at.step) < at.lr:
         return None
-    grown = at.lr / float(at.learning_rates[1][0])
-    if grown < limit["grown"] or at.falling:
+    begun = float(at.learning_rates[1][0])
+    grown, first = at.lr / begun, first_ratio(at)
+    left = ((at.planned or max(at.step, UNPLANNED)) - at.step) / every
+    end = math.exp(min(math.log(at.lr) + left * math.log(factor), 100.0))
+    if first is not None and first[0] * end / first[1] > limit["replaced"]:
+        why = f"at the end of the plan it would be {number(end)}, and a step {number(first[0] * end / first[1])} times "
+        why += "as large as the weights"
+    elif grown > limit["grown"] and not at.falling:
+        why = "the loss no longer falls"
+    else:
         return None
+    name, setting = (_name(known), "gamma") if known else ("the script", "factor")
     return _found(
-        at, known, "warn", f"{_name(known)} has raised the rate to {number(grown)} times its first, and goes on",
-        f"gamma={number(gamma)} is over 1; the loss no longer falls",
-        Remedy(DECAY, f"gamma={number(gamma)} → {number(1 / gamma)}{_place(known)}",
+        at, known, "warn", f"{name} multiplies the rate by {number(factor)} each time: {number(at.lr)} now",
+        f"it began at {number(begun)}; {why}",
+        Remedy(DECAY, f"{setting}={number(factor)} → {number(1 / factor)}{_place(known)}",
                "the learning rate is at its highest at the first step"),
-        at.lr, at.lr / grown,
+        at.lr, begun,
     )  # fmt: skip
+
+
+def _factor(at: Context, known: Mapping[str, Any], limit: Mapping[str, float]) -> tuple[float, float]:
+    """(what the rate is multiplied by, every how many steps): as an ExponentialLR says, or as all rates so far show;
+    a factor of 1 where it is not that."""
+    steps, rates = at.lr_changes
+    gaps = np.diff(steps)[1:]
+    if str(known.get("class")) == "ExponentialLR":
+        epoch = float(at.facts.get("steps_per_epoch") or 1)
+        return float((known.get("settings") or {}).get("gamma") or 1), epoch if known.get("every") == "epoch" else 1.0
+    if len(rates) <= limit["changes"] or np.min(rates) <= 0 or np.any(gaps != gaps[0]):
+        return 1.0, 1.0
+    moves = np.diff(np.log(rates.astype(np.float64)))
+    even = float(np.ptp(moves)) < limit["even"] * abs(float(np.mean(moves)))
+    return (float(np.exp(np.mean(moves))), float(gaps[0])) if even else (1.0, 1.0)
 
 
 def _found(
@@ -179,10 +211,20 @@ RULE = Rule(
     "scheduler-misuse",
     "the schedule does not fit the training",
     "invariant",
-    ("lr", "epoch"),
+    ("lr", "epoch", "update.ratio", "loss.train"),
     (ORDER, CALL, HORIZON, RHYTHM, DECAY),
     "Note T18; exact: settings of the scheduler against the planned steps.",
     check,
-    {"epochs": 3, "early": 0.8, "late": 1.2, "soon": 0.3, "gone": 0.01, "grown": 100},
+    {
+        "epochs": 3,
+        "early": 0.8,
+        "late": 1.2,
+        "soon": 0.3,
+        "gone": 0.01,
+        "grown": 100,
+        "replaced": 10,
+        "changes": 20,
+        "even": 0.01,
+    },
     votes=(1, 1),
 )
