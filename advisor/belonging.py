@@ -14,6 +14,12 @@ from .passes import edges
 
 PAIRS = 2
 """Pairs that a sample is part of."""
+CONSEQUENCES = {
+    "not-learning", "prediction-collapse", "plateau", "underfitting", "undertrained", "val-noise", "below-baseline",
+    "label-misaligned", "label-noise", "lr-needs-decay", "oscillation", "miscalibrated", "class-imbalance",
+    "overfitting", "background-collapse", "step-outlier", "data-bottleneck", "gpu-idle", "memory-leak",
+}  # fmt: skip
+"""Findings that do not explain why targets fit no better than a guess."""
 
 
 class Fit(NamedTuple):
@@ -38,28 +44,58 @@ class Fit(NamedTuple):
         """And enough pairs say so: this share is two standard errors away."""
         return self.share + 2 * self.error < share
 
+    def beside(self, other: Fit) -> float:
+        """How many standard errors this is above another."""
+        return (self.share - other.share) / math.hypot(self.error, other.error)
 
-def _fit(share: np.ndarray, pairs: np.ndarray, step: int) -> Fit:
+
+def kinds(at: Context) -> range:
+    """Places of the kinds of loss calls that were compared in training."""
+    return range(at.view("target.match").values.shape[1])
+
+
+def trained(at: Context, part: float, kind: int = 0) -> Fit:
+    """Of the training batches after this part of the steps so far. Raises Abstain where none were compared."""
+    first = at.track.segment.first_step
+    found = _fit(at, "target", kind, first + int(part * (at.step - first)))
+    if found is None:
+        raise Abstain("no late batch was compared with the targets of others")
+    return found
+
+
+def held_out(at: Context, part: float, kind: int = 0) -> Fit | None:
+    """Of the evaluations after this part of the steps so far; None where none was compared."""
+    first = at.track.segment.first_step
+    return _fit(at, "target.val", kind, first + int(part * (at.step - first)))
+
+
+def validated(at: Context, kind: int = 0) -> list[Fit]:
+    """Of each evaluation that was looked at in detail; empty where none was."""
+    if not at.has("target.val.match"):
+        return []
+    share, pairs = at.view("target.val.match"), at.view("target.val.pairs")
+    if kind >= share.values.shape[1]:
+        return []
+    each = (
+        _of(share.values[a:b, kind], pairs.values[a:b, kind], int(share.steps[a])) for a, b in pairwise(edges(share))
+    )
+    return [fit for fit in each if fit is not None]
+
+
+def _fit(at: Context, metric: str, kind: int, since: int) -> Fit | None:
+    if not at.has(f"{metric}.match"):
+        return None
+    share, pairs = (at.view(f"{metric}.{part}").since(since) for part in ("match", "pairs"))
+    if not len(share.steps) or kind >= share.values.shape[1]:
+        return None
+    return _of(share.values[:, kind], pairs.values[:, kind], int(share.steps[0]))
+
+
+def _of(share: np.ndarray, pairs: np.ndarray, step: int) -> Fit | None:
+    """None where no pairs were compared."""
     known = np.isfinite(share) & np.isfinite(pairs)
     total = float(pairs[known].sum(dtype=np.float64))
     if not total:
-        raise Abstain("no samples were compared with each other's targets")
+        return None
     mean = float((share[known] * pairs[known]).sum(dtype=np.float64)) / total
     return Fit(mean, 0.5 / math.sqrt(total / PAIRS), step)
-
-
-def trained(at: Context, part: float) -> Fit:
-    """Of the training batches after this part of the steps so far. Raises Abstain where none were compared."""
-    first = at.track.segment.first_step
-    since = first + int(part * (at.step - first))
-    share, pairs = at.view("target.match").since(since), at.view("target.pairs").since(since)
-    if not len(share.steps):
-        raise Abstain("no late batch was compared with the targets of others")
-    return _fit(share.scalar, pairs.scalar, int(share.steps[0]))
-
-
-def validated(at: Context) -> list[Fit]:
-    """Of each evaluation that was looked at in detail. Raises Abstain where none was."""
-    share, pairs = at.view("target.val.match"), at.view("target.val.pairs").scalar
-    first = edges(share)
-    return [_fit(share.scalar[a:b], pairs[a:b], int(share.steps[a])) for a, b in pairwise(first)]

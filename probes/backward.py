@@ -130,7 +130,7 @@ class Backward:
             self._nonfinite.loss(term, node, value)
         training.probes.run("linkage", lambda: self._linkage.see(node, term))
         if training.sample is not None and not training.sample.looked:
-            look(training, training.sample, term)
+            look(training, training.sample, terms)
 
     def _labels(self, term: Term | None) -> None:
         """Of thorough samples and, that one pass over the data can be compared with the next, where one begins."""

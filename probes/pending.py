@@ -30,7 +30,8 @@ class Pending:
     def begin(self) -> None:
         """Nothing of an earlier segment."""
         self.terms: list[Term] = []
-        self._validation = Validation(self._training.fetch, self._training.probes)
+        training = self._training
+        self._validation = Validation(training.fetch, training.probes, training.match)
         self.evaluation = Evaluation(self._training)
         self._validated = False
 

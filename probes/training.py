@@ -20,6 +20,7 @@ from .lane import Lane
 from .layers import Layers
 from .loaders import Loaders
 from .loss import Term, Value
+from .match import Match
 from .model import Model
 from .noise import Noise
 from .probe import Probes
@@ -117,6 +118,7 @@ class Training:
         self.accumulates = False
         """The last step took several backward passes."""
         self.terms = Terms()
+        self.match = Match(self.emit, self.fetch)
         self.noise = Noise()
         self.averaged = Averaged()
         self.heap = Heap()

@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 import torch
 
-from . import confidence, each, inputs, match, outputs, persistence, rows
+from . import confidence, each, inputs, outputs, persistence, rows
 from .confidence import Prediction
 from .emit import Column
 from .fetch import Arrays, Fetch
 from .loss import Term
+from .match import Match
 from .probe import Probes
 from .rows import checksum
 
@@ -26,6 +27,8 @@ CLASSES = 64
 SAMPLED = 8192
 """Values that moments are taken of, at most."""
 
+Put = Callable[..., None]
+"""Gets a metric, its values and, where they have some, the id of their labels."""
 Publish = Callable[[str, list[Column]], None]
 """Gets the kind of the record and its columns, at once or when the values have come from their device."""
 
@@ -33,9 +36,10 @@ Publish = Callable[[str, list[Column]], None]
 class Validation:
     """One per segment: the width of ``loss.val.each`` stays what the first batch made it."""
 
-    def __init__(self, fetch: Fetch, probes: Probes) -> None:
+    def __init__(self, fetch: Fetch, probes: Probes, match: Match) -> None:
         self._fetch = fetch
         self._probes = probes
+        self._match = match
         self._width: int | None = None
 
     def see(self, term: Term, value: torch.Tensor, detailed: bool, known: list[Column], publish: Publish) -> None:
@@ -43,7 +47,7 @@ class Validation:
         details: list[Column] = []
         self._probes.run("validation", lambda: self._see(term, value, known, details if detailed else None, publish))
         if detailed:
-            self._look(term, lambda metric, number: details.append((metric, 0, number)))
+            self._look(term, lambda metric, number, labels=0: details.append((metric, labels, number)))
             self._fetch([], lambda _: publish("val.detail", details))
 
     def _see(
@@ -83,11 +87,11 @@ class Validation:
             details += counts
         return columns
 
-    def _look(self, term: Term, put: outputs.Put) -> None:
+    def _look(self, term: Term, put: Put) -> None:
         run, fetch, target = self._probes.run, self._fetch, term.target
         run("val.outputs", lambda: outputs.spread(term, fetch, put))
         run("val.r2", lambda: outputs.r2(term, fetch, lambda number: put("r2.val", number)))
-        run("val.match", lambda: match.match(term, fetch, put, "target.val"))
+        run("val.match", lambda: self._match.see([term], put, "target.val"))
         if target is not None:
             run("val.target", lambda: inputs.moments("target.val", target, fetch, put, SAMPLED))
         if term.inputs is not None:

@@ -11,7 +11,7 @@ import numpy as np
 from nnwatch.frame import Evidence, Remedy
 
 from ..baseline import trivial_loss, trivial_validation_loss
-from ..belonging import Fit, trained, validated
+from ..belonging import CONSEQUENCES, Fit, held_out, kinds, trained, validated
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..passes import classes
@@ -21,12 +21,6 @@ from ..script import no_activation
 from ..window import finite, median
 
 LINEAR = "Try a linear model on the same samples"
-CONSEQUENCES = {
-    "not-learning", "prediction-collapse", "plateau", "underfitting", "undertrained", "val-noise", "below-baseline",
-    "label-misaligned", "label-noise", "lr-needs-decay", "oscillation", "miscalibrated", "class-imbalance",
-    "overfitting", "background-collapse", "step-outlier", "data-bottleneck", "gpu-idle", "memory-leak",
-}  # fmt: skip
-"""Findings that explain no loss at the level of a guess."""
 VALIDATION = {"preprocessing-mismatch", "augmentation-on-validation", "val-in-train-mode", "batchnorm-stats"}
 """Findings that explain why nothing carries over."""
 
@@ -39,9 +33,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         data it has not seen tell.
 
     How it is decided
-        Whatever the loss: a sample's own target is compared with those of others. In no evaluation does it cost the
-        sample less in more than half of the pairs, but for chance; and in training it either does (learned by heart),
-        or it does not there either, although the weights have moved and no other finding explains it. Where a model has
+        Whatever the loss, and of each kind of loss call: a sample's own target is compared with those of others. In no
+        evaluation does it cost the sample less in more than half of the pairs, but for chance; and in training it
+        either does (learned by heart), or it does not there either, although the weights have moved and no other
+        finding explains it. Or it does in validation, and not in training, where it should be easier: by four standard
+        errors in the second half of the steps. Where a model has
         several inputs: the loss stays the same, by two standard errors and a hundredth, when the first is permuted
         among the samples, though it changes what comes out and another input counts.
         Where that is not measured, by heart: the training loss is under 92 % of that of a guess, while no evaluation
@@ -68,15 +64,31 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
 
 def _apart(at: Context, limit: Mapping[str, float]) -> Found | None:
-    """The targets of other samples fit as well as their own."""
+    """The targets of other samples fit as well as their own, of one kind of loss call."""
     if at.step < at.track.segment.first_step + max(at.warmup, limit["part"] * at.horizon):
         raise Abstain("too early: nothing need carry over yet")
     if at.rl:
         raise Abstain("the targets of reinforcement learning are what comes of the net's own actions")
-    evaluations = validated(at) if at.has("target.val.match") else []
+    found = (_in_training_alone(at, limit, kind) or _of_kind(at, limit, kind) for kind in kinds(at))
+    return next(filter(None, found), None)
+
+
+def _in_training_alone(at: Context, limit: Mapping[str, float], kind: int) -> Found | None:
+    """What was never trained on is told from others, what is trained on is not."""
+    there = held_out(at, 0.5, kind)
+    if there is None or not there.told or at.opened - CONSEQUENCES:
+        return None
+    here = trained(at, 0.5, kind)
+    if not (here.guessed and here.under(0.65) and there.beside(here) > limit["apart"]):
+        return None
+    return _found(at, here, here, f"in validation they do not: there the own one costs less in {percent(there.share)}")
+
+
+def _of_kind(at: Context, limit: Mapping[str, float], kind: int) -> Found | None:
+    evaluations = validated(at, kind)
     if any(one.told for one in evaluations) or _carries_over(at):
         return None
-    learned = trained(at, 0.5)
+    learned = trained(at, 0.5, kind)
     if len(evaluations) >= limit["looks"] and learned.share > 0.5 and not learned.guessed:
         newest = evaluations[-1]
         if at.opened & VALIDATION:
@@ -85,8 +97,8 @@ def _apart(at: Context, limit: Mapping[str, float]) -> Found | None:
             return None
         if at.train_rows and at.train_rows < _enough(at, limit):
             raise Abstain("of so few rows hardly anything carries over")
-        return _found(at, newest, learned, "in training they have come to fit, by heart")
-    ever = trained(at, limit["part"])
+        return _found(at, newest, learned, _pairs("in training they have come to fit, by heart", learned))
+    ever = trained(at, limit["part"], kind)
     if (
         not (ever.guessed and ever.under(0.65))
         or at.opened - CONSEQUENCES
@@ -96,7 +108,13 @@ def _apart(at: Context, limit: Mapping[str, float]) -> Found | None:
         return None
     if not _moved(at) >= limit["moved"]:
         return None
-    return _found(at, evaluations[-1] if evaluations else ever, ever, "in training they never fitted better")
+    return _found(
+        at, evaluations[-1] if evaluations else ever, ever, _pairs("in training they never fitted better", ever)
+    )
+
+
+def _pairs(why: str, fit: Fit) -> str:
+    return f"{why}: {percent(fit.share)} of the pairs there"
 
 
 def _carries_over(at: Context) -> bool:
@@ -112,7 +130,7 @@ def _found(at: Context, fit: Fit, learned: Fit, why: str) -> Found:
         "watch",
         f"the targets of other samples fit as well as their own, {where}: in {percent(fit.share)} of the pairs "
         "the own one costs less, a guess has 50 %",
-        (f"{why}: {percent(learned.share)} of the pairs there",),
+        (why,),
         at.track.segment.first_step + 1,  # labels do not go astray on the way
         (Evidence("target.val.match" if fit is not learned else "target.match", fit.share, 0.5,
                   "share of pairs in which the own target costs less", fit.step, at.step),),
@@ -264,6 +282,7 @@ RULE = Rule(
     "Note K12, K16; nets fit random labels (Zhang et al. 2017), so only held-out data tell.",
     check,
     {"part": 0.2, "rows": 100, "plenty": 500, "steps": 300, "evaluations": 5, "samples": 150, "prior": 0.8,
-     "learned": 0.92, "never": 0.95, "worse": 1.03, "order": 0.33, "scale": 2.5, "looks": 3, "late": 0.8, "moved": 0.2},
+     "learned": 0.92, "never": 0.95, "worse": 1.03, "order": 0.33, "scale": 2.5, "looks": 3, "apart": 4,
+     "late": 0.8, "moved": 0.2},
     slow=True,
 )  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 
 from nnwatch.frame import Evidence, Remedy, Severity
 
-from ..belonging import trained, validated
+from ..belonging import CONSEQUENCES, held_out, kinds, trained
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..passes import edges
@@ -38,8 +38,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Or the labels of training alone: the same rows enter in every epoch, and yet, in evaluation mode, they cost more
         than validation rows did before, by a tenth of the first loss, at each of the last two looks; what is trained on
         should cost less. And fewer of them are right than in validation, by a twentieth of all; or, where nothing is
-        right or wrong, fewer pairs would cost more with their targets exchanged. Then it is *warn*, from half of the
-        run on.
+        right or wrong, fewer pairs would cost more with their targets exchanged. Or, in the second half of the steps,
+        and of each kind of loss call: the share of pairs that would cost more is so far under that of validation, by
+        four standard errors, that less than four fifths of it are left above a half, which is a guess; and no other
+        finding explains it. Then it is *warn*, from half of the run on.
 
     When it is a false alarm
         Rare kinds of samples that the training set lacks; validation data that are easier than those of training.
@@ -48,7 +50,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Look at the listed samples with their labels and predictions. If half of them are wrong, clean the training set
         the same way; if they are right, collect more of their kind.
     """
-    found = _in_training(at, limit)
+    found = _in_training(at, limit) or _fits_less(at, limit)
     if found is None and (loss(at).get("name") not in ("cross_entropy", "nll_loss") or at.several_terms):
         raise Abstain("only the cross entropy of a sample says how sure the net was")
     return found or _in_validation(at, limit)
@@ -83,11 +85,7 @@ def _in_training(at: Context, limit: Mapping[str, float]) -> Found | None:
         ),
         step,
         (Evidence("loss.train.eval", now, then, "training rows, against validation rows", step, at.step),),
-        (
-            Remedy(INSPECT, "training rows as they are → those of the highest loss looked at with their labels",
-                   "loss.train.eval comes down to the validation loss"),
-            Remedy(SMOOTH, "hard labels → label_smoothing=0.1", "the validation accuracy rises"),
-        ),
+        _inspect("loss.train.eval comes down to the validation loss"),
         "If the labels are right, the validation data are easier: are they of the same kind?",
     )  # fmt: skip
 
@@ -99,11 +97,44 @@ def _worse(at: Context, limit: Mapping[str, float]) -> str | None:
         a, b = (median(at.late(at.view(f"accuracy.{part}")).scalar) for part in ("train", "val"))
         if b - a > limit["less"]:
             return f"{percent(a)} of them are right, and {percent(b)} in validation"
-    elif at.has("target.match") and at.has("target.val.match"):
-        here, there = trained(at, 0.5), validated(at)[-1]
-        if there.share - here.share > 4 * math.hypot(here.error, there.error):
+    elif at.has("target.match") and (there := held_out(at, 0.5)) is not None:
+        here = trained(at, 0.5)
+        if there.beside(here) > limit["apart"]:
             return f"{percent(here.share)} of their pairs fit as they are, and {percent(there.share)} in validation"
     return None
+
+
+def _fits_less(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Targets that are trained on fit their own samples far less than those of validation do."""
+    if not at.has("target.match") or at.step < at.track.segment.first_step + 0.5 * at.horizon:
+        return None
+    for kind in kinds(at):
+        there = held_out(at, 0.5, kind)
+        if there is None or not there.told or at.opened - CONSEQUENCES:
+            continue
+        here = trained(at, 0.5, kind)
+        fitted = (here.share - 0.5) / (there.share - 0.5)
+        if here.told and there.beside(here) > limit["apart"] and fitted < limit["fitted"]:
+            return Found(
+                "warn",
+                f"in training {percent(here.share)} of the pairs of targets fit as they are, and "
+                f"{percent(there.share)} in validation",
+                ("what is trained on should fit as well as what was never seen: some of its targets are wrong",
+                 f"the two are {number(there.beside(here))} standard errors apart in the second half of the steps"),
+                here.step,
+                (Evidence("target.match", here.share, there.share, "share of pairs in which the own target costs less, "
+                          "against validation", here.step, at.step),),
+                _inspect("target.match comes up to that of validation"),
+                "If the labels are right, training inputs are made harder than those of validation.",
+            )  # fmt: skip
+    return None
+
+
+def _inspect(expect: str) -> tuple[Remedy, ...]:
+    return (
+        Remedy(INSPECT, "training rows as they are → those of the highest loss looked at with their labels", expect),
+        Remedy(SMOOTH, "hard labels → label_smoothing=0.1", "the validation accuracy rises"),
+    )
 
 
 def _changed(at: Context) -> bool:
@@ -172,7 +203,9 @@ RULE = Rule(
         "loss.train.eval",
         "accuracy.train",
         "target.match",
+        "target.pairs",
         "target.val.match",
+        "target.val.pairs",
         "accuracy.val",
         "input.rows",
         "input.std",
@@ -181,6 +214,16 @@ RULE = Rule(
     (INSPECT, SMOOTH),
     "Notes K14, D2; Northcutt et al. 2021 (confident learning) on the losses of single samples.",
     check,
-    {"loss": 3.0, "share": 0.02, "many": 0.1, "samples": 200, "looks": 2, "dearer": 0.1, "less": 0.05},
+    {
+        "loss": 3.0,
+        "share": 0.02,
+        "many": 0.1,
+        "samples": 200,
+        "looks": 2,
+        "dearer": 0.1,
+        "less": 0.05,
+        "apart": 4,
+        "fitted": 0.8,
+    },
     votes=(1, 1),
 )

@@ -11,19 +11,28 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from nnwatch.probes.emit import Emitter
 from nnwatch.probes.fetch import Fetch
 from nnwatch.probes.heap import Heap, in_use
 from nnwatch.probes.loss import Term
-from nnwatch.probes.match import match
+from nnwatch.probes.match import Match
 
 from .harness import watched
 
 
-def _match(function, output, target, **kwargs) -> dict[str, float]:
-    found: dict[str, float] = {}
-    term = Term(function.__name__, function, (output, target), kwargs, None, 0, None)
-    match(term, Fetch(), found.__setitem__, "target")
+def _term(function, output, target, **kwargs) -> Term:
+    return Term(function.__name__, function, (output, target), kwargs, None, 0, None)
+
+
+def _seen(match: Match, *terms: Term) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    match.see(terms, lambda metric, values, labels: found.update({metric: values.tolist()}), "target")
     return found
+
+
+def _match(*term, **kwargs) -> dict[str, float]:
+    found = _seen(Match(Emitter([], 0), Fetch()), _term(*term, **kwargs))
+    return {metric: value for metric, (value,) in found.items()}
 
 
 def test_own_targets_fit_better_than_those_of_others():
@@ -45,6 +54,23 @@ def test_what_cannot_be_compared_is_absent():
     assert _match(F.mse_loss, torch.randn(40, 1), torch.ones(40, 1)) == {}
     assert _match(F.cross_entropy, torch.randn(2, 3), torch.tensor([0, 1])) == {}
     assert _match(F.mse_loss, torch.randn(40), torch.randn(())) == {}
+
+
+def test_kinds_of_loss_calls_are_told_apart_and_keep_their_places():
+    match = Match(Emitter([], 0), Fetch())
+    values, labels = torch.linspace(0, 1, 8), torch.arange(8) % 2
+    value, label = _term(F.mse_loss, values.clone(), values), _term(F.cross_entropy, torch.zeros(8, 2), labels)
+    assert _seen(match, value, label) == {"target.match": [1.0, 0.5], "target.pairs": [8.0, 4.0]}
+    other = _term(F.cross_entropy, 4 * F.one_hot(labels, 2).float(), labels)
+    assert _seen(match, value, label, other)["target.match"] == [1.0, 0.75]  # a kind is a mean over its calls
+    assert np.isnan(_seen(match, label)["target.match"][0])
+
+
+def test_a_prediction_of_several_targets_is_none_of_theirs():
+    labels = torch.arange(8) % 2
+    logits = 4 * F.one_hot(labels, 2).float()
+    mixed = [_term(F.cross_entropy, logits, labels), _term(F.cross_entropy, logits, labels.flip(0))]
+    assert _seen(Match(Emitter([], 0), Fetch()), *mixed) == {}
 
 
 class Reader(nn.Module):
