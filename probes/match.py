@@ -82,11 +82,12 @@ def _comparison(term: Term) -> tuple[Any, ...]:
 
 
 def _kind(term: Term) -> str:
-    """Name and form of a loss call, whatever the lengths of its batch and its sequences: "cross_entropy 1d of 10"."""
+    """Name and form of a loss call, whatever the lengths of its batch and its sequences: "cross_entropy 1d of 10".
+    Where the others of the batch are the classes (contrastive), these are not counted."""
     output, target = term.input, term.target
     assert output is not None
     assert target is not None
-    classes = f" of {output.shape[1]}" if output.dim() > target.dim() else ""
+    classes = f" of {output.shape[1]}" if output.dim() > target.dim() and output.shape[1] != len(output) else ""
     return f"{term.name} {target.dim()}d{classes}"
 
 
