@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+import numpy as np
+
 from .beginning import FAINT, LOUD, scaled
 from .belonging import trained
 from .context import Context
@@ -19,6 +21,8 @@ from .script import no_activation
 from .window import median
 
 Test = Callable[[Context], bool]
+EPS = 1e-6
+"""An eps of Adam over this was chosen."""
 
 PRIORITY = (
     # how it ended
@@ -174,6 +178,22 @@ def _wide(at: Context) -> bool:
     return not _strait(at)
 
 
+def _large_eps(at: Context) -> bool:
+    """Somebody chose an eps under which usual gradients are small."""
+    return float(at.optimizer.get("eps") or 0) > EPS
+
+
+def _usual_eps(at: Context) -> bool:
+    """The opposite: gradients that are as small as that vanish by themselves."""
+    return not _large_eps(at)
+
+
+def _shrinking(at: Context) -> bool:
+    """A usual rate makes weights grow, and these have shrunk to a tenth: what moved them is the decay."""
+    weights = at.view("weight.norm").values[:, at.matrices]
+    return bool(np.median(weights[-1]) < 0.1 * np.median(weights[0]))
+
+
 def _slowed(at: Context) -> bool:
     """The rate is far under what it was at its highest."""
     with suppress(Abstain):
@@ -222,7 +242,10 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     # code
     "softmax-twice": _USELESS | {"vanishing-gradient": _always, "saturated-activation": _always},
     "shape-broadcast": _USELESS,
-    "wrong-loss": _USELESS | {"overfitting": _always},
+    "wrong-loss": _USELESS | dict.fromkeys(
+        ("overfitting", "wrong-loss-sign", "divergence", "lr-too-high", "exploding-gradient", "label-misaligned"),
+        _always,
+    ),
     "wrong-output-activation": _USELESS | {"dead-relu": _always, "vanishing-gradient": _always, "wrong-loss": _always,
                                 "overfitting": _always},
     "wrong-loss-sign": {**_BLOWN, **_USELESS, "lr-too-high": _always, "exploding-gradient": _always},
@@ -274,7 +297,8 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "background-collapse": {"prediction-collapse": _always},
     "prediction-collapse": {"below-baseline": _always, "not-learning": _always, "plateau": _always},
     "label-noise": {"overfitting": _always, "plateau": _always, "lr-needs-decay": _always, "underfitting": _wide},
-    "batch-too-small": {"batchnorm-stats": _always, "oscillation": _always},
+    "batch-too-small": {"batchnorm-stats": _always, "oscillation": _always, "undertrained": _always,
+                        "underfitting": _wide, "not-learning": _always},
     # optimisation
     "bad-init": {
         "saturated-activation": _always, "vanishing-gradient": _always, "input-ignored": _always,
@@ -289,7 +313,8 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
         "divergence": _given_targets,
     },
     "weight-decay-too-high": {
-        "input-ignored": _always, "dead-relu": _always, "vanishing-gradient": _always, **_USELESS,
+        "lr-too-high": _shrinking, "input-ignored": _always, "dead-relu": _always, "vanishing-gradient": _always,
+        **_USELESS,
     },
     "exploding-gradient": {
         **dict.fromkeys(_BLOWN, _recurrent), "overfitting": _unlearned, "dead-relu": _always, "clip-too-low": _always,
@@ -308,8 +333,8 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
         "vanishing-gradient": _cut, "frozen-params": _cut, "input-ignored": _stopped, "lr-needs-decay": _always,
         **_USELESS,
     },
-    "vanishing-gradient": {"input-ignored": _always, "frozen-params": _always, **_USELESS},
-    "adam-epsilon": {"vanishing-gradient": _always, "undertrained": _always, "below-baseline": _always, **_SLOW},
+    "vanishing-gradient": {"adam-epsilon": _usual_eps, "input-ignored": _always, "frozen-params": _always, **_USELESS},
+    "adam-epsilon": {"vanishing-gradient": _large_eps, "undertrained": _always, "below-baseline": _always, **_SLOW},
     "clip-too-low": _SLOW,
     "lr-too-low": {"not-learning": _always, "lr-needs-decay": _always, "plateau": _always, "underfitting": _wide,
                    "undertrained": _always},

@@ -28,8 +28,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Mechanism: the bound of |q.k|/sqrt(d) of a layer is over 50, has grown since the start of the window by half and
-        still grows (Mann-Kendall). Outcome: the loss is half as much again over its
-        best and has lost a fifth of what it had gained, or has not left its first value.
+        still grows (Mann-Kendall); or it was over 200 before the first step of a net that was not trained before.
+        Outcome: the loss is half as much again over its best and has lost a fifth of what it had gained, or has not
+        left its first value; from such a start also, that it stands at over a third of that in the second half of the
+        plan.
 
     When it is a false alarm
         Logits that are large and stay as they are: a sharp attention can be what the task wants.
@@ -47,15 +49,20 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         return None
     blocks = block_medians(np.log(np.maximum(view.values[:, worst], 1e-6)))
     grown = logit / max(median(view.values[: max(5, len(view.values) // 4), worst]), 1e-6)
-    if not at.open and (grown < limit["grown"] or trend(blocks) < 1.64):
+    began = float(np.nan_to_num(at.view("attention.logit").values[0, worst]))
+    sharp = not at.finetune and began > limit["sharp"]
+    if not (at.open or sharp) and (grown < limit["grown"] or trend(blocks) < 1.64):
         return None
     outcome = at.risen(limit["worse"]) or (at.loss_key() if at.step >= max(60, at.warmup) else None)
+    outcome = outcome or (at.stands_key() if sharp else None)
+    came = f"grew by a factor of {number(grown)} since step {view.steps[0]}"
+    key = f"they were {number(began)} before the first step: the softmax began as a choice" if sharp else f"they {came}"
     severity: Severity = "warn" if outcome else "watch"
     expect = f"the attention logits of {layer} stay under {limit['large']:g}"
     return Found(
         severity,
         f"attention logits of {layer} reach {number(logit)} (reference {limit['large']:g})",
-        (f"they grew by a factor of {number(grown)} since step {view.steps[0]}", *([outcome] if outcome else [])),
+        (key, *([outcome] if outcome else [])),
         int(view.steps[0]),
         (
             Evidence(
@@ -82,5 +89,5 @@ RULE = Rule(
     (QK_NORM, LOWER, WARM),
     "Wortsman et al. 2023, Dehghani et al. 2023 (qk-layernorm).",
     check,
-    {"samples": 20, "large": 50, "grown": 1.5, "worse": 1.5},
+    {"samples": 20, "large": 50, "grown": 1.5, "worse": 1.5, "sharp": 200},
 )

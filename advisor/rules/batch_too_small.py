@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from nnwatch.frame import Evidence, Remedy
 
 from ..context import Context
-from ..finding import Abstain, Found, number
+from ..finding import Abstain, Found, number, percent
 from ..fixes import BATCH, remedies, titles
 from ..modes import modes
 from ..rule import Rule
@@ -25,8 +25,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         A small batch by itself is no fault. Mechanism: BatchNorm, and fewer than eight samples in each forward pass.
-        Outcome: the same training batches cost half as much again in evaluation mode. Where accumulation lets the
-        noise of the gradient be measured and it is worth ten batches, that is told as a fact.
+        Outcome: the same training batches cost half as much again in evaluation mode. Of fewer than four samples: in
+        the last third of the plan, after 200 steps or more, over 60 % of the first loss is left. Where accumulation
+        lets the noise of the gradient be measured and it is worth ten batches, that is told as a fact.
 
     When it is a false alarm
         Layers whose BatchNorm is frozen on purpose. Accumulation does not help BatchNorm: every forward pass has its
@@ -44,7 +45,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
             raise Abstain("too early: the statistics have not settled yet")
         both = modes(at, settled - int(limit["after"]) // 2)
         if not both.worse(limit["worse"], 0.02 * at.initial_loss):
-            return None
+            return _pairs(at, each, limit)
         expect = f"the loss in evaluation mode comes down to that of training, {number(both.train)}"
         return Found(
             "warn",
@@ -63,6 +64,32 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
             "If a larger batch does not fit in memory, freeze BatchNorm after the first epochs.",
         )
     return _noisy(at, limit)
+
+
+def _pairs(at: Context, each: float, limit: Mapping[str, float]) -> Found | None:
+    """Two or three samples, of which BatchNorm leaves little more than which is the larger: little is learned."""
+    age = at.step - at.track.segment.first_step
+    left = at.recent_loss() / at.initial_loss
+    if (
+        each >= limit["few"]
+        or at.no_goal
+        or age < max(limit["long"], limit["part"] * at.horizon)
+        or left < limit["left"]
+    ):
+        return None
+    expect = f"the loss is under {number(0.5 * at.initial_loss)} after as many samples"
+    return Found(
+        "warn",
+        f"BatchNorm over {each:.0f} samples, and {percent(left)} of the first loss is left",
+        (
+            f"of {each:.0f} values less their mean, over their deviation, little more is left than their order",
+            f"after {age} steps the loss is {number(at.recent_loss())}, it began at {number(at.initial_loss)}",
+        ),
+        at.track.segment.first_step + 1,
+        (Evidence("batch.size", each, limit["few"], "samples that BatchNorm averages over", 0, at.step),),
+        (*remedies(at, BATCH, expect), Remedy(GROUPS, "BatchNorm → GroupNorm or LayerNorm", expect)),
+        "If the loss does not fall with batches of 16 either, it is not the batch.",
+    )
 
 
 def _noisy(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -94,5 +121,5 @@ RULE = Rule(
     "Notes T31, C202 and C320 contradict each other, so size alone is never judged; Wu and He 2018 (GroupNorm), "
     "McCandlish et al. 2018 (noise scale).",
     check,
-    {"batch": 8, "worse": 1.5, "noise": 10, "after": 100},
+    {"batch": 8, "worse": 1.5, "noise": 10, "after": 100, "few": 4, "long": 200, "part": 2 / 3, "left": 0.6},
 )

@@ -25,8 +25,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         learning, without a NaN and without a message.
 
     How it is decided
-        In half precision with no gradient scaler, or one whose scale is under 16; or where backward() is called on less
-        than 1e-5 of the loss. Mechanism: over half of the elements
+        In half precision (of the weights, or by casts in autograd's graph) with no gradient scaler, or one whose scale
+        is under 16; or where backward() is called on less than 1e-5 of the loss. Mechanism: over half of the elements
         of the gradient are exactly zero in half of the weight matrices, where no layer is dead. Outcome: the loss has
         not left its first value, or has stopped falling.
 
@@ -37,7 +37,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     What to do
         torch.amp.GradScaler, or bfloat16.
     """
-    if not (at.amp or at.facts.get("precision") == "float16" or _scaled_down(at, limit)):
+    if not (at.amp or at.facts.get("precision") == "float16" or _cast(at) or _scaled_down(at, limit)):
         raise Abstain("no half precision is in use")
     if at.has("amp.scale") and float(at.view("amp.scale").scalar[-1]) >= limit["scale"]:
         return None
@@ -74,6 +74,12 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         "If the zeros stay in float32, they are no underflow: look for dead layers and constant inputs.",
         layer=worst,
     )  # fmt: skip
+
+
+def _cast(at: Context) -> bool:
+    """Operations in front of the loss change the type of the numbers, and change it back: autocast does so."""
+    before = (at.facts.get("loss.graph") or {}).get("before") or ()
+    return sum("ToCopy" in str(node) for node in before) > 1
 
 
 def _scaled_down(at: Context, limit: Mapping[str, float]) -> bool:

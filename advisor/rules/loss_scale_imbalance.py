@@ -30,7 +30,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         least squares over the newest window) differs by over 100 times, or did by over 500 at the start. Outcome:
         after a fifth of the run the small term has not fallen by a tenth while the large one has, or by a fifth while
         that fell to a quarter. The first alone is *watch* from 1,000 times on. Beside a single loss function: what
-        backward() is called on is over 1,000 times its value, and no fixed multiple of it.
+        backward() is called on is over 1,000 times its value, and no fixed multiple of it; or what is added by hand was
+        over 10 times the loss at first and has come down to a quarter, while the loss in the second half of the plan is
+        over 80 % of its first value.
 
     When it is a false alarm
         A regulariser is small on purpose, and one that needs no training. Terms of several optimizers (a GAN) are not
@@ -94,6 +96,8 @@ def _by_hand(at: Context, limit: Mapping[str, float]) -> Found | None:
     root, loss = at.view("loss.root").last(60), at.loss.last(60)
     if not np.array_equal(root.steps, loss.steps) or not np.all(loss.scalar > 0):
         return None
+    if smothered := _smothered(at, limit):
+        return smothered
     times = root.scalar / loss.scalar
     ratio, varies = median(times), float(np.std(times))
     if not at.exceeds(ratio, limit["alone"]) or varies < limit["varies"] * ratio:
@@ -113,6 +117,35 @@ def _by_hand(at: Context, limit: Mapping[str, float]) -> Found | None:
             ),
         ),
         "If the added term is the goal, let the loss function be the small one, and write down why.",
+    )
+
+
+def _smothered(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """What is added to the one loss function was most of the sum, and has been learned instead of it."""
+    roots, losses = (view.scalar.astype(np.float64) for view in (at.view("loss.root"), at.loss))
+    if len(roots) != len(losses) or at.step < at.track.segment.first_step + 0.5 * at.horizon:
+        return None
+    (first, now), (whole, left) = ((median(part[:5]), median(part[-20:])) for part in (losses, roots))
+    added, remains = whole - first, left - now
+    if not (added > limit["added"] * first > 0 and remains < 0.25 * added and now > 0.8 * first):
+        return None
+    return Found(
+        "warn",
+        f"what is added to the loss was {number(added / first)} times as large, and only that has been learned",
+        (
+            f"backward() was called on {number(whole)} at first, the loss function gave {number(first)}",
+            f"the rest went from {number(added)} to {number(remains)}, the loss function is at {number(now)}",
+        ),
+        int(at.loss.steps[0]),
+        (Evidence("loss.root", added / first, limit["added"], "what is added over the loss, at first", 0, at.step),),
+        (
+            Remedy(
+                BALANCE,
+                f"weight of what is added → divided by {number(10 * added / first)}",
+                f"the loss function falls under {number(0.7 * first)}",
+            ),
+        ),
+        "If the loss function stays where it is without the added term, that was not what kept it there.",
     )
 
 
@@ -157,5 +190,5 @@ RULE = Rule(
     (BALANCE,),
     "Notes C70, D70; over 30 times was seen on two tasks that both trained.",
     check,
-    {"ratio": 100, "alone": 1000, "after": 60, "part": 0.2, "varies": 0.03, "begun": 500},
+    {"ratio": 100, "alone": 1000, "after": 60, "part": 0.2, "varies": 0.03, "begun": 500, "added": 10},
 )

@@ -102,8 +102,12 @@ def _outcome(at: Context, limit: Mapping[str, float], guess: float) -> str | Non
     if known := trouble(at):
         return known
     first = at.track.segment.first_step
-    if at.step >= first + max(60, limit["part"] * at.horizon) and median(at.window(at.loss).scalar) > 1.1 * guess:
-        return f"the loss is {number(at.recent_loss())}, always the mean of the targets has {number(guess)}"
+    if at.step >= first + max(60, limit["part"] * at.horizon):
+        if median(at.window(at.loss).scalar) > 1.1 * guess:
+            return f"the loss is {number(at.recent_loss())}, always the mean of the targets has {number(guess)}"
+        missed = 1 - median(at.window(at.view("r2.train")).scalar) if at.has("r2.train") else 0.0
+        if at.exceeds(missed, 1.1):
+            return f"the squared errors are {number(missed)} times those of always the mean of the targets"
     return at.loss_key() if at.step >= first + 60 else None
 
 
@@ -111,7 +115,7 @@ RULE = Rule(
     "unnormalised-target",
     "the target is not normalised",
     "statistical",
-    ("target.mean", "target.std", "loss.train", "act.std", "grad.norm.layer"),
+    ("target.mean", "target.std", "r2.train", "loss.train", "act.std", "grad.norm.layer"),
     (NORMALISE, BIAS),
     "Notes C67, C180, C358 (label 10,000 against output 0), B30 (start the bias at the mean).",
     check,

@@ -12,10 +12,12 @@ from ..context import Context
 from ..finding import Found, number
 from ..place import of_loss
 from ..rule import Rule
-from ..script import loss
+from ..script import LAYERS, loss, maker
 from ..window import finite
 
 FIT = "Use the loss that fits the targets"
+RAW = LAYERS | {"Linear", "Bmm"}
+"""Operations whose result is no logarithm of a probability."""
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -26,7 +28,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         any output, a regression on class numbers says that class 9 is nine times class 1.
 
     How it is decided
-        Exact: cross_entropy or nll_loss over a single output; nll_loss below 0, which no log-probability gives.
+        Exact: cross_entropy or nll_loss over a single output; nll_loss or kl_div of what a layer gives, with no
+        logarithm between, from autograd's graph; nll_loss below 0, which no log-probability gives.
         A squared or absolute error on whole-number targets is *watch*: counts are predicted that way too.
 
     When it is a false alarm
@@ -42,6 +45,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if name in ("cross_entropy", "nll_loss") and at.facts.get("classes") == 1:
         what, why = f"{name}{of_loss(at)} over one output", "over one class its value is 0 whatever the output is"
         new, expect = "binary_cross_entropy_with_logits(x.squeeze(1), y.float())", "the loss is about 0.69 at first"
+    elif name in ("nll_loss", "kl_div") and maker(at) in RAW:
+        what = f"{name}{of_loss(at)} gets the raw outputs of a layer"
+        why = f"{name} takes the logarithms of probabilities, and a layer gives numbers of any size"
+        new = "log_softmax(x, dim=1)" if name == "kl_div" else "cross_entropy, or log_softmax(x, dim=1) in front"
+        expect = "no loss is below 0"
     elif name == "nll_loss" and len(low := finite(losses[-200:])) and np.min(low) < 0:
         what = f"nll_loss{of_loss(at)} is below 0: {number(float(np.min(low)))}"
         why = "the negative logarithm of a probability is never below 0: it does not get log-probabilities"

@@ -19,8 +19,8 @@ from ..window import finite
 REMOVE = "Drop the last activation"
 LOGARITHM = "Give the loss log-probabilities"
 RAW = "Give the loss the raw outputs"
-LINEAR = {"Addmm", "Mm", "Linear", "Bmm", "Convolution", "Relu", "Sigmoid", "Tanh", "Softmax"}
-"""Operations whose result is no logarithm of a probability."""
+BENT = {"Relu", "Sigmoid", "Tanh", "Softmax"}
+"""Activations whose result is no logarithm of a probability."""
 ENDS = {"Sigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0), "ReLU": (0.0,), "Hardtanh": (-1.0, 1.0), "ReLU6": (0.0, 6.0)}
 """Where the outputs of an activation end."""
 REGRESSION = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
@@ -60,8 +60,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
             f"{spoken}(x) as the output{of(at, 'output')} → x{of_loss(at)}",
             "the loss falls under its best so far",
         )
-    elif name in ("nll_loss", "kl_div") and made in LINEAR:
-        why = f"{name} takes the logarithms of probabilities, and {spoken or 'the last layer'} gives none"
+    elif name in ("nll_loss", "kl_div") and made in BENT:
+        why = f"{name} takes the logarithms of probabilities, and {spoken} gives none"
         new = "log_softmax(x, dim=1)" if name == "kl_div" else "cross_entropy on raw outputs, or log_softmax(x, dim=1)"
         title = LOGARITHM if name == "kl_div" else RAW
         remedy = Remedy(title, f"{name} of {spoken}{of_loss(at)} → {new}", "no loss is below 0")
