@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+from . import stopping
 from .frame import End, Status
 from .memory import Kills
 from .runs import Process
@@ -24,6 +25,7 @@ def ended(job: Path, trainer: Process, launcher: Process, kills: Kills) -> End |
             why = kills.cause(signal.SIGKILL)
             return End(time.time(), "killed", None, signal.SIGKILL, f"it ended without a word; {why}")
         why = "the launcher was killed" if job.exists() else "the job folder was removed"
-        return End(time.time(), "lost", cause=f"{why}, nobody could say how the command ended")
+        why = stopping.why(job) or f"{why}, nobody could say how the command ended"
+        return End(time.time(), "lost", cause=why)
     status: Status = how.get("status") or ("killed" if how["signal"] else "failed" if how["exit"] else "finished")
     return End(how["time"], status, how["exit"], how["signal"], how.get("cause", ""))

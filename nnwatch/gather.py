@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import earlier, git, lineage, notices, stacks
+from . import earlier, git, lineage, notices, stacks, stopping
 from .console import Follower
 from .frame import Block, Event, Segment
 from .ingest import Ingest
@@ -51,14 +51,17 @@ class Gatherer:
         self._silence = Silence(trainer.pid, time.monotonic()) if not options["interactive"] else None
         self._look = Look(job, trainer, recorder, parts, others)
         self._system = parts.attempt("system", lambda: self._begin_system(trainer))
+        if not recorder.again and (text := lineage.restarted(card)):
+            recorder.notice(text)
         if table := options["settings"].get("table"):
             recorder.take(Event("facts", time.time(), data={"settings": table}))
-        if options["late"]:
+        if options["late"] and not recorder.again:
             recorder.take(Event("facts", time.time(), data={"attached": True}))
             recorder.notice(notices.LATE)
         self._since = time.monotonic()
         self._sampled = -_SAMPLE_EVERY
         self._unseen_told = False
+        self._stopping = any(event.name == "stopping" for event in self._history.events)
 
     @property
     def cursors(self) -> dict[str, tuple[int, int]]:
@@ -85,8 +88,10 @@ class Gatherer:
         take, step = self._recorder.take, self._history.last_step
         came = self._ingest.read()
         for frame in came:
-            lineage.link(frame, self._card)
+            goes_on = lineage.link(frame, self._card)
             take(frame)
+            if goes_on:
+                self._recorder.notice(goes_on)
             if isinstance(frame, Segment) and (found := self._outside()):
                 take(Event("facts", frame.time, frame.first_step, frame.segment, frame.rank, found))
         texts = self._console.read(now, self._history.last_step, last=self._history.end is not None)
@@ -97,6 +102,9 @@ class Gatherer:
                 self._silence.heard(time.monotonic(), stepping=step > 0)
             elif self._history.end is None and (event := self._silence.look(time.monotonic(), now, self._history)):
                 self._look.begin(now, event)  # the rule about the silence reads it
+        if not self._stopping and (why := stopping.why(self._job)):
+            self._stopping = True
+            take(Event("stopping", now, step, data={"text": why}))
         if stacks.asked(self._job):
             self._look.begin(now)
         self._look.read()

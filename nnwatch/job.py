@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import runs
+from . import restart, runs
 from .listen import TOKEN, Address, new_token
 from .nodes.group import ALONE, Place
 from .runs import SUFFIX, Card, Process, RunError
@@ -71,6 +71,9 @@ def prepare(
     id = secrets.token_hex(4)
     name = name or default_name([word for word in command if word != python and not word.startswith("-")] or command)
     path = Path(session).absolute() if session else runs.sessions_folder() / f"{_plain(name)}-{id}{SUFFIX}"
+    began = restart.start()
+    if began.number and path.is_file():
+        path = restart.free(path, began.number)
     if path.is_dir():
         raise RunError(f"--session {session}: a directory; give the name of a new file")
     if path.exists():
@@ -90,11 +93,15 @@ def prepare(
         check=check is not None,
         group=place.job or (f"join-{join}" if join is not None else f"run-{id}"),
         node=place.node,
+        job=began.job,
+        start=began.number,
         socket=str(sockets / f"{id}.sock") if sockets else "",
         attach=f"nnwatch attach {id if taken or place.node else name}",  # a name means the first node's
         launcher=Process.of(os.getpid()),  # until the one that starts the command takes over: nobody prunes it
         **runs.here(),
     )
+    if (earlier := restart.before(card)) is not None:
+        card.continues = earlier.id
     rings, ring_bytes = _rings(id, job)
     (job / "boot").mkdir()
     (job / "hello").mkdir()

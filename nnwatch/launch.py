@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from . import job as jobs
-from . import slurm
+from . import slurm, stopping
 from .control import BY_HAND, KILLED
 from .memory import Kills
 from .runs import Card, Process, RunError, write_json
@@ -152,6 +152,7 @@ def watch(job: Path, greeting: str = "", driver: list[str] | None = None) -> int
     command = _Command(job, card if driver is None else replace(card, command=driver))
     card.launcher, card.trainer = Process.of(os.getpid()), Process.of(command.process.pid)
     card.save(job / "job.json")
+    command.question.ask(stopping.START)
     voice = Voice()
     voice.say(greeting.encode())
     monitor = Monitor(job, voice)
@@ -161,8 +162,10 @@ def watch(job: Path, greeting: str = "", driver: list[str] | None = None) -> int
     number = -code if code < 0 else None
     end = {"exit": code if code >= 0 else None, "signal": number, "time": time.time()}
     with contextlib.suppress(OSError):
-        cause = BY_HAND if (job / KILLED).exists() else kills.cause(number)
-        write_json(job / "exit.json", end | {"cause": cause if code else ""})
+        command.question.wait()
+        asked = stopping.why(job)
+        cause = BY_HAND if (job / KILLED).exists() else asked or kills.cause(number)
+        write_json(job / "exit.json", end | {"cause": cause if code else asked})
     monitor.finish(command.signals)
     return code
 
@@ -184,6 +187,7 @@ class _Command:
 
     def __init__(self, job: Path, card: Card) -> None:
         self.signals = {number for number in _FORWARDED if signal.getsignal(number) is not signal.SIG_IGN}
+        self.question = stopping.Question(job)
         before = signal.pthread_sigmask(signal.SIG_BLOCK, self.signals)
         # A parent may have left SIGCHLD ignored; the kernel would then throw the exit status away.
         on_child = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -212,6 +216,8 @@ class _Command:
                 sender, now = (info.si_signo, info.si_pid), time.monotonic()
                 if now - last.get(sender, -1.0) > _SAME_SIGNAL:
                     trainer.send_signal(info.si_signo)
+                    if info.si_signo == signal.SIGTERM and monitor is not None:
+                        self.question.ask(stopping.STOP)
                 last[sender] = now
             if monitor is not None:
                 monitor.keep()

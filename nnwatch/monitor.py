@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import heap, notices, settings
+from . import heap, notices, settings, stopping
 from . import job as jobs
 from .alert import Alerts, outlived
 from .ending import ended
@@ -50,6 +51,10 @@ _RETURN = 60.0
 """Seconds for a far viewer whose line broke to come back for the end."""
 _SENDING = 10.0
 """Seconds for messages that were begun at the end."""
+
+
+_OTHERS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that a scheduler sends to all processes of a job; this one has to see how the training takes them."""
 
 
 class Monitor:
@@ -260,6 +265,7 @@ class Monitor:
             self._later.append(text)
 
     def _save_card(self) -> None:
+        self.card.until = self.card.until or stopping.until(self.job)
         self.card.latest = Summary(self._history, self.card).latest()
         if (end := self._history.end) is not None:
             worst = SEVERITIES[self._worst] if self._worst >= 0 else None
@@ -273,6 +279,8 @@ class Monitor:
 
 def main() -> None:
     heap.keep_none()
+    for number in _OTHERS:
+        signal.signal(number, lambda *_: None)  # not ignored, which the commands that it starts would inherit
     try:
         Monitor(Path(sys.argv[1]), int(sys.argv[2])).run()
     except SessionError as error:

@@ -38,7 +38,7 @@ class Narrator:
 
     def _lines(self, frame: Frame) -> Iterator[str]:
         if isinstance(frame, Event):
-            if frame.name in ("notice", "node"):
+            if frame.name in ("notice", "node", "stopping"):
                 yield str(frame.data.get("text", ""))
             elif frame.name == "overflow":
                 yield f"{frame.data.get('dropped')} records came faster than they could be taken, and are missing"

@@ -25,7 +25,8 @@ Listener = Callable[[Frame, bool], None]
 class Recorder:
     """The session of one job, new, or gone on with behind the last Commit of a monitor that died.
 
-    ``path`` is where it lies: as the card says, or in the job folder if that place cannot be written to.
+    ``path`` is where it lies: as the card says, or in the job folder if that place cannot be written to. ``again``: an
+    earlier monitor began it.
     """
 
     def __init__(self, job: Path, card: Card, listener: Listener) -> None:
@@ -36,6 +37,7 @@ class Recorder:
         self._pending_bytes = 0
         self._failing_since = 0.0
         wanted, kept = Path(card.session), job / "session.nnw"
+        self.again = any(path.exists() for path in (wanted, kept))
         for path in (wanted, kept):
             if path.exists():
                 self.path, self._writer = path, self._resume(path, card.id)

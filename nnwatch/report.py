@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from . import stopping
 from .autopsies import autopsies
 from .frame import Finding, Status
 from .history import History, Track
@@ -131,6 +132,7 @@ class Summary:
                 "planned_steps": facts.get("planned_steps"),
                 "segments": len({segment for segment, _ in history.tracks}),
                 "ranks": len({rank for _, rank in history.tracks}),
+                "continues": self.card.continues or None,
                 "overhead": self.last("watch.cost"),
                 "rules_judged": sorted(judgement.judged) if judgement else [],
                 "rules_abstained": judgement.abstained if judgement else {},
@@ -163,6 +165,8 @@ def headline(summary: Summary) -> list[str]:
 
     history, end = summary.history, summary.history.end
     how = ending(end) if end is not None else summary.status
+    if how == "lost" and (why := _gone(summary)):
+        how += f" ({why})"
     seconds = history.last_time - (history.run.started if history.run else summary.card.started)
     last = numbers(summary)
     at = f"step {history.last_step:,}" + (f" after {seconds:,.1f} s" if seconds > 0 else "")
@@ -172,6 +176,12 @@ def headline(summary: Summary) -> list[str]:
     if summary.primary is not None and summary.primary.severity != "info":
         lines += [f"  do: {remedy(advice)}" for advice in summary.primary.remedies[:1]]
     return [printable(line) for line in lines]
+
+
+def _gone(summary: Summary) -> str:
+    """Why a run was lost, as far as its scheduler said."""
+    asked = [str(event.data.get("text")) for event in summary.history.events if event.name == "stopping"]
+    return asked[-1] if asked else stopping.gone(summary.history.last_time, summary.card.until)
 
 
 def text(summary: Summary, *, reasons: bool = True) -> str:

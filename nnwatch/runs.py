@@ -87,6 +87,8 @@ class Card:
     the newest files it saved, by path, so that a run that goes on from one finds this one. ``format`` is that of a log
     of another tool, which ``session`` is the path of then. ``joins``: the first node's address, where this is another.
     ``group`` is the same for all nodes of one job, "" where there is one, and ``node`` the number of this one.
+    ``continues`` is the id of the run that this one goes on from; ``job`` and ``start``: of a scheduler's job, which
+    start it is (`restart.py`); ``until``: when the time of the job ends, where that is known.
     """
 
     id: str
@@ -106,6 +108,10 @@ class Card:
     joins: str = ""
     group: str = ""
     node: int = 0
+    job: str = ""
+    start: int = 0
+    until: float = 0.0
+    continues: str = ""
     attach: str = ""
     format: str = ""
     launcher: Process | None = None
@@ -281,9 +287,16 @@ def leading(cards: Iterable[Card]) -> list[Card]:
     return [card for card in cards if not (card.group and led(card))]
 
 
+def newest(cards: Iterable[Card]) -> list[Card]:
+    """Without those that another one of the same name goes on from."""
+    cards = list(cards)
+    over = {(card.name, card.continues) for card in cards}
+    return [card for card in cards if (card.name, card.id) not in over]
+
+
 def resolve(run: str | None, known: Iterable[Card] | None = None) -> Card:
     """The run that is meant: a path, an id, a name, a unique prefix of one, or None for the newest. Of a job of several
-    nodes it is the first one's, unless the id says another.
+    nodes it is the first one's, of runs that go on from one another the newest, unless the id says another.
 
     A session without a card gets one made up from its path. Raises RunError when there is none, or several.
     """
@@ -301,7 +314,7 @@ def resolve(run: str | None, known: Iterable[Card] | None = None) -> Card:
         [card for card in cards if run in (card.id, card.name)],
         [card for card in cards if run and (card.name.startswith(run) or card.id.startswith(run))],
     ):
-        match = match if run in [card.id for card in match] else leading(match)
+        match = match if run in [card.id for card in match] else newest(leading(match))
         if len(match) == 1:
             return match[0]
         if match:

@@ -24,6 +24,8 @@ BY_HAND = "killed from the screen"
 """What the launcher says where the user chose so."""
 BY_ANOTHER = "killed by another process"
 """How the launcher's word on a SIGKILL begins where the kernel counted no kill for want of memory."""
+BY_SCHEDULER = "Slurm ends job"
+"""How the launcher's word begins on an end that the scheduler has asked for (`nnwatch/stopping.py`)."""
 PEER = re.compile(
     r"connection (was )?(reset|closed|refused)|broken pipe|remote (process|worker)|nccl.*(remote|abort)", re.I
 )
@@ -59,9 +61,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     own = [event for event in exceptions if not PEER.search(str(event.data.get("message", "")))]
     raised = (own or exceptions)[-1].data if exceptions else {}
     kind, message = str(raised.get("type", "")), str(raised.get("message", "")).strip()
-    if end.signal in STOPPED or end.cause == BY_HAND or kind in ("KeyboardInterrupt", "SystemExit"):
-        how = _name(end.signal) if end.signal else kind
-        why = f"{how} came from outside"
+    scheduled = end.cause.startswith(BY_SCHEDULER)
+    if end.signal in STOPPED or end.cause == BY_HAND or kind in ("KeyboardInterrupt", "SystemExit") or scheduled:
+        how = _name(end.signal) if end.signal else kind or "the end"
+        why = end.cause if scheduled else f"{how} came from outside"
         return _found("info", at, f"stopped from outside at step {at.step}", why, (_resume(at),), title="stopped")
     severity: Severity = "fatal"
     if exceptions and not own and (silent := _silent(at, {event.rank for event in exceptions})):

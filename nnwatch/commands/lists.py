@@ -49,6 +49,8 @@ def ls(options: argparse.Namespace) -> int:
         said = f"{latest['severity']} {latest['finding']}" if latest.get("finding") else ""
         if nodes := sum(runs.together(card, other) for other in cards) - 1 if card.group else 0:
             said += f"  {nodes + 1} nodes"
+        if card.continues:
+            said += f"  goes on from {card.continues}"
         at = f"step {card.last_step or 0:,}" + (f"  loss {card.last_loss:.4g}" if card.last_loss is not None else "")
         if card.state == "elsewhere":  # its processes cannot be seen from here, only what they write
             said += f"  on {card.host}, {max(0.0, time.time() - latest.get('time', card.started)):.0f} s ago"
@@ -83,6 +85,7 @@ def _row(card: Card) -> dict[str, object]:
         "command": card.command,
         "started": card.started,
         "attach": card.attach,
+        "continues": card.continues or None,
         "latest": card.latest,
         "end": card.end,
     }

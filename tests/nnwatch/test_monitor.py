@@ -83,9 +83,14 @@ def test_ranks_of_one_launch_meet_in_one_segment_and_a_restart_opens_another(hom
 
 
 def test_the_machine_is_sampled_and_a_missing_gpu_has_its_reason(home):
-    assert home.nnwatch("run", "trainer.py", "130", "0.01", "close").returncode == 0
-    seen = history(home.session())
-    assert len(seen.system["memory.rss"]) >= 1
+    home.gate(21)
+    process = home.start("run", "trainer.py", "30", "0", "close")
+    card = home.running(20)
+    until(lambda: "memory.rss" in history(card.session).system)
+    home.go_on()
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    seen = history(card.session)
     assert 1e6 < seen.system["memory.rss"].scalar[0] < 1e9
     assert seen.system["host.memory.total"].scalar[-1] == pytest.approx(psutil.virtual_memory().total, rel=1e-6)
     fact = seen.facts[0, 0]["gpu"]

@@ -15,8 +15,8 @@ from nnwatch.runs import Card
 from .doors import Home
 
 RUN_KEYS = (
-    "name host command python status exit signal first_time last_time last_step planned_steps segments ranks overhead"
-    " rules_judged rules_abstained"
+    "name host command python status exit signal first_time last_time last_step planned_steps segments ranks continues"
+    " overhead rules_judged rules_abstained"
 )
 FINDING_KEYS = (
     "rule kind severity status first_step last_step first_time last_time segment rank layer primary explained_by"
