@@ -210,7 +210,12 @@ def _next(standby: Standby, original: Function) -> Function:
     @functools.wraps(original)
     def __next__(self: Any) -> Any:  # noqa: N807
         began = perf_counter()
-        batch = original(self)
+        try:
+            batch = original(self)
+        except StopIteration:
+            if not lane.fresh:  # trained on: nobody needs it any more
+                lane.batch = None
+            raise
         came = perf_counter()
         try:
             told(self)

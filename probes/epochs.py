@@ -6,6 +6,7 @@ import ast
 
 from .loops import UnknownError, loops_of
 from .source import frames
+from .variables import stands_for
 
 
 def passed(first: int, batches: int | None, saved: int | None) -> int:
@@ -36,6 +37,6 @@ def _counted() -> int | None:
         for loop in reversed(loops):
             target = loop.target if isinstance(loop, ast.For) else None
             if isinstance(target, ast.Name) and "epoch" in target.id.lower():
-                value = frame.f_locals.get(target.id)
-                return value if type(value) is int and value >= 0 else None
+                at = stands_for(target.id, frame)
+                return at if type(at) is int and at >= 0 else None
     return None

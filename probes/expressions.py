@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from .variables import MISSING, stands_for
+
 WRAPPERS = ("enumerate", "tqdm", "track", "reversed", "sorted", "list")
 """Calls that go over their first argument once."""
 
@@ -70,7 +72,8 @@ def value_of(expression: ast.expr, frame: FrameType) -> Any:
         case ast.Constant(value=value):
             return value
         case ast.Name(id=name):
-            return frame.f_locals.get(name, frame.f_globals.get(name))
+            found = stands_for(name, frame)
+            return found if found is not MISSING else None
         case ast.Attribute(value=owner, attr=name):
             return _attribute(value_of(owner, frame), name)
         case ast.Subscript(value=owner, slice=key):

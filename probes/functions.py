@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode, _get_current_function_mode
 
+from .variables import variables
+
 ACTIVATIONS: dict[Any, tuple[str, type[nn.Module]]] = {
     F.relu: ("relu", nn.ReLU),
     torch.relu: ("relu", nn.ReLU),
@@ -65,7 +67,8 @@ def calling_module() -> nn.Module | None:
     """The module whose forward is calling the function that is being watched, told by the name ``self``."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
-        owner = frame.f_locals.get("self")
+        code = frame.f_code
+        owner = variables(frame).get("self") if "self" in (*code.co_varnames, *code.co_freevars) else None
         if isinstance(owner, nn.Module):
             return owner
         frame = frame.f_back

@@ -75,7 +75,7 @@ class Layers:
         self.carriers: list[Carrier] = []
         self._norms: list[tuple[weakref.ref[nn.Module], str]] = []
         self.widths: set[int] = set()
-        self._placed: list[nn.Module] = []
+        self._placed: list[weakref.ref[nn.Module]] = []
         self._hooked: list[nn.Module] = []
         self._names: dict[int, str] = {}
         self._inside: nn.Module | None = None
@@ -158,9 +158,9 @@ class Layers:
         if state == "none" or self.state == "none":
             self.remove()
         if state != "none" and not self._placed:
-            self._placed = [root for ref in self._roots if (root := ref()) is not None]
+            self._placed = list(self._roots)
         light = state == "call" and not self._draws and not torch.cuda.is_initialized()
-        for root in self._placed:
+        for root in self._hung():
             entry = self._light[id(root) in self._outermost] if light else None
             root._forward_pre_hooks[KEY] = entry or self._enter  # type: ignore[index]
             root._forward_pre_hooks_with_kwargs[KEY] = True  # type: ignore[index]
@@ -176,7 +176,7 @@ class Layers:
         """No hook of ours is on any module after this."""
         if self._inside is not None:
             self._end()
-        for root in self._placed:
+        for root in self._hung():
             for hooks in (
                 root._forward_pre_hooks,
                 root._forward_pre_hooks_with_kwargs,
@@ -187,12 +187,16 @@ class Layers:
         self._placed.clear()
         self.state = "none"
 
+    def _hung(self) -> list[nn.Module]:
+        """Modules with hooks of ours; the user may have let go of one."""
+        return [module for ref in self._placed if (module := ref()) is not None]
+
     # a pass of a sampled step
 
     def see_once(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         """Measure a pass that has just begun, and none after it before ``place``: it may be no training yet."""
         self.place("all")
-        if any(module is placed for placed in self._placed):  # else nothing would tell when the pass is over
+        if any(module is placed for placed in self._hung()):  # else nothing would tell when the pass is over
             self._enter(module, args, {})
             self._resting = True
 

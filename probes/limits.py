@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from .expressions import called, value_of
 from .loops import Loop, UnknownError
+from .variables import MISSING, stands_for
 
 
 class Limit(NamedTuple):
@@ -149,7 +150,7 @@ def _is_false(test: ast.expr, frame: FrameType) -> bool:
 def _known(expression: ast.expr, frame: FrameType) -> bool:
     """Is there such a name or attribute at all? ``_value`` gives None for what is not there."""
     if isinstance(expression, ast.Name):
-        return expression.id in frame.f_locals or expression.id in frame.f_globals
+        return stands_for(expression.id, frame) is not MISSING
     return isinstance(expression, ast.Attribute) and expression.attr in getattr(
         value_of(expression.value, frame), "__dict__", {}
     )

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from torch.utils.data import BatchSampler, RandomSampler, SequentialSampler
 
+from .variables import variables
+
 
 class Pass(NamedTuple):
     """One pass over a loader. Two passes are over the same loader when their ``loader`` is the same object.
@@ -84,7 +86,7 @@ def indices(iterator: Any) -> list[int] | None:
     if type(batches.sampler) is not RandomSampler:
         return None
     frame = getattr(iterator._sampler_iter, "gi_frame", None)
-    order = getattr(frame.f_locals.get("sampler_iter") if frame is not None else None, "gi_yieldfrom", None)
+    order = getattr(variables(frame).get("sampler_iter") if frame is not None else None, "gi_yieldfrom", None)
     if order is None or type(order) is not type(iter([])):  # it has come to its end
         return None
     made = order.__reduce__()[1][0]  # the list that the sampler goes through

@@ -15,6 +15,7 @@ from .schedules import Schedules
 from .seeds import Seeds
 from .source import Line, frames, line_of
 from .training import Training
+from .variables import variables
 
 LIBRARIES = (
     "torch",
@@ -58,7 +59,7 @@ class Once:
         """Remember the innermost line of the user's that made it, which is none of its own constructor."""
         for frame in frames():
             code = frame.f_code
-            if code.co_name == "__init__" and frame.f_locals.get(code.co_varnames[0]) is module:
+            if code.co_name == "__init__" and variables(frame).get(code.co_varnames[0]) is module:
                 continue
             self._places[id(module)] = Line(code.co_filename, frame.f_lineno)
             break

@@ -128,14 +128,26 @@ static PyObject *call_entry(Patch *self, PyObject *args, PyObject *kwargs)
     return tell(self, taken, self->told, given[0], given[1], given[2]) ? none() : NULL;
 }
 
+/* A loader's iterator gives no batch: the last one, if it was trained on, lives no longer than without us. */
+static void over(Lane *lane)
+{
+    PyObject *type, *error, *trace;
+    PyErr_Fetch(&type, &error, &trace);
+    if (!lane->fresh)
+        put(&lane->batch, NULL);
+    PyErr_Restore(type, error, trace);
+}
+
 /* A loader's iterator gives a batch. */
 static PyObject *call_next(Patch *self, PyObject *args, PyObject *kwargs)
 {
     Lane *lane = self->lane;
     double began = now(CLOCK_MONOTONIC);
     PyObject *batch = PyObject_Call(self->original, args, kwargs), *iterator;
-    if (!batch)
+    if (!batch) {
+        over(lane);
         return NULL;
+    }
     double came = now(CLOCK_MONOTONIC);
     if (!(iterator = PyTuple_GetItem(args, 0)) ||
         !tell(self, follows(lane, iterator), self->told, iterator, args, kwargs)) {

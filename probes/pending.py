@@ -91,16 +91,21 @@ class Pending:
         """A call that no training came from, unless it is a metric of the training batch. ``gradients`` were on."""
         training = self._training
         lane = training.lane
+        if not self._is_metric(term, gradients):
+            training.disturbed = True
+            training.script.validated(lane.loader)
+            if lane.loader is not None and not self._learned_from(lane.loader):
+                lane.forget_batch()
+            self._measure(term, value, gradients)
+        training.layers.other = None
+
+    def _is_metric(self, term: Term, gradients: bool) -> bool:
+        """Is it of the training batch once more, of a pass over the training data, or of a batch to be trained on?"""
+        lane = self._training.lane
         seen, trained = term.target, lane.target
         if seen is not None and trained is not None and seen.data_ptr() == trained.data_ptr():
-            return  # the training batch once more: a metric
-        if self._learned_from(term.loader) if gradients else lane.fresh and self._learned_from(lane.loader):
-            return  # a pass over the training data, or a metric before the batch is trained on
-        training.disturbed = True
-        training.script.validated(lane.loader)
-        if lane.loader is not None and not self._learned_from(lane.loader):
-            lane.forget_batch()
-        self._measure(term, value, gradients)
+            return True
+        return self._learned_from(term.loader) if gradients else lane.fresh and self._learned_from(lane.loader)
 
     def _measure(self, term: Term, value: torch.Tensor, gradients: bool) -> None:
         training, step = self._training, self._training.lane.step
@@ -112,7 +117,6 @@ class Pending:
         if mode is not None:
             known.append(("mode.val", 0, mode))
         detailed = self.evaluation.batch()
-        layers.other = None
         if training.script.reduction == "mean" and reduction.of(term) == "sum":
             value = reduction.averaged(term, value)
         self._validation.see(term, value, detailed, known, lambda kind, columns: self._publish(kind, step, columns))

@@ -12,6 +12,7 @@ from . import replay
 from .graph import entered
 from .layers import Call
 from .source import frames
+from .variables import variables
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -58,7 +59,7 @@ def named(tensor: torch.Tensor) -> bool:
     """Has the user's code, where it stands now, a name for the memory of ``tensor``? Then no layer has made it."""
     memory = tensor.untyped_storage().data_ptr()
     for frame in frames():
-        for value in (*frame.f_locals.values(), *frame.f_globals.values()):
+        for value in (*variables(frame).values(), *frame.f_globals.values()):
             if type(value) is torch.Tensor and value.untyped_storage().data_ptr() == memory:
                 return True
     return False

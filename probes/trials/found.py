@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..source import frames
+from ..variables import variables
 from .sets import LINE, Sample, Set, of_loader, row
 from .subject import NotPossibleError, Subject
 
@@ -68,7 +69,7 @@ def _names() -> dict[int, str | None]:
 def _variables() -> Iterator[tuple[str, Any]]:
     """The user's own, innermost first; of the main module where the script has come to its end."""
     for frame in frames():
-        yield from [*frame.f_locals.items(), *frame.f_globals.items()]
+        yield from [*variables(frame).items(), *frame.f_globals.items()]
     yield from [*vars(sys.modules["__main__"]).items()]
 
 

@@ -281,3 +281,43 @@ def test_no_step_is_lost_when_the_process_is_killed():
     done = run(ENDING, args=("kill",))
     assert done.returncode == -9
     assert done.steps("loss.train") == list(range(1, 26))
+
+
+LETTING_GO = """
+    import gc, json, weakref
+    import torch, torch.nn as nn
+    from torch.utils.data import DataLoader, TensorDataset
+
+    def main(epochs=3, rate=0.1):
+        settings = locals()
+        return [sorted(settings), *(train(epochs, rate, loaded) for loaded in (True, False, True))]
+
+    def train(epochs, rate, loaded):
+        model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+        optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+        data = TensorDataset(torch.randn(64, 6), torch.randint(0, 3, (64,)))
+        loader = DataLoader(data, batch_size=16, shuffle=True) if loaded else [data[i : i + 16] for i in (0, 16, 32)]
+        held_out = DataLoader(data, batch_size=32)
+        for epoch in range(epochs):
+            model.train()
+            for x, y in loader:
+                optimizer.zero_grad()
+                output = model(x)
+                loss = nn.functional.cross_entropy(output, y)
+                loss.backward()
+                optimizer.step()
+            model.eval()
+            with torch.no_grad():
+                for a, b in held_out:
+                    score = nn.functional.cross_entropy(model(a), b)
+        alive = [weakref.ref(thing) for thing in (model, optimizer, data, x, output, loss, a, score)]
+        del model, optimizer, loader, held_out, data, x, y, output, loss, a, b, score
+        gc.collect()
+        return [type(thing()).__name__ for thing in alive if thing() is not None]
+
+    print(json.dumps(main()))
+"""
+
+
+def test_what_the_user_lets_go_of_is_gone() -> None:
+    assert run(LETTING_GO, budget=1.0).printed() == [["epochs", "rate"], [], [], []]
