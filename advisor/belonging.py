@@ -40,6 +40,11 @@ class Fit(NamedTuple):
         """It may be a guess."""
         return abs(self.share - 0.5) <= 2.5 * self.error
 
+    @property
+    def seems_told(self) -> bool:
+        """It is hardly a guess: by more than three standard errors."""
+        return self.share > 0.5 + 3 * self.error
+
     def under(self, share: float) -> bool:
         """And enough pairs say so: this share is two standard errors away."""
         return self.share + 2 * self.error < share
@@ -57,16 +62,22 @@ def kinds(at: Context) -> range:
 def trained(at: Context, part: float, kind: int = 0) -> Fit:
     """Of the training batches after this part of the steps so far. Raises Abstain where none were compared."""
     first = at.track.segment.first_step
-    found = _fit(at, "target", kind, first + int(part * (at.step - first)))
+    found = _fit(at, "target", kind, first + int(part * (at.step - first)), at.step)
     if found is None:
         raise Abstain("no late batch was compared with the targets of others")
     return found
 
 
+def new_rows(at: Context, kind: int = 0) -> Fit | None:
+    """Of training rows when they first came: the first pass but for its beginning. None where that is not known."""
+    passing, first = int(at.facts.get("steps_per_epoch") or 0), at.track.segment.first_step
+    return _fit(at, "target", kind, first + 1 + passing // 4, first + passing) if passing >= 8 else None
+
+
 def held_out(at: Context, part: float, kind: int = 0) -> Fit | None:
     """Of the evaluations after this part of the steps so far; None where none was compared."""
     first = at.track.segment.first_step
-    return _fit(at, "target.val", kind, first + int(part * (at.step - first)))
+    return _fit(at, "target.val", kind, first + int(part * (at.step - first)), at.step)
 
 
 def validated(at: Context, kind: int = 0) -> list[Fit]:
@@ -82,10 +93,11 @@ def validated(at: Context, kind: int = 0) -> list[Fit]:
     return [fit for fit in each if fit is not None]
 
 
-def _fit(at: Context, metric: str, kind: int, since: int) -> Fit | None:
+def _fit(at: Context, metric: str, kind: int, begin: int, end: int) -> Fit | None:
+    """Of the records of these steps, both included."""
     if not at.has(f"{metric}.match"):
         return None
-    share, pairs = (at.view(f"{metric}.{part}").since(since) for part in ("match", "pairs"))
+    share, pairs = (at.view(f"{metric}.{part}").since(begin).before(end + 1) for part in ("match", "pairs"))
     if not len(share.steps) or kind >= share.values.shape[1]:
         return None
     return _of(share.values[:, kind], pairs.values[:, kind], int(share.steps[0]))

@@ -218,7 +218,7 @@ _THROWN: dict[str, Test] = dict.fromkeys(
 """What a scale or a start that the rate does not suit brings about: at once, or never."""
 _VAL: dict[str, Test] = {
     "overfitting": _val_is_worse, "below-baseline": _val_is_worse, "miscalibrated": _val_is_worse,
-    "train-val-leak": _always, "val-noise": _always,
+    "train-val-leak": _always, "val-noise": _always, "prediction-collapse": _val_is_worse,
 }  # fmt: skip
 
 EDGES: Mapping[str, Mapping[str, Test]] = {
@@ -272,7 +272,8 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
         "batchnorm-stats": _always, "val-noise": _always, "plateau": _always, "divergence": _always,
     },
     "sampler-epoch-not-set": {"overfitting": _always},
-    "eval-mode-wrong": {"underfitting": _wide, "not-learning": _always, "overfitting": _always},
+    "eval-mode-wrong": {"underfitting": _wide, "not-learning": _always, "overfitting": _always, "divergence": _always,
+                        "loss-spike": _always},
     "val-in-train-mode": _VAL,
     "batchnorm-stats": _VAL,
     "preprocessing-mismatch": _VAL,
@@ -293,7 +294,8 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "input-ignored": {"frozen-params": _always, "dead-relu": _passed, "not-learning": _always,
                       "below-baseline": _always, "prediction-collapse": _always, "plateau": _always,
                       "underfitting": _wide},
-    "class-imbalance": {"prediction-collapse": _always, "below-baseline": _always, "background-collapse": _always},
+    "class-imbalance": {"prediction-collapse": _always, "below-baseline": _always, "background-collapse": _always,
+                        "overfitting": _always},
     "background-collapse": {"prediction-collapse": _always},
     "prediction-collapse": {"below-baseline": _always, "not-learning": _always, "plateau": _always},
     "label-noise": {"overfitting": _always, "plateau": _always, "lr-needs-decay": _always, "underfitting": _wide},

@@ -83,6 +83,7 @@ METRICS = _table(
     ("target.order", "", "run", None, "batch order", "24-bit checksum of the training batch's targets: equal when the same samples come at the same place again. Taken in the first four steps of each pass over the loader too."),
     ("input.rows", "", "row", None, "training rows", "24-bit fingerprint of each of the first 256 samples that enter the model in training."),
     ("loss.train.each", "", "row", "low", "losses in the batch", "Loss of each of the first 64 samples of the training batch, without reduction."),
+    ("target.shown", "", "run", "low", "targets in the input", "Share of the targets asked for that stand in the input at their own place (sequences of which the loss leaves out most places)."),
     ("target.match", "", "term", "high", "targets fit", "Share of the pairs of samples that would cost more with their targets exchanged: 0.5 where the prediction says nothing of the target, whatever the loss; by kind of loss call."),
     ("target.pairs", "", "term", None, "pairs compared", "Pairs that target.match is the share of; those of equal targets are left out."),
     ("loss.persistence", "", "run", "low", "persistence", "Loss of predicting the last input value again (time series), with the script's own loss function."),

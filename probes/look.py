@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import batch, each, inputs, outputs, persistence, rows
+from . import batch, each, inputs, outputs, persistence, rows, sequence
 from .loss import Term
 from .sample import Sample
 from .training import Training
@@ -45,4 +45,5 @@ def _look_thoroughly(training: Training, sample: Sample, terms: Sequence[Term], 
         run("padding", lambda: batch.padding(term, padding, fetch, put))
     if entered is not None:
         run("rows", lambda: rows.of_input(entered, fetch, put, "input.rows"))
+        run("shown", lambda: sequence.shown(entered, term, fetch, put))
         run("persistence", lambda: persistence.loss(term, entered, fetch, lambda loss: put("loss.persistence", loss)))

@@ -1,12 +1,14 @@
-"""Sequences of which each place is to be told from those before it: can the model see what it is asked for?"""
+"""Sequences of which places are to be told from others: can the model see what it is asked for?"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from .confidence import SOFTMAX
+from .fetch import Arrays, Fetch
 from .layers import Call
 from .loss import Term
 from .nested import tensors
@@ -17,6 +19,28 @@ SAME = 0.99
 """Share of the targets that an input has, from which on it is what they were made of."""
 OTHER = 0.9
 """The same at another place, above which the sequences are too monotonous to tell."""
+LEFT_OUT = 0.3
+"""Share of the places that the loss leaves out, from which on it asks for those that were hidden."""
+
+
+def shown(entered: Any, term: Term, fetch: Fetch, put: Callable[[str, Any], None]) -> None:
+    """``target.shown``: share of the targets that the loss asks for which stand in the first sequence that ``entered``
+    the model, at their own place; of losses that leave out most places (a masked language model)."""
+    target = term.target
+    if term.name not in SOFTMAX or target is None or target.is_floating_point():
+        return
+    first = next((part for part in tensors(entered) if part.dim() == 2 and not part.is_floating_point()), None)
+    if first is None or first.numel() != target.numel() or first.shape[1] < LEAST or first.device != target.device:
+        return
+    wanted = target.detach().reshape(-1)
+    asked = wanted != term.option("ignore_index", 4, -100)
+
+    def reduce(arrays: Arrays) -> None:
+        there, counted = (float(array) for array in arrays)
+        if 0 < counted <= (1 - LEFT_OUT) * len(wanted):
+            put("target.shown", there / counted)
+
+    fetch([((first.reshape(-1) == wanted) & asked).sum(), asked.sum()], reduce)
 
 
 def exchanged(call: Call, term: Term) -> tuple[Call, int] | None:

@@ -11,7 +11,7 @@ import numpy as np
 from nnwatch.frame import Evidence, Remedy
 
 from ..baseline import trivial_loss, trivial_validation_loss
-from ..belonging import CONSEQUENCES, Fit, held_out, kinds, trained, validated
+from ..belonging import CONSEQUENCES, Fit, held_out, kinds, new_rows, trained, validated
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..passes import classes
@@ -95,6 +95,8 @@ def _of_kind(at: Context, limit: Mapping[str, float], kind: int) -> Found | None
             raise Abstain("what is validated is not what is trained on: nothing need carry over")
         if not (newest.guessed and newest.under(0.75)):
             return None
+        if (new := new_rows(at, kind)) is not None and new.seems_told:
+            return None  # what is learned does hold for other rows: it is validation that is not like training
         if at.train_rows and at.train_rows < _enough(at, limit):
             raise Abstain("of so few rows hardly anything carries over")
         return _found(at, newest, learned, _pairs("in training they have come to fit, by heart", learned))

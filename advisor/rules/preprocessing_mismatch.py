@@ -10,6 +10,7 @@ import numpy as np
 
 from nnwatch.frame import Evidence, Remedy, Severity
 
+from ..belonging import held_out, kinds, new_rows, validated
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..passes import newest
@@ -17,6 +18,8 @@ from ..rule import Rule
 from ..window import finite, median
 
 SAME = "One preprocessing for both"
+ELSEWHERE = {"val-in-train-mode", "eval-mode-wrong", "batchnorm-stats", "ema-stale", "augmentation-on-validation"}
+"""Findings that explain why validation is another thing."""
 
 
 class Moments(NamedTuple):
@@ -28,7 +31,7 @@ class Moments(NamedTuple):
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
-    """Validation inputs are scaled differently from training inputs.
+    """Validation inputs are prepared differently from training inputs.
 
     Why it matters
         The net is asked about numbers it has never seen: it is judged far worse than it is, and the same will happen
@@ -39,6 +42,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         deviations differ by a factor of over 1.5; both beyond six times the scatter from batch to batch. Outcome: the
         validation loss is over 1.5 times the training loss, or the accuracy lower by three standard errors. Alone it is
         *watch*.
+        Or, whatever the inputs are: when training rows came for the first time, their own targets fitted them better
+        than those of others, by three standard errors, so what is learned does hold for new rows; and yet in no
+        evaluation does it, nor in the second half of the steps together.
 
     When it is a false alarm
         Strong augmentation of the training data changes their deviation (noise, cut-outs), at most by such factors.
@@ -48,6 +54,40 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     What to do
         Compute mean and deviation on the training data once, and use these same numbers for both sets.
     """
+    if at.has("input.mean") and at.has("input.val.mean") and (found := _moments(at, limit)) is not None:
+        return found
+    if not at.has("target.match"):
+        raise Abstain("neither the moments of the inputs nor the fit of the targets are known")
+    return _holds_only_in_training(at, limit)
+
+
+def _holds_only_in_training(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Training rows that were new fitted their targets, and no validation rows do."""
+    if at.rl or at.opened & ELSEWHERE or at.step < at.track.segment.first_step + limit["part"] * at.horizon:
+        return None
+    for kind in kinds(at):
+        new, there, evaluations = new_rows(at, kind), held_out(at, 0.5, kind), validated(at, kind)
+        if new is None or there is None or len(evaluations) < limit["looks"] or any(one.told for one in evaluations):
+            continue
+        if new.seems_told and there.guessed and there.under(0.65):
+            return Found(
+                "warn",
+                f"own targets fit in {percent(there.share)} of the pairs in validation, as a guess does; in training "
+                f"they did in {percent(new.share)} when the rows were new",
+                ("what is learned holds for training rows that were never seen before",
+                 f"it holds for no validation rows, in {len(evaluations)} evaluations"),
+                there.step,
+                (Evidence("target.val.match", there.share, new.share, "share of pairs in which the own target costs "
+                          "less, against new rows of training", there.step, at.step),),
+                (Remedy(SAME, "validation rows → through the very code that prepares those of training (vocabulary, "
+                        "order of columns, labels)", f"target.val.match is about {number(new.share)}"),),
+                "If it is the same code, validation targets belong to other rows, or the sets are of different kinds.",
+                title="validation inputs are prepared differently",
+            )  # fmt: skip
+    return None
+
+
+def _moments(at: Context, limit: Mapping[str, float]) -> Found | None:
     train = at.once("training moments", ("input.mean", "input.std"), lambda: _training(at))
     val = at.once("validation moments", ("input.val.mean", "input.val.std"), lambda: _validation(at))
     if not train.std > 0:
@@ -65,7 +105,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     ]
     outcome = _outcome(at)
     together = shift > 0 and _targets_moved(at) > limit["along"] * shift
-    severity: Severity = "warn" if outcome and noise < limit["drift"] and not together else "watch"
+    drift = max(train.scatter / train.std, val.scatter / max(val.std, 1e-9))
+    severity: Severity = "warn" if outcome and drift < limit["drift"] and not together else "watch"
     if outcome:
         keys.append(outcome)
     begin = int(at.view("input.val.mean").steps[0])
@@ -135,9 +176,10 @@ RULE = Rule(
     "validation inputs are scaled differently",
     "statistical",
     ("input.mean", "input.std", "input.val.mean", "input.val.std", "loss.val", "loss.train", "accuracy.train",
-     "accuracy.val", "target.mean", "target.std", "target.val.mean"),
+     "accuracy.val", "target.mean", "target.std", "target.val.mean", "target.match", "target.pairs", "target.val.match",
+     "target.val.pairs"),
     (SAME,),
     "Moments of the inputs of both sets, against their scatter from batch to batch.",
     check,
-    {"shift": 0.5, "factor": 1.5, "drift": 0.3, "along": 0.5},
+    {"shift": 0.5, "factor": 1.5, "drift": 0.3, "along": 0.5, "part": 0.2, "looks": 3},
 )  # fmt: skip

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from nnwatch.probes import sequence
 from nnwatch.probes.emit import Emitter
 from nnwatch.probes.fetch import Fetch
 from nnwatch.probes.heap import Heap, in_use
@@ -108,6 +109,22 @@ def test_a_model_that_sees_what_it_is_asked_for(tmp_path, peeks, further):
     assert len(ahead) == 2
     assert (ahead > 0.05).all() if peeks else (ahead == 0).all()
     assert ("loss.permuted.alone" in done.series) == further
+
+
+def test_how_much_of_what_is_asked_for_is_shown():
+    text = torch.arange(24).reshape(2, 12)
+    asked = text.masked_fill(text % 3 != 0, -100)
+
+    def shown(seen: torch.Tensor, target: torch.Tensor = asked) -> dict[str, float]:
+        found: dict[str, float] = {}
+        term = _term(F.cross_entropy, torch.zeros(24, 24), target.flatten())
+        sequence.shown([(seen,), {}], term, Fetch(), found.__setitem__)
+        return found
+
+    assert shown(text) == {"target.shown": 1.0}
+    assert shown(text.masked_fill(text % 6 == 0, 99)) == {"target.shown": 0.5}
+    assert shown(text, text) == {}  # nothing is left out: it is to be copied
+    assert shown(text[:, 1:]) == {}
 
 
 @pytest.mark.skipif(in_use() is None, reason="another C library")
