@@ -95,7 +95,7 @@ METRICS = _table(
     ("loss.permuted", "", "run", None, "permuted-input loss", "Loss of the training batch in eval mode with the inputs permuted among the samples; to be compared with loss.train.eval."),
     ("loss.permuted.alone", "", "row", None, "loss with one input permuted", "As loss.permuted, with only one input of several permuted; in the order of the call."),
     ("output.future", "", "run", "low", "looks ahead", "How far the first outputs of a sequence move when its end, which they are to foretell, is exchanged; in standard deviations. 0 where no output sees what it is asked for."),
-    ("grad.norm", "", "run", None, "gradient norm", "L2 norm of the whole gradient as the optimizer saw it (after clipping)."),
+    ("grad.norm", "", "run", None, "gradient norm", "L2 norm of the whole gradient as the optimizer saw it (after clipping); of the rank's own part where parameters are in shards."),
     ("grad.norm.layer", "", "parameter", None, "gradient", "L2 norm of the gradient of one parameter as the optimizer saw it."),
     ("grad.clip.norm", "", "run", None, "norm before clip", "L2 norm of the whole gradient before clipping, as clip_grad_norm_ returned it."),
     ("grad.clip.max", "", "run", None, "clip limit", "max_norm given to clip_grad_norm_."),

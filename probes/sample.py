@@ -145,6 +145,11 @@ class Sample:
             self._wide[metric] = np.full(len(self.model.names), np.nan)
         self._wide[metric][places] = values
 
+    def in_parts(self) -> None:
+        """The norm before clipping is of the whole gradient, of which here is a part: what was measured of the first
+        micro-batch has nothing to do with it."""
+        self._first = None
+
     def outputs(self, term: Term) -> None:
         """How right and how sure the model is on the training batch, and the targets."""
 

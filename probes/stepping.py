@@ -53,11 +53,18 @@ class Stepping:
         if self._training.awake:
             self._nonfinite.look()
 
-    def clipped(self, norm: torch.Tensor, limit: float) -> None:
+    def clipped(self, norm: Any, limit: float) -> None:
+        """``norm`` is that of the whole gradient; of one in shards it may be that of a part, which nobody needs."""
         sample = self._training.sample
-        if sample is not None and self._training.awake:
-            self._training.fetch([norm.reshape(1)], lambda arrays: sample.put("grad.clip.norm", arrays[0]))
-            sample.put("grad.clip.max", limit)
+        if sample is None or not self._training.awake:
+            return
+        sample.put("grad.clip.max", limit)
+        if hasattr(norm, "to_local"):
+            sample.in_parts()
+            if not all(place.is_replicate() for place in norm.placements):
+                return
+            norm = norm.to_local()
+        self._training.fetch([norm.reshape(1)], lambda arrays: sample.put("grad.clip.norm", arrays[0]))
 
     def before(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
         """``closure``: backward passes, and with them the gradients, are still to come, inside the step."""

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from nnwatch.frame import Evidence, Remedy, Severity
-from nnwatch.series import Floats, Steps
+from nnwatch.series import Floats
 
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..machine import listed, named, ranks
 from ..nonfinite import RECOVERED
 from ..rule import Rule
+from ..together import at_steps, gradients, rest, together
 from ..window import View, median
 
 WRAP = "Train one net on all ranks"
@@ -23,8 +24,6 @@ SEED = "Give all samplers one seed"
 PREPARE = "Prepare the data in the same way on every rank"
 NETS = "ranks train different nets"
 DATA = "ranks do not share the data as they should"
-_RECENT = 500
-"""Newest records of each rank among which those of the same steps are looked for."""
 _RECORDS = 64
 """Newest records of samples that are compared."""
 
@@ -42,7 +41,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Exact: a checksum of the weights of every rank at the same step. It is an error where they were equal and are no
         longer; where they never were, it is *watch*. Of a sharded net (FSDP) it covers what every rank holds whole, and
         that has to be equal from the first step on: nothing averages it. Of what is in shards no rank has a copy that
-        could be another one. A loss that is no number on one rank only is an error as well: weights that are shared
+        could be another one. The norms of the gradients say why: where they are equal they are averaged, and the
+        weights were changed in another way; where they are not, nothing averages them. Those of shards are of another
+        part of the net on each rank and are not compared; the norm that clipping has added up over the ranks is the
+        same number on all. A loss that is no number on one rank only is an error as well: weights that are shared
         would have carried it on. Then the samplers' seeds: with different ones the parts overlap. Then fingerprints of
         the samples that enter the model: it is a warning when nine in ten of a rank's are another rank's of the same
         step, and hardly any occurs twice within a rank. Last, over the newest 64 steps: one rank's inputs lie a
@@ -80,8 +82,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 def _weights(at: Context, limit: Mapping[str, float]) -> Found | None:
     """Whether what every rank holds whole is the same on all."""
     views = ranks(at, "weight.checksum")
-    shared = _together(views, _RECENT)
-    rows = _rows(views, shared).T
+    shared = together(views)
+    rows = at_steps(views, shared).T
     unequal = np.flatnonzero((rows != rows[:, :1]).any(axis=1))
     if not len(unequal) or not (rows[-1] != rows[-1, 0]).any():
         return None
@@ -92,47 +94,35 @@ def _weights(at: Context, limit: Mapping[str, float]) -> Found | None:
     partly = at.facts.get("sharded") == "data"
     severity: Severity = "error" if first or partly else "watch"
     whole = " that are in no shard" if partly else ""
+    cause = gradients(at) if not partly else None
     wrap = (
         "fully_shard(layer) → fully_shard(layer) and fully_shard(model)"
         if partly
         else ("model → DistributedDataParallel(model)")
     )
+    wrapped = Remedy(WRAP, f"{wrap}, before the optimizer is made", "checksums agree")
+    same = Remedy(SAME, "steps, clips and skips of each rank's own → the same on all ranks", "checksums agree")
     return Found(
         severity,
         f"{listed(at, odd)} and rank 0 have different weights{whole} since step {step}",
-        (f"checksums of the weights of {len(views)} ranks at the same steps; {before}",),
+        (
+            f"checksums of the weights of {len(views)} ranks at the same steps; {before}",
+            *([cause.why] if cause else []),
+        ),
         step,
         (Evidence("weight.checksum", float(rows[-1].max()), float(rows[-1].min()), "of two ranks", step, at.step),),
-        (
-            Remedy(WRAP, f"{wrap}, before the optimizer is made", "checksums agree"),
-            Remedy(SAME, "steps, clips and skips of each rank's own → the same on all ranks", "checksums agree"),
-        ),
+        (same, wrapped) if cause is not None and cause.averaged else (wrapped, same),
         f"If the model is wrapped, look at what the script did at step {step} on one rank only.",
         title=NETS,
         exact=True,
     )
 
 
-def _together(views: Mapping[int, View], newest: int) -> Steps:
-    """The ``newest`` steps, at most, that all of them have. Raises Abstain where there is none."""
-    shared, *others = [view.steps[-_RECENT:] for view in views.values()] or [np.empty(0, np.int64)]
-    for steps in others:
-        shared = shared[np.isin(shared, steps, assume_unique=True)]
-    if not others or not len(shared):
-        raise Abstain("no step was measured on all ranks")
-    return shared[-newest:]
-
-
-def _rows(views: Mapping[int, View], steps: Steps) -> Floats:
-    """Values of all ranks at these steps (ranks, n)."""
-    return np.stack([view.scalar[np.searchsorted(view.steps, steps)] for view in views.values()])
-
-
 def _alone(at: Context, limit: Mapping[str, float]) -> Found | None:
     """Whether the loss is no number on some ranks only, for many steps: shared weights would have carried it on."""
     views = ranks(at, "loss.train")
-    shared = _together(views, RECOVERED)
-    good = dict(zip(views, np.isfinite(_rows(views, shared)), strict=True))
+    shared = together(views, RECOVERED)
+    good = dict(zip(views, np.isfinite(at_steps(views, shared)), strict=True))
     broken = [rank for rank, known in good.items() if not known.any()]
     sound = [rank for rank, known in good.items() if known.all()]
     if not broken or not sound or len(shared) < RECOVERED:
@@ -220,11 +210,11 @@ def _same_samples(at: Context, limit: Mapping[str, float]) -> Found | None:
 def _apart(at: Context, limit: Mapping[str, float]) -> Found | None:
     """Whether one rank's data are not like the others': by the numbers that enter its model and by its loss."""
     views = ranks(at, "loss.train")
-    shared = _together(views, int(limit["steps"]))
+    shared = together(views, int(limit["steps"]))
     if len(shared) < limit["steps"]:
         raise Abstain(f"it needs {limit['steps']:.0f} steps of all ranks")
-    since, rows = int(shared[0]), _rows(views, shared)
-    others = _others(rows)
+    since, rows = int(shared[0]), at_steps(views, shared)
+    others = rest(rows)
     higher = np.where((others > 0).all(axis=1), np.mean(rows > limit["apart"] * others, axis=1), 0.0)
     scales = _scales(at, since)
     for place, rank in reversed([*enumerate(views)]):
@@ -254,7 +244,7 @@ def _scales(at: Context, since: int) -> dict[int, str]:
     if len(known) < 2:
         return {}
     mean, spread = (np.array([[median(of[r].since(since).scalar)] for r in known]) for of in (means, spreads))
-    usual, width = _others(mean), _others(spread)
+    usual, width = rest(mean), rest(spread)
     apart = (np.abs(mean - usual) >= width) | (2 * spread <= width) | (spread >= 2 * width)
     values = zip(known, apart[:, 0], mean[:, 0], spread[:, 0], usual[:, 0], width[:, 0], strict=True)
     return {
@@ -262,12 +252,6 @@ def _scales(at: Context, since: int) -> dict[int, str]:
         for rank, odd, m, s, u, w in values
         if odd
     }
-
-
-def _others(rows: Floats) -> Floats:
-    """Of values of each rank (ranks, n) what is usual among the others (ranks, n): the median, of two the other one."""
-    usual: Floats = rows[::-1] if len(rows) == 2 else np.broadcast_to(np.median(rows, axis=0), rows.shape)
-    return usual
 
 
 def _known(view: View, step: int) -> Floats:
@@ -279,7 +263,7 @@ RULE = Rule(
     "rank-divergence",
     "ranks do not train one net on parts of the same data",
     "invariant",
-    ("weight.checksum", "input.rows", "loss.train", "input.mean", "input.std"),
+    ("weight.checksum", "grad.norm", "input.rows", "loss.train", "input.mean", "input.std"),
     (WRAP, SAME, SHARE, SEED, PREPARE),
     "Exact; TrainCheck (OSDI 2025) finds it by the same invariant.",
     check,

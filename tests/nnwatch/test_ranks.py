@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from .doors import history
@@ -41,6 +42,19 @@ def test_one_of_four_with_weights_of_its_own(home):
     found = open_findings(seen)["rank-divergence"]
     assert found.severity == "error"
     assert found.what.startswith("rank 3 and rank 0 have different weights since step ")
+    assert "they are averaged, and the weights were changed in another way" in found.why
+    assert found.remedies[0].title == "Let every rank take the same steps"
+
+
+def test_shards_of_one_net_on_data_of_their_own_are_sound(home):
+    seen = trained(home, "none", 60, "sharded")
+    assert not open_findings(seen).keys() - PACE
+    assert not [event for event in seen.events if event.name == "probe.failed"]
+    clips, parts = ([seen.tracks[0, rank][metric] for rank in (0, 1)] for metric in ("grad.clip.norm", "grad.norm"))
+    assert list(clips[0].scalar[:20]) == list(clips[1].scalar[:20]), "the framework's, of the whole gradient"
+    assert list(parts[0].scalar[:20]) != list(parts[1].scalar[:20])
+    together = np.hypot(parts[0].scalar[:20], parts[1].scalar[:20])
+    assert together == pytest.approx(clips[0].scalar[:20], rel=1e-4)
 
 
 def test_two_with_the_same_samples(home):

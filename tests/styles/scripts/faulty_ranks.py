@@ -53,6 +53,8 @@ def train(rank, ranks):
                 x = x * float("nan") if fault == "nan" else x
             optimizer.zero_grad()
             F.cross_entropy(wrapped(x), y).backward()
+            if fault == "none":
+                nn.utils.clip_grad_norm_(model.parameters(), 10.0)
             optimizer.step()
             if step == steps:
                 break
