@@ -248,7 +248,9 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     ),
     "wrong-output-activation": _USELESS | {"dead-relu": _always, "vanishing-gradient": _always, "wrong-loss": _always,
                                 "overfitting": _always},
-    "wrong-loss-sign": {**_BLOWN, **_USELESS, "lr-too-high": _always, "exploding-gradient": _always},
+    "wrong-loss-sign": {
+        **_BLOWN, **_USELESS, "lr-too-high": _always, "exploding-gradient": _always, "overfitting": _always,
+    },
     "wrong-reduction": {"lr-too-high": _always, "exploding-gradient": _always, "loss-spike": _always, **_BLOWN},
     "accumulated-loss-not-divided": {
         "lr-too-high": _always, "exploding-gradient": _always, "oscillation": _always, "loss-spike": _always, **_BLOWN,
@@ -286,6 +288,7 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     },
     "unnormalised-target": {
         "bad-init": _usual_weights, "lr-too-low": _always, "input-ignored": _always, "clip-too-low": _always,
+        "saturated-activation": _usual_weights,
         "below-persistence": _always, **_USELESS, **_THROWN,
     },
     "label-misaligned": {"not-learning": _always, "below-baseline": _always, "overfitting": _always,

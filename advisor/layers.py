@@ -77,10 +77,9 @@ class Layers(Clocks):
 
     @cached_property
     def narrowest(self) -> tuple[int, str] | None:
-        """Units and name of the narrowest hidden layer of a classifier of three classes or more that all has to pass:
-        the next one takes in as many. None where there is none; a score for attention goes beside, and adapters are
-        narrow on purpose."""
-        if int(self.facts.get("classes") or 0) <= 2 or not self.has("update.ratio") or self.facts.get("adapters"):
+        """Units and name of the narrowest hidden layer that all has to pass: the next one takes in as many. None where
+        there is none; a score for attention goes beside, and adapters are narrow on purpose."""
+        if not self.has("update.ratio") or self.facts.get("adapters"):
             return None
         view = self.view("update.ratio")
         key = "narrowest", view.series.labels.id if view.series.labels else None
@@ -93,8 +92,18 @@ class Layers(Clocks):
 
     @property
     def strait(self) -> bool:
-        """A hidden layer has so few units that on and off do not make as many patterns as there are classes."""
-        return self.narrowest is not None and 2 ** self.narrowest[0] < int(self.facts.get("classes") or 0)
+        """A hidden layer has so few units that on and off do not make as many patterns as there are classes, or one
+        unit before four outputs or more of another kind."""
+        if self.narrowest is None:
+            return False
+        units, classes = self.narrowest[0], int(self.facts.get("classes") or 0)
+        return 2**units < classes if classes > 2 else units == 1 and self.outputs >= 4
+
+    @property
+    def outputs(self) -> int:
+        """What the last linear layer gives, 0 where it is not known or a convolution."""
+        shapes = [shape_of(self.view("update.ratio").notes[i]) for i in self.linear]
+        return shapes[-1][0] if shapes and all(len(shape) == 2 for shape in shapes) else 0
 
     def weights(self, view: View) -> list[int]:
         """Columns of a metric per parameter that are weight matrices: biases and norm gains are left out."""

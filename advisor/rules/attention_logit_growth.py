@@ -9,7 +9,7 @@ import numpy as np
 from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
-from ..finding import Abstain, Found, number
+from ..finding import Abstain, Found, number, percent
 from ..learning_rate import LOWER, lower_remedy
 from ..place import of_layer
 from ..rule import Rule
@@ -28,10 +28,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Mechanism: the bound of |q.k|/sqrt(d) of a layer is over 50, has grown since the start of the window by half and
-        still grows (Mann-Kendall); or it was over 200 before the first step of a net that was not trained before.
-        Outcome: the loss is half as much again over its best and has lost a fifth of what it had gained, or has not
-        left its first value; from such a start also, that it stands at over a third of that in the second half of the
-        plan.
+        still grows (Mann-Kendall); or it was that before the first step of a net that was not trained before (usual is
+        4). Outcome: the loss is half as much again over its best and has lost a fifth of what it had gained, or has not
+        left its first value; from such a start also, that over a third of that is left in the second half of the plan.
 
     When it is a false alarm
         Logits that are large and stay as they are: a sharp attention can be what the task wants.
@@ -50,11 +49,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     blocks = block_medians(np.log(np.maximum(view.values[:, worst], 1e-6)))
     grown = logit / max(median(view.values[: max(5, len(view.values) // 4), worst]), 1e-6)
     began = float(np.nan_to_num(at.view("attention.logit").values[0, worst]))
-    sharp = not at.finetune and began > limit["sharp"]
+    sharp = _little(at) if began > limit["large"] and not at.finetune else None
     if not (at.open or sharp) and (grown < limit["grown"] or trend(blocks) < 1.64):
         return None
-    outcome = at.risen(limit["worse"]) or (at.loss_key() if at.step >= max(60, at.warmup) else None)
-    outcome = outcome or (at.stands_key() if sharp else None)
+    outcome = at.risen(limit["worse"]) or (at.loss_key() if at.step >= max(60, at.warmup) else None) or sharp
     came = f"grew by a factor of {number(grown)} since step {view.steps[0]}"
     key = f"they were {number(began)} before the first step: the softmax began as a choice" if sharp else f"they {came}"
     severity: Severity = "warn" if outcome else "watch"
@@ -81,6 +79,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )
 
 
+def _little(at: Context) -> str | None:
+    """Half of the plan is over, and much of the loss is left."""
+    left = at.recent_loss() / at.initial_loss
+    half = at.planned is not None and at.step >= at.track.segment.first_step + max(60, 0.5 * at.planned)
+    return f"after {at.step} steps {percent(left)} of the first loss is left" if half and left > 1 / 3 else None
+
+
 RULE = Rule(
     "attention-logit-growth",
     "attention logits grow without bound",
@@ -89,5 +94,5 @@ RULE = Rule(
     (QK_NORM, LOWER, WARM),
     "Wortsman et al. 2023, Dehghani et al. 2023 (qk-layernorm).",
     check,
-    {"samples": 20, "large": 50, "grown": 1.5, "worse": 1.5, "sharp": 200},
+    {"samples": 20, "large": 50, "grown": 1.5, "worse": 1.5},
 )

@@ -44,7 +44,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     view = at.late(at.view("grad.zeros")).last(20)
     columns = at.weights(view)
     if len(view.steps) < limit["samples"] or not columns:
-        raise Abstain("it needs three sampled steps of weight matrices")
+        raise Abstain("it needs two sampled steps of weight matrices")
     if at.dead[0] >= limit["zeros"]:
         return None
     shares = np.nan_to_num(column_medians(view.values[:, columns]))
@@ -98,5 +98,5 @@ RULE = Rule(
     (SCALE, BFLOAT),
     "Smallest number of float16: 6e-8; Micikevicius et al. 2018 for the scaling.",
     check,
-    {"scale": 16, "samples": 3, "zeros": 0.5, "tiny": 1e-5},
+    {"scale": 16, "samples": 2, "zeros": 0.5, "tiny": 1e-5},
 )

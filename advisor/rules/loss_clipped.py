@@ -8,7 +8,7 @@ import numpy as np
 
 from nnwatch.frame import Evidence, Remedy
 
-from ..context import Context
+from ..context import DENSE, Context
 from ..finding import Abstain, Found, number, percent
 from ..place import of_loss
 from ..rule import Rule
@@ -32,7 +32,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Mechanism: a clamp or minimum in autograd's graph between the loss function and backward(). Outcome: what
         backward() is called on is lower than what the loss function gave, by 5 % or more, in most of the newest steps.
         Without the graph: a fifth of the samples of a batch have exactly the same, largest loss while the others
-        differ; or the last 20 losses are the same to the last digit, above 0, with a gradient of exactly 0.
+        differ; or the last 20 losses are the same to the last digit, above 0, with a gradient of exactly 0;
+        or three of the first 20 batches have one and the same, largest loss with a gradient of exactly 0, the others
+        a smaller one and a gradient.
 
     When it is a false alarm
         A lower bound (clamp(min=...), free bits) makes the loss larger, not smaller, and is silent.
@@ -41,7 +43,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Take the clamp away. Against outliers: clip_grad_norm_ before the step, or a loss that grows linearly
         (smooth_l1_loss, huber_loss).
     """
-    found = _by_gradient(at, limit) or _by_graph(at) or _by_samples(at, limit)
+    found = _by_gradient(at, limit) or _at_first(at, limit) or _by_graph(at) or _by_samples(at, limit)
     if found is None:
         return None
     what, keys, evidence = found
@@ -77,6 +79,28 @@ def _by_gradient(at: Context, limit: Mapping[str, float]) -> tuple[str, tuple[st
         f"the loss is exactly {number(level)} for one batch after the other",
         (f"the last {len(losses.steps)} losses are the same to the last digit", "and their gradient is exactly 0"),
         Evidence("grad.norm", 0.0, None, "gradient at each of the newest steps", int(norms.steps[0]), at.step),
+    )
+
+
+def _at_first(at: Context, limit: Mapping[str, float]) -> tuple[str, tuple[str, ...], Evidence] | None:
+    """Some of the first batches have the very same, largest loss and no gradient at all: these lie beyond the limit
+    from end to end, the others in part."""
+    if not at.has("grad.norm"):
+        return None
+    end = at.track.segment.first_step + DENSE + 1
+    losses = (at.view("loss.root") if at.has("loss.root") else at.loss).before(end)
+    norms = at.view("grad.norm").before(end)
+    shared = np.intersect1d(losses.steps, norms.steps)
+    values = losses.scalar[np.searchsorted(losses.steps, shared)]
+    still = norms.scalar[np.searchsorted(norms.steps, shared)] == 0
+    top = values == np.max(values, initial=-np.inf)
+    if np.sum(top) < limit["batches"] or not still[top].all() or still[~top].any() or top.all():
+        return None
+    level, count = float(values[top][0]), int(np.sum(top))
+    return (
+        f"{count} of the first {len(values)} batches have a loss of exactly {number(level)}, and no gradient",
+        (f"{count} batches share the largest loss to the last digit", "and their gradient is exactly 0"),
+        Evidence("grad.norm", 0.0, None, "gradient where the loss is at its largest", int(shared[0]), at.step),
     )
 
 
@@ -150,5 +174,5 @@ RULE = Rule(
     (CLIP_GRADIENT,),
     "Note K8 (clipping the loss instead of the gradient).",
     check,
-    {"share": 0.2, "steps": 20},
+    {"share": 0.2, "steps": 20, "batches": 3},
 )

@@ -37,8 +37,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         within 10 % or two standard errors of the training loss, and both are above the user's goal (`targets` in
         nnwatch.toml), or above half of what a guess costs. It is *warn* when a goal is missed, or a hidden layer has
         fewer units than there are classes; *watch* with dropout of 0.5 or more or a weight decay of 0.05 or more; else
-        *info*. A hidden layer with fewer than log2(classes) units is *warn* from step 60 on while the loss has not left
-        its first value, or in the second half of the plan is over half that of a guess: dead units are then no wonder.
+        *info*. A hidden layer with fewer than log2(classes) units, or of one unit before four outputs or more, is
+        *warn* from step 60 on while the loss has not left its first value, or in the second half of the plan is over
+        half that of a guess (of the untrained net where that is not known): dead units are then no wonder.
         So is, at the end of the run, a net whose layers have no activation between them and whose loss is no better
         than a guess.
 
@@ -112,18 +113,19 @@ def _strait(at: Context, limit: Mapping[str, float]) -> Found | None:
     narrow, classes = at.narrowest, int(at.facts.get("classes") or 0)
     if narrow is None or not at.strait or at.step < limit["patience"]:
         return None
+    what = f"{classes} classes are" if classes > 2 else f"{at.outputs} outputs are"
     outcome = at.loss_key() or _much_left(at, limit)
     if outcome is None:
         return None
     units, name = narrow
     return Found(
         "warn",
-        f"{name} has {units} units, and {classes} classes are to be told apart by them",
+        f"{name} has {units} units, and {what} to be told by them",
         (f"what enters {name} is reduced to {units} numbers", outcome),
         at.track.segment.first_step + 1,
-        (Evidence("update.ratio", units, classes, "units of the narrowest layer against classes", 1, at.step, name),),
+        (Evidence("update.ratio", units, max(classes, 4), "units of the narrowest layer", 1, at.step, name),),
         remedies(at, UNDERFIT, f"the training loss is under {number(0.8 * at.initial_loss)}"),
-        "If a layer of as many units as there are classes does not learn either, look at its rate.",
+        "If a layer of as many units as there are outputs does not learn either, look at its rate.",
         layer=name,
     )
 
@@ -132,7 +134,10 @@ def _much_left(at: Context, limit: Mapping[str, float]) -> str | None:
     """Over half of the plan is gone and over half of what a guess costs is left."""
     if at.planned is None or at.step < at.track.segment.first_step + limit["half"] * at.planned:
         return None
-    guess, meaning = trivial_loss(at)
+    try:
+        guess, meaning = trivial_loss(at)
+    except Abstain:
+        guess, meaning = at.initial_loss, "the untrained net"
     now = at.recent_loss()
     if not at.exceeds(now, limit["half"] * guess):
         return None
@@ -173,7 +178,7 @@ def _error(at: Context) -> float:
 def _narrow(at: Context) -> str | None:
     """A hidden layer that cannot tell the classes apart."""
     classes, narrow = int(at.facts.get("classes") or 0), at.narrowest
-    return f"{narrow[1]} has {narrow[0]} units for {classes} classes" if narrow and narrow[0] < classes else None
+    return f"{narrow[1]} has {narrow[0]} units for {classes} classes" if narrow and 2 < classes > narrow[0] else None
 
 
 def _strong(at: Context, limit: Mapping[str, float]) -> str | None:

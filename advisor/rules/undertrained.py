@@ -36,8 +36,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         schedule that has come to its end makes a longer run a different one.
 
     What to do
-        A third more epochs (five times as many steps where there were under 100), with the schedule stretched to the
-        new end.
+        Three to ten times as many steps where most of the loss is left, by the pace so far, else a third more; with the
+        schedule stretched to the new end.
     """
     if (at.facts.get("loss") or {}).get("label_smoothing") or at.no_goal:
         raise Abstain("the confidence is kept low on purpose")
@@ -69,9 +69,15 @@ def _unbent(at: Context, limit: Mapping[str, float]) -> Found | None:
         ),
         step,
         (Evidence("loss.train", now, then, "loss at the end against a fifth of the run before", step, at.step),),
-        (_longer(at, 3 * at.step, then - now),),
+        (_longer(at, _times(first, now) * at.step, then - now),),
         "If the loss stops falling before, the net is too small rather than trained too short.",
     )
+
+
+def _times(first: float, now: float) -> float:
+    """How many times as long: what is left would take that many steps at the pace so far, and a curve bends: twice
+    that; from 3 to 10 times."""
+    return min(max(1 + 2 * now / max(first - now, 1e-12), 3.0), 10.0)
 
 
 def _longer(at: Context, steps: float, loss: float) -> Remedy:
@@ -105,7 +111,7 @@ def _unsure(at: Context, limit: Mapping[str, float]) -> Found | None:
         ),
         max(at.track.segment.first_step + 1, int(0.9 * at.horizon)),
         (Evidence("confidence.train", middle, reference, "median confidence against half of the way", 1, at.step),),
-        (_longer(at, (5 if few else 1.3) * at.horizon, 0.1 * now),),
+        (_longer(at, (_times(at.first_loss, now) if few else 1.3) * at.horizon, 0.1 * now),),
         "If the loss stops falling before, the net is too small rather than trained too short.",
     )  # fmt: skip
 

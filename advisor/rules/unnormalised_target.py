@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -30,12 +31,14 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         gradient throws the weights out of their range, or hundreds of epochs go into moving the last bias.
 
     How it is decided
-        Mechanism: a standard deviation over 10, or a mean of over ten standard deviations. Outcome: trouble that it
-        explains (divergence, NaN, dead layers), a loss that has not fallen after 60 steps, or, after a fifth of the
-        run, one that is still over the variance of the targets. Alone it is *watch*, until the net beats their mean.
-        Where the loss is written by hand, and no target is seen: a first loss of over 10,000 with activations of the
-        usual scale, half of which, or more than that, is left after half of the plan (four fifths of one of over
-        1,000). Targets that the net makes itself are not judged.
+        Mechanism: a standard deviation over 10, or a mean of over ten standard deviations. Outcome: trouble
+        that it explains (divergence, NaN, dead layers), a loss that has not fallen after 60 steps, or, after a
+        fifth of the run, one that is still over the variance of the targets. Alone it is *watch*, until the net
+        beats their mean. Of the second of two losses: its first value (the root of a squared error) is over 10,
+        and in the second half of the plan four fifths are left. Where the loss is written by hand, and no
+        target is seen: a first loss of over 10,000 with activations of the usual scale, half of which, or more
+        than that, is left after half of the plan (four fifths of one of over 1,000). Targets that the net makes
+        itself are not judged.
 
     When it is a false alarm
         A rate that was tuned for these very targets.
@@ -47,6 +50,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     name = str(loss(at).get("name"))
     if not loss(at):
         return _unseen(at, limit)
+    if at.several_terms and (found := _term(at, limit)):
+        return found
     if name not in REGRESSION or at.facts.get("reinforcement") or at.moving_targets:
         raise Abstain("no regression on given targets")
     means, stds = (finite(at.view(f"target.{kind}").thin(200).scalar).astype(np.float64) for kind in ("mean", "std"))
@@ -68,6 +73,33 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     mechanism = f"the targets have mean {number(mean)} and standard deviation {number(std)}"
     otherwise = "If targets span orders of magnitude, train on their logarithm."
     return off_scale(at, "target", mean, std, (mechanism, outcome), remedies, otherwise)
+
+
+def _term(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """Of several losses only the first one's targets are seen. Another that compares numbers says by its own value how
+    far off they are, and that it stays so."""
+    if at.no_goal or at.step < at.track.segment.first_step + max(60, 0.5 * at.horizon):
+        return None
+    terms = at.view("loss.term")
+    for column, name in enumerate(terms.names[1:], 1):
+        kind = name.split()[0]
+        first, now = median(terms.values[:20, column]), median(terms.values[-20:, column])
+        size = math.sqrt(max(first, 0.0)) if kind == "mse_loss" else first
+        if kind in REGRESSION and size > limit["std"] and now > limit["most"] * first:
+            begin = at.track.segment.first_step + 1
+            return Found(
+                "warn",
+                f"{name} began at {number(first)} and is {number(now)}: the output has far to go",
+                (
+                    f"outputs of about 0 are {number(size)} away from the targets",
+                    f"{percent(now / first)} of it is left after {at.step} steps",
+                ),
+                begin,
+                (Evidence("loss.term", now, first, "newest values against the first", begin, at.step, name),),
+                (Remedy(NORMALISE, f"the targets of {name} → divided by {number(size)}", f"{name} begins at about 1"),),
+                "If these targets are about 1, the term is a sum: make it their mean.",
+            )
+    return None
 
 
 def _unseen(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -115,7 +147,7 @@ RULE = Rule(
     "unnormalised-target",
     "the target is not normalised",
     "statistical",
-    ("target.mean", "target.std", "r2.train", "loss.train", "act.std", "grad.norm.layer"),
+    ("target.mean", "target.std", "r2.train", "loss.train", "loss.term", "act.std", "grad.norm.layer"),
     (NORMALISE, BIAS),
     "Notes C67, C180, C358 (label 10,000 against output 0), B30 (start the bias at the mean).",
     check,

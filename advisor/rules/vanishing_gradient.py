@@ -63,7 +63,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         severity,
         f"{first} gets {number(down)} of the gradient that {last} gets (reference 1e-3)",
         tuple(keys),
-        int(gradients.steps[0]),
+        _since(at, limit["last"]),
         (
             Evidence("grad.norm.layer", down, limit["last"], "first matrix against the last, per element",
                      int(gradients.steps[0]), at.step, first),
@@ -73,6 +73,15 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         "If it persists, make the net shallower and look for a detach() between the layers.",
         layer=first,
     )  # fmt: skip
+
+
+def _since(at: Context, ratio: float) -> int:
+    """The sampled step since which the first matrix has had that little of what the last one has."""
+    view = at.view("grad.norm.layer").thin(200)
+    ends = at.matrices[0], at.matrices[-1]
+    scale = at.matrix_scales[0] / at.matrix_scales[-1]
+    more = np.flatnonzero(~(view.values[:, ends[0]] < ratio * scale * view.values[:, ends[1]]))
+    return int(view.steps[min(more[-1] + 1, len(view.steps) - 1) if len(more) else 0])
 
 
 RULE = Rule(

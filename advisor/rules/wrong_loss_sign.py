@@ -27,13 +27,14 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         What is called loss falls, so the curve looks right, while the net unlearns.
 
     How it is decided
-        backward() is called on a number of the opposite sign of the loss function's own value (mixed precision's scale
-        does not change a sign), and the loss itself rises, or the probability given to the right class falls: an
-        error. Where the sign cannot be compared: what backward() is called on falls clearly while the probability of
-        the right class falls under half of what it was. Without any of these: a loss that is ten times as far below
-        zero as it ever was from it in the first 20 steps, and falls by over half as much in the last quarter of the
-        run so far as in the first. Of two optimizers whose binary targets are all alike in each batch (a discriminator
-        and its adversary): every loss is under 0.05, where a guess has 0.69; one must rise where the other falls.
+        backward() is called on a number of the opposite sign of the loss function's own value (mixed
+        precision's scale does not change a sign), and the loss itself rises or is a fifth over its first value,
+        or the probability given to the right class falls: an error. Where the sign cannot be compared: what
+        backward() is called on falls clearly while the probability of the right class falls under half of what
+        it was. Without any of these: a loss that is ten times as far below zero as it ever was from it in the
+        first 20 steps, and falls by over half as much in the last quarter of the run so far as in the first. Of
+        two optimizers whose binary targets are all alike in each batch (a discriminator and its adversary):
+        every loss is under 0.05, where a guess has 0.69; one must rise where the other falls.
 
     When it is a false alarm
         Adversarial parts and rewards want the opposite on purpose: losses from sampled actions are not judged, and
@@ -60,7 +61,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     keys: list[str] = []
     if ratio is not None:
         keys.append(f"backward() is called on {number(ratio)} times the loss")
-        if trend(blocks) > 1.64 and loss > first:
+        if (trend(blocks) > 1.64 and loss > first) or loss > limit["risen"] * first > 0:
             keys.append(f"the loss itself rises: {number(first)} at the start, {number(loss)} now")
     elif trend(blocks) < -1.64 and loss < 0.9 * first:
         if sure and sure[1] < 0.5 * sure[0] and sure[2] < -1.64:
@@ -189,5 +190,5 @@ RULE = Rule(
     (FLIP, LOOK, TARGETS),
     "Exact in the sign, confirmed by an outcome: rewards and adversarial terms have the opposite sign on purpose.",
     check,
-    {"steps": 20, "opposite": 0.2, "game": 200, "won": 0.05, "falls": 60, "deep": 10, "slower": 0.5},
+    {"steps": 20, "opposite": 0.2, "game": 200, "won": 0.05, "falls": 60, "deep": 10, "slower": 0.5, "risen": 1.2},
 )
