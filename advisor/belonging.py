@@ -82,6 +82,10 @@ def held_out(at: Context, part: float, kind: int = 0) -> Fit | None:
 
 def validated(at: Context, kind: int = 0) -> list[Fit]:
     """Of each evaluation that was looked at in detail; empty where none was."""
+    return at.once(f"validated {kind}", ("target.val.match", "target.val.pairs"), lambda: _validated(at, kind))
+
+
+def _validated(at: Context, kind: int) -> list[Fit]:
     if not at.has("target.val.match"):
         return []
     share, pairs = at.view("target.val.match"), at.view("target.val.pairs")

@@ -7,60 +7,28 @@ often a monitor was restarted in between, the same findings come out.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from nnwatch.frame import SEVERITIES, End, Event, Finding, Frame, Judgement, Segment, Severity
+from nnwatch.frame import End, Event, Finding, Frame, Judgement, Remedy, Segment
 from nnwatch.history import History, Track
 
-from .cause import Standing, confidence, fold
+from .cause import Folded, Standing, confidence, fold
 from .context import DENSE, Context
-from .finding import Abstain, Found, lower
+from .finding import Abstain
 from .learning_rate import forbidden
+from .opinion import LOUD, QUIET, Headline, Opinion, capped
 from .rule import Rule, all_rules
 
 SPACING = 0.025
 """Later boundaries lie this share of the step apart: 450 of them in a million steps."""
-QUIET = -1
-LEVELS: dict[str | None, int] = {None: QUIET, **{severity: level for level, severity in enumerate(SEVERITIES)}}
-LOUD = LEVELS["info"]
-"""A finding is open, for the rules, above this level."""
 
 
 def next_boundary(step: int) -> int:
     """The regular boundary that follows ``step``, itself one; counted from the segment's first step."""
     return step + (1 if step < DENSE else max(1, int(step * SPACING)))
-
-
-class _Opinion:
-    """What one rule thinks of one track, and what was last said about it."""
-
-    def __init__(self, rule: Rule, number: int) -> None:
-        self.rule = rule
-        self.id = number
-        self.votes: deque[int] = deque(maxlen=rule.votes[1])
-        self.level = QUIET
-        self.found: Found | None = None
-        self.since = 0
-        self.said: Finding | None = None
-
-    def vote(self, found: Found | None, severity: Severity | None, final: bool) -> None:
-        """Count one boundary: the level is the k-th highest of the last n, so one odd window changes nothing."""
-        level = LEVELS[severity]
-        self.votes.append(level)
-        if level == self.level == QUIET and max(self.votes) == QUIET:
-            return
-        needed = self.rule.votes[0]
-        ranked = sorted(self.votes, reverse=True)
-        before, self.level = self.level, ranked[needed - 1] if len(ranked) >= needed else QUIET
-        if found is not None and (found.exact or (final and self.rule.slow)):
-            self.level = level
-        if found is not None:
-            self.found = found
-            self.since = min(self.since, found.first_step) if before > QUIET else found.first_step
 
 
 class _Judge:
@@ -71,7 +39,7 @@ class _Judge:
         self.silent_until = silent_until
         self.targets = targets
         self.done = self.regular = 0
-        self.opinions = [_Opinion(rule, 1 + track.segment.segment * len(rules) + i) for i, rule in enumerate(rules)]
+        self.opinions = [Opinion(rule, 1 + track.segment.segment * len(rules) + i) for i, rule in enumerate(rules)]
         self.ids = {opinion.rule.id: opinion.id for opinion in self.opinions}
         self.phase = 0
         self.memo: dict[Any, Any] = {}
@@ -148,7 +116,7 @@ class _Judge:
         opened = frozenset(o.rule.id for o in self.opinions if o.level > LOUD)
         return Context(history, self.track, step, end, opened, self.targets, self.memo)
 
-    def _ask(self, opinions: Sequence[_Opinion], at: Context) -> dict[str, str | None]:
+    def _ask(self, opinions: Sequence[Opinion], at: Context) -> dict[str, str | None]:
         """Have some rules judge the boundary: why each abstained, None of one that judged."""
         reasons: dict[str, str | None] = {}
         for opinion in opinions:
@@ -170,37 +138,40 @@ class _Judge:
 
     def _say(self, at: Context) -> Iterator[Finding]:
         """New states of findings, causes before their consequences are known to be so."""
-        standing = {
-            o.rule.id: Standing(o.found, SEVERITIES[o.level], o.since)
-            for o in self.opinions
-            if o.level > QUIET and o.found
-        }
-        primary, explained, worst = fold(standing, at)
+        open_now = {o.rule.id: now for o in self.opinions if o.level > QUIET and (now := o.standing)}
+        folded = fold(open_now, at)
         for opinion in self.opinions:
-            rule = opinion.rule.id
-            if opinion.level == QUIET:
-                if opinion.said is not None and opinion.said.status == "open":
-                    opinion.said = self._state(opinion, at, resolved=True)
-                    yield opinion.said
-                continue
-            state = self._state(opinion, at)
-            state.severity = worst.get(rule, state.severity)
-            state.primary = rule == primary
-            state.explained_by = self.ids[explained[rule]] if rule in explained else None
-            if _changed(opinion.said, state) or (at.end is not None and opinion.said != state):
-                opinion.said = state
-                yield state
+            now = open_now.get(opinion.rule.id)
+            headline = self._headline(opinion.rule, now, folded, at) if now else None
+            news = headline != opinion.headline
+            if news or (headline is not None and at.end is not None):
+                state = self._state(opinion, headline, at)
+                if news or opinion.said != state:
+                    opinion.headline, opinion.said = headline, state
+                    yield state
 
-    def _state(self, opinion: _Opinion, at: Context, *, resolved: bool = False) -> Finding:
-        rule, found, said = opinion.rule, opinion.found, opinion.said
+    def _headline(self, rule: Rule, now: Standing, folded: Folded, at: Context) -> Headline:
+        cause = folded.explained.get(rule.id)
+        return Headline(
+            now.found.title or rule.title,
+            folded.severity.get(rule.id, now.severity),
+            rule.id == folded.primary,
+            self.ids[cause] if cause else None,
+            tuple(remedy.title for remedy in _allowed(now.found.remedies, at)),
+        )
+
+    def _state(self, opinion: Opinion, headline: Headline | None, at: Context) -> Finding:
+        """What there is to say of a finding; that it is resolved, where it has no headline any more."""
+        rule, found, told = opinion.rule, opinion.found, headline or opinion.headline
         assert found is not None
+        assert told is not None
         return Finding(
             id=opinion.id,
             rule=rule.id,
             title=found.title or rule.title,
             kind=rule.kind,
-            severity=said.severity if resolved and said else SEVERITIES[opinion.level],
-            status="resolved" if resolved else "open",
+            severity=told.severity,
+            status="open" if headline else "resolved",
             first_step=opinion.since,
             last_step=at.step,
             first_time=_time(self.track, opinion.since),
@@ -210,34 +181,18 @@ class _Judge:
             segment=self.track.segment.segment,
             rank=self.track.segment.rank,
             layer=found.layer,
+            primary=headline.primary if headline else False,
+            explained_by=headline.explained_by if headline else None,
             evidence=list(found.evidence),
-            remedies=[remedy for remedy in found.remedies if remedy.title not in forbidden(at)],
+            remedies=_allowed(found.remedies, at),
             otherwise=found.otherwise,
             confidence=round(confidence(found), 2),
         )
 
 
-def capped(rule: Rule, found: Found, at: Context) -> Severity:
-    """The severity that the number of keys and the context allow."""
-    severity = found.severity
-    if found.exact or rule.kind != "statistical":
-        return severity
-    unplanned = rule.slow and at.planned is None and at.end is None
-    if len(found.keys) < 2 or unplanned or (rule.goal and at.no_goal):
-        severity = lower(severity, "watch")
-    return severity
-
-
-def _changed(before: Finding | None, now: Finding) -> bool:
-    """Whether a person would call it news. Numbers move at every boundary; that alone is none."""
-    if before is None or before.status != now.status or before.severity != now.severity:
-        return True
-    advice = [[remedy.title for remedy in state.remedies] for state in (before, now)]
-    return advice[0] != advice[1] or (before.title, before.primary, before.explained_by) != (
-        now.title,
-        now.primary,
-        now.explained_by,
-    )
+def _allowed(remedies: Sequence[Remedy], at: Context) -> list[Remedy]:
+    not_now = at.here("forbidden", lambda: forbidden(at))
+    return [remedy for remedy in remedies if remedy.title not in not_now]
 
 
 def _time(track: Track, step: int) -> float:

@@ -66,9 +66,9 @@ def _entering(at: Context) -> Entering | None:
 def _first_pair(at: Context) -> tuple[int, int] | None:
     """Columns of the first weight matrix with a bias of its own, and of that bias."""
     view = at.view("grad.norm.layer")
-    names = view.names
-    for column in at.weights(view):
-        bias = names[column].replace("weight", "bias")
-        if bias != names[column] and bias in names:
-            return column, names.index(bias)
+    columns = {name: column for column, name in enumerate(view.names)}
+    for name, column in columns.items():
+        bias = name.replace("weight", "bias")
+        if bias in columns and bias != name and column in at.weights(view):
+            return column, columns[bias]
     return None

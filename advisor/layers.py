@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from nnwatch.series import Doubles, Floats
 
-from .clocks import Clocks
 from .finding import Abstain
+from .losses import Losses
 from .window import View
 
 _LAYER = re.compile(r"Linear|Conv")
@@ -25,7 +25,7 @@ _SLIGHT = 0.2
 """Share of the usual scale of a weight, 1 / sqrt(fan-in), under which one counts as begun at nearly nothing."""
 
 
-class Layers(Clocks):
+class Layers(Losses):
     """Weight matrices are the parameters with two or more axes; biases, norm gains and tokens (1 x 1 x width) are left
     out."""
 

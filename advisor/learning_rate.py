@@ -18,10 +18,10 @@ import numpy as np
 
 from nnwatch.frame import Remedy
 
-from .clocks import Rise
 from .context import Context
 from .finding import Abstain, number
 from .place import of_optimizer
+from .rates import Rise
 from .window import median
 
 LOWER = "Lower the learning rate"

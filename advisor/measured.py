@@ -1,61 +1,34 @@
-"""What was measured up to a boundary: views of the metrics, facts, events, and the training loss."""
+"""What was measured up to a boundary: views of the metrics, facts and events, and what is kept from one to the next."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnwatch.frame import End, Event
 from nnwatch.history import Evaluations, History, Track
-from nnwatch.series import Floats, Steps
+from nnwatch.series import Floats
 
-from .finding import Abstain, number
+from .finding import Abstain
+from .views import Views
 from .window import View, finite, median
 
 T = TypeVar("T")
 HYSTERESIS = 0.7
 """A finding is cleared when its number is back under this part of the threshold that raised it."""
-STEADY = 8
-"""Steps of equal size that make a batch size: the ragged last batch of an epoch is none."""
 
 
-class _Views(dict[str, View | None]):
-    """What is seen of each metric at the boundary, None where it has no record yet; made when it is asked for, and kept
-    for later boundaries until the step of the next record is reached."""
+class _Made(NamedTuple):
+    """What was made of ``known``, the number of facts and of records of some metrics: a value, or why there is none."""
 
-    def __init__(self, track: Track) -> None:
-        super().__init__()
-        self._track = track
-        self._step = 0
-        self._version = 0
-        self._upcoming: dict[str, float] = {}
-        """Step of the next record of each metric."""
-
-    def move(self, step: int, version: int) -> None:
-        """Go on to a later step, or to a history that has grown."""
-        if version != self._version:
-            self.clear()
-            self._upcoming.clear()
-        else:
-            for metric in [metric for metric, upcoming in self._upcoming.items() if upcoming <= step]:
-                del self[metric], self._upcoming[metric]
-        self._step, self._version = step, version
-
-    def __missing__(self, metric: str) -> View | None:
-        series = self._track.get(metric)
-        view = None
-        if series is not None:
-            count = series.until(self._step)
-            view = View.of(series, count) if count else None
-            if count < len(series):
-                self._upcoming[metric] = int(series.steps[count])
-        self[metric] = view
-        return view
+    known: Sequence[int]
+    value: Any
+    reason: str | None
 
 
 class Measured:
@@ -82,8 +55,10 @@ class Measured:
         self._memo: dict[Any, Any] = {} if memo is None else memo
         """What can no longer change from one boundary of the track to the next. With the views, it serves one boundary
         at a time."""
-        self._views: _Views = self._memo.setdefault("views", _Views(track))
+        self._views: Views = self._memo.setdefault("views", Views(track))
         self._views.move(step, history.version)
+        self._here: dict[Hashable, Any] = {}
+        """What several rules ask for at this boundary."""
         self.open = False
         """The rule that judges now has one, of *watch* or worse: its thresholds are then easier to meet, so that it
         does not flicker."""
@@ -116,7 +91,7 @@ class Measured:
         return np.asarray(found)
 
     def once(self, name: str, metrics: tuple[str, ...], make: Callable[[], T], slack: float = 0.0) -> T:
-        """What ``make()`` gives, made anew only when one of the ``metrics`` has a new record.
+        """What ``make()`` gives, made anew only when one of the ``metrics`` has a new record. Abstains where it does.
 
         For what depends on all records of some metrics and on the facts, and on nothing else: a short run is judged far
         more often than it is sampled. With ``slack``, a share, it is made anew when there are so many more records, and
@@ -125,16 +100,32 @@ class Measured:
         views = self._views
         known = [len(self._told), *[len(view.steps) if (view := views[metric]) else 0 for metric in metrics]]
         key = "once", name
-        before = self._memo.get(key)
-        if before is None or (known != before[0] and self._grown(known, before[0], slack)):
-            self._memo[key] = before = known, make()
-        made: T = before[1]
+        before: _Made | None = self._memo.get(key)
+        if before is None or (known != before.known and self._grown(known, before, slack)):
+            try:
+                before = _Made(known, make(), None)
+            except Abstain as abstained:
+                before = _Made(known, None, str(abstained))
+            self._memo[key] = before
+        if before.reason is not None:
+            raise Abstain(before.reason)
+        made: T = before.value
         return made
 
-    def _grown(self, known: Sequence[int], before: Sequence[int], slack: float) -> bool:
-        """Whether there are facts or, by more than the share ``slack``, records that were not there before."""
-        least = 1 + (slack if self.end is None else 0.0)
-        return known[0] > before[0] or any(now > least * then for now, then in zip(known, before, strict=True))
+    def _grown(self, known: Sequence[int], before: _Made, slack: float) -> bool:
+        """Whether there are more facts or, by more than the share ``slack``, records; any, where there was no value."""
+        if not slack or before.reason is not None or self.end is not None:
+            return True
+        return known[0] > before.known[0] or any(
+            now > (1 + slack) * then for now, then in zip(known, before.known, strict=True)
+        )
+
+    def here(self, name: Hashable, make: Callable[[], T]) -> T:
+        """What ``make()`` gives, made once at this boundary: for what several rules ask for."""
+        if name not in self._here:
+            self._here[name] = make()
+        made: T = self._here[name]
+        return made
 
     def first(self, name: str, make: Callable[[], T]) -> T:
         """What ``make()`` gave at the first boundary that asked: for what depends on the first records alone."""
@@ -156,9 +147,19 @@ class Measured:
 
     def events(self, name: str) -> list[Event]:
         """Events of the track up to the boundary; at the end also those of the step that was never finished."""
+        return [event for event in self._events.get(name, ()) if self.end is not None or event.step <= self.step]
+
+    @cached_property
+    def _events(self) -> Mapping[str, list[Event]]:
+        """All events of the track, by name, in order."""
+        ours: dict[str, list[Event]]
+        done, ours = self._memo.get("events", (0, {}))
         key = self.track.segment.segment, self.track.segment.rank
-        ours = [e for e in self.history.events if e.name == name and (e.segment, e.rank) == key]
-        return ours if self.end is not None else [e for e in ours if e.step <= self.step]
+        for event in self.history.events[done:]:
+            if (event.segment, event.rank) == key:
+                ours.setdefault(event.name, []).append(event)
+        self._memo["events"] = len(self.history.events), ours
+        return ours
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:
@@ -216,49 +217,3 @@ class Measured:
     @cached_property
     def loss(self) -> View:
         return self.view("loss.train")
-
-    @cached_property
-    def first_loss(self) -> float:
-        """The first finite training loss: the loss of the untrained net."""
-        values = finite(self.loss.scalar[:STEADY])
-        if not len(values):
-            raise Abstain("the training loss was never finite")
-        return float(values[0])
-
-    @property
-    def initial_loss(self) -> float:
-        """The same as what later losses are divided by. Raises Abstain where it is not positive: a score or a
-        likelihood has no zero that ratios could be taken from."""
-        if self.first_loss <= 0:
-            raise Abstain("the first loss is not positive: its ratios mean nothing")
-        return self.first_loss
-
-    def recent_loss(self, most: int = 60) -> float:
-        """Median of the newest losses, at most half of them all, NaN when none is finite."""
-        return median(self.loss.last(min(most, max(1, len(self.loss.steps) // 2))).scalar)
-
-    @cached_property
-    def best_loss(self) -> float:
-        """The best median of 20 consecutive losses among the last 5,000, NaN with fewer than 40 or negative ones."""
-        losses = finite(self.loss.last(5000).scalar)
-        if len(losses) < 40 or float(np.min(losses)) < 0:
-            return math.nan
-        return float(np.min(np.median(losses[len(losses) % 20 :].reshape(-1, 20), axis=1)))
-
-    def risen(self, factor: float, floor: float = 0.05) -> str | None:
-        """The outcome "the loss has got worse": its last 20 are that much over the best 20, no longer under ``floor``
-        of the first, and a fifth of all that was gained is lost. None if it has not."""
-        now, best = median(self.loss.last(20).scalar), self.best_loss
-        if not now > max(factor * best, floor * self.first_loss, best + 0.2 * (self.first_loss - best)):
-            return None
-        return f"the loss is {number(now)}, its best was {number(self.best_loss)}"
-
-    @cached_property
-    def not_finite(self) -> Steps:
-        """Steps (k,) whose training loss is NaN or infinite."""
-        return self.loss.steps[~np.isfinite(self.loss.scalar)]
-
-    @cached_property
-    def broken(self) -> bool:
-        """The newest training loss is NaN or infinite."""
-        return self.has("loss.train") and not np.isfinite(self.loss.scalar[-1])

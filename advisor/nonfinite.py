@@ -101,6 +101,10 @@ def onset(at: Context) -> Onset | None:
     Raises Abstain when the loss is not measured and no probe has reported anything. A non-finite gradient
     under a gradient scaler is not one: it looks for its scale that way.
     """
+    return at.here("onset", lambda: _onset(at))
+
+
+def _onset(at: Context) -> Onset | None:
     reported = [e for e in _reported(at) if not (at.amp and e.data.get("origin") == "backward")]
     bad = at.not_finite if at.has("loss.train") or not reported else np.empty(0, np.int64)
     if not reported and not len(bad):

@@ -34,7 +34,7 @@ class Passes(NamedTuple):
 
 def edges(view: View) -> Indices:
     """Where each evaluation begins in a view of validation records, and its end: (e + 1,)."""
-    return np.concatenate(([0], np.flatnonzero(np.diff(view.steps)) + 1, [len(view.steps)]))
+    return np.concatenate(([0], (view.steps[1:] != view.steps[:-1]).nonzero()[0] + 1, [len(view.steps)]))
 
 
 def newest(at: Context, metric: str, count: int) -> View:

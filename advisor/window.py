@@ -88,17 +88,29 @@ def median(values: Numbers) -> float:
     return (float(known[(n - 1) // 2]) + float(known[n // 2])) / 2 if n else math.nan
 
 
+def medians(values: Numbers) -> Numbers:
+    """Medians along the last axis; NaN where one of the values is. Of few values sorting takes a tenth of the time that
+    numpy's median does, to the same result."""
+    ordered = np.sort(values, axis=-1)  # NaN comes last
+    n = ordered.shape[-1]
+    middle = ordered[..., n // 2] if n % 2 else (ordered[..., n // 2 - 1] + ordered[..., n // 2]) / 2
+    return np.asarray(np.where(np.isnan(ordered[..., -1]), ordered[..., -1], middle))
+
+
 def column_medians(values: Numbers) -> Numbers:
     """Median of the finite values of each column (m,), NaN for a column without any.
 
     numpy's nanmedian of 20 rows of 200 columns takes 1 ms, this 0.05 ms.
     """
-    ordered = np.sort(np.where(np.isfinite(values), values, np.nan), axis=0)  # NaN comes last
-    count = np.isfinite(ordered).sum(axis=0)
-    columns, last = np.arange(values.shape[1]), max(len(values) - 1, 0)
     if not len(values):
         return np.full(values.shape[1], np.nan)
-    middle = ordered[np.maximum(count - 1, 0) // 2, columns] + ordered[np.minimum(count // 2, last), columns]
+    columns = np.ascontiguousarray(values.T)
+    known = np.isfinite(columns)
+    if known.all():
+        return medians(columns)
+    ordered = np.sort(np.where(known, columns, np.nan), axis=1)  # NaN comes last
+    count, column = known.sum(axis=1), np.arange(len(columns))
+    middle = ordered[column, np.maximum(count - 1, 0) // 2] + ordered[column, np.minimum(count // 2, len(values) - 1)]
     return np.asarray(np.where(count > 0, middle / 2, np.nan))
 
 
@@ -111,7 +123,7 @@ def block_medians(values: Numbers, blocks: int = BLOCKS) -> Numbers:
     size = len(known) // blocks
     if size < 2:
         return known[-blocks:]
-    return np.asarray(np.median(known[-size * blocks :].reshape(blocks, size), axis=1))
+    return medians(known[-size * blocks :].reshape(blocks, size))
 
 
 def noise(values: Numbers) -> float:
@@ -122,7 +134,7 @@ def noise(values: Numbers) -> float:
     steps = np.diff(finite(values))
     if len(steps) < 2:
         return math.nan
-    return float(1.4826 * np.median(np.abs(steps - np.median(steps))) / math.sqrt(2))
+    return float(1.4826 * medians(np.abs(steps - medians(steps))) / math.sqrt(2))
 
 
 def slope(values: Numbers) -> float:
@@ -133,7 +145,7 @@ def slope(values: Numbers) -> float:
     if len(values) < 2:
         return math.nan
     i, j = np.triu_indices(len(values), 1)
-    return float(np.median((values[j] - values[i]) / (j - i)))
+    return float(medians((values[j] - values[i]) / (j - i)))
 
 
 def trend(values: Numbers) -> float:
@@ -160,8 +172,8 @@ def outliers(values: Numbers, span: int = 200, z: float = 8.0) -> NDArray[np.boo
         past = finite(values[max(0, start - span) : start])
         if len(past) < size // 2:
             continue
-        centre = float(np.median(past))
-        scale = 1.4826 * float(np.median(np.abs(past - centre)))
+        centre = float(medians(past))
+        scale = 1.4826 * float(medians(np.abs(past - centre)))
         found[start : start + size] = values[start : start + size] > centre + z * max(scale, 1e-9)
     return found
 

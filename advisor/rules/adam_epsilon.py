@@ -13,7 +13,7 @@ from ..context import Context
 from ..finding import Abstain, Found, number
 from ..place import of_optimizer
 from ..rule import Rule
-from ..window import Numbers, column_medians, median
+from ..window import Numbers, column_medians, median, medians
 
 SMALLER = "Lower Adam's eps"
 SCALE = "Scale the loss up"
@@ -107,7 +107,7 @@ def _typical(values: Numbers) -> tuple[float, int | None]:
     known = np.flatnonzero(ratios > 0)
     if not len(known):
         return math.nan, None
-    return float(np.median(ratios[known])), int(known[int(np.argmin(ratios[known]))])
+    return float(medians(ratios[known])), int(known[int(np.argmin(ratios[known]))])
 
 
 RULE = Rule(

@@ -15,7 +15,7 @@ from ..fixes import RESTORE, clip_change, restart
 from ..learning_rate import CLIP, LOWER, lower_remedy
 from ..nonfinite import GIVEN, Growth, Onset, growth, last_finite, onset
 from ..rule import Rule
-from ..window import Numbers, finite, median
+from ..window import Numbers, finite, median, medians
 
 Verdict = tuple[Severity, tuple[str, ...], int]
 """Severity, keys and first step."""
@@ -179,7 +179,7 @@ def _slow(at: Context, values: Numbers, limit: Mapping[str, float]) -> Verdict |
     if worst <= at.initial_loss or not at.has("grad.norm"):
         return None
     blocks = values[len(values) % 5 :].reshape(-1, 5)
-    best = float(np.min(np.median(blocks, axis=1)))
+    best = float(np.min(medians(blocks)))
     if not at.exceeds(worst, limit["slow"] * best):
         return None
     norms = at.view("grad.norm").last(55).scalar

@@ -13,7 +13,7 @@ from ..context import Context
 from ..finding import Abstain, Found, number
 from ..fixes import NAN, RESTORE, remedies, restart, titles
 from ..rule import Rule
-from ..window import finite, median
+from ..window import finite, median, medians
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -75,7 +75,7 @@ def _uneven(at: Context, limit: Mapping[str, float]) -> tuple[str | None, Eviden
     if not at.has("grad.norm.layer") or len(at.matrices) < 3:
         return None, None
     view = at.late(at.view("grad.norm.layer")).last(20)
-    rms = np.median(view.values[:, at.matrices], axis=0) / at.matrix_scales
+    rms = medians(view.values[:, at.matrices].T) / at.matrix_scales
     if not (np.isfinite(rms).all() and rms[-1] > 0 and rms[0] > limit["uneven"] * rms[-1]):
         return None, None
     first, last = (view.names[at.matrices[i]] for i in (0, -1))

@@ -12,7 +12,7 @@ from ..baseline import trivial_loss
 from ..context import Context
 from ..finding import Abstain, Found, number
 from ..rule import Rule
-from ..window import Numbers, finite
+from ..window import Numbers, finite, medians
 
 BATCH = "Overfit one small batch"
 INPUTS = "Look at what enters the model"
@@ -56,8 +56,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("too few finite losses")
     size = min(60, len(values))
     blocks = values[len(values) % size :].reshape(-1, size)
-    levels = np.median(blocks, axis=1)
-    spread = 1.4826 * np.median(np.abs(blocks - levels[:, None]), axis=1)
+    levels = medians(blocks)
+    spread = 1.4826 * medians(np.abs(blocks - levels[:, None]))
     errors = np.maximum(1.25 * spread / np.sqrt(size), 1e-4 * baseline)  # of a median
     best = int(np.argmin(levels))
     if levels[best] < baseline - max(limit["errors"] * errors[best], limit["least"] * baseline) or _coming(

@@ -14,7 +14,7 @@ from ..finding import Abstain, Found, number
 from ..place import of
 from ..rule import Rule
 from ..script import layers
-from ..window import View, finite
+from ..window import View, finite, medians
 
 SHUFFLE = "Shuffle the training data"
 DRIFT = 5
@@ -139,7 +139,7 @@ def _overdispersion(at: Context) -> float:
     expected = size * share[kept]
     chi2 = float(((counts[:, kept] - expected) ** 2 / expected).sum())
     ratio = chi2 / ((len(counts) - 1) * (kept.sum() - 1))
-    return float((ratio - 1) / np.median(size))
+    return float((ratio - 1) / medians(size.ravel()))
 
 
 def _means(at: Context) -> float:

@@ -16,7 +16,7 @@ from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..fixes import OVERFIT, remedies, restore, titles
 from ..rule import Rule
-from ..window import median, noise, trend
+from ..window import median, medians, noise, trend
 
 STOP = "Restore the best checkpoint and stop early"
 BLOCKS = 20
@@ -74,14 +74,14 @@ def _rising(at: Context, limit: Mapping[str, float]) -> Found | None:
     known = np.flatnonzero(np.isfinite(ev.loss))
     size = max(1, len(known) // BLOCKS)
     blocks = known[len(known) % size :].reshape(-1, size)
-    levels = np.median(ev.loss[blocks], axis=1)
+    levels = medians(ev.loss[blocks])
     lowest = int(np.argmin(levels))
     best = int(blocks[lowest, np.argmin(np.abs(ev.loss[blocks[lowest]] - levels[lowest]))])
     after = blocks[lowest + 1 :].ravel()
     if len(after) < 3:
         return None
     last = after[-3:]
-    now_at = np.max(ev.loss[last]) if at.open else np.median(ev.loss[after[-max(3, size) :]])
+    now_at = np.max(ev.loss[last]) if at.open else medians(ev.loss[after[-max(3, size) :]])
     rise = float(now_at) / float(ev.loss[best]) - 1
     if float(ev.loss[best]) <= 0 or not at.exceeds(rise, limit["rise"]):
         return None

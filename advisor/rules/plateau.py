@@ -38,7 +38,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("a flat loss is no sign here")
     if at.has("lr") and at.lr_steady:
         raise Abstain("the rate is constant: lr-needs-decay judges that")
-    changes = at.lr_changes[0]
+    changes = at.schedule.steps
     if len(changes) and int(changes[-1]) > at.step - 2 * at.window_length:
         raise Abstain("the schedule still moves the rate")
     flat = at.flat

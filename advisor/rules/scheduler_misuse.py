@@ -165,7 +165,7 @@ def _grows(at: Context, known: Mapping[str, Any], limit: Mapping[str, float]) ->
 def _factor(at: Context, known: Mapping[str, Any], limit: Mapping[str, float]) -> tuple[float, float]:
     """(what the rate is multiplied by, every how many steps): as an ExponentialLR says, or as all rates so far show;
     a factor of 1 where it is not that."""
-    steps, rates = at.lr_changes
+    steps, rates = at.schedule.steps, at.schedule.rates
     gaps = np.diff(steps)[1:]
     if str(known.get("class")) == "ExponentialLR":
         epoch = float(at.facts.get("steps_per_epoch") or 1)

@@ -12,6 +12,7 @@ from ..context import Context
 from ..finding import Abstain, Found, number
 from ..fixes import VANISH, remedies, titles
 from ..rule import Rule
+from ..window import medians
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -41,11 +42,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     ratios = at.late(at.view("update.ratio")).last(int(limit["samples"]))
     if len(gradients.steps) < limit["samples"] or len(at.matrices) < 3:
         raise Abstain("it needs 20 sampled steps of three or more weight matrices")
-    update = float(np.median(ratios.values[:, at.matrices[0]]))
-    rms = np.median(gradients.values[:, at.matrices], axis=0) / at.matrix_scales
+    update = float(medians(ratios.values[:, at.matrices[0]]))
+    rms = medians(gradients.values[:, at.matrices].T) / at.matrix_scales
     if not np.isfinite(rms).all() or min(rms) <= 0:
         return None  # exactly zero is another fault: a dead layer, a detached one
-    down, middle = float(rms[0] / rms[-1]), float(rms[0] / max(float(np.median(rms)), 1e-300))
+    down, middle = float(rms[0] / rms[-1]), float(rms[0] / max(float(medians(rms)), 1e-300))
     first, last = (gradients.names[at.matrices[i]] for i in (0, -1))
     gone = at.undercuts(down, limit["gone"])
     still = at.undercuts(update, limit["update"]) and at.undercuts(middle, limit["middle"])

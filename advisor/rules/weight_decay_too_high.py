@@ -13,7 +13,7 @@ from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..place import of_optimizer
 from ..rule import Rule
-from ..window import finite, median
+from ..window import finite, median, medians
 
 LESS = "Lower the weight decay"
 SPARE = "Spare norms and biases"
@@ -50,7 +50,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     first, now = view.values[0, at.matrices], view.values[-1, at.matrices]
     ratios = np.where(first > 0, now / np.maximum(first, 1e-30), np.nan)
     known = ratios[np.isfinite(ratios)]
-    typical = float(np.median(known)) if len(known) else math.nan
+    typical = float(medians(known)) if len(known) else math.nan
     if not at.undercuts(typical, limit["shrunk"]):
         return None
     outcome = at.loss_key() or at.risen(limit["worse"]) or (_alike(at, limit) if typical < limit["gone"] else None)
