@@ -27,7 +27,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Mechanism: what each term contributes to the number backward() is called on (its weight in the sum is found by
-        least squares over the newest window) differs by over 100 times, or did by that at the start. Outcome:
+        least squares over the newest window) differs by over 100 times, or did by over 500 at the start. Outcome:
         after a fifth of the run the small term has not fallen by a tenth while the large one has, or by a fifth while
         that fell to a quarter. The first alone is *watch* from 1,000 times on. Beside a single loss function: what
         backward() is called on is over 1,000 times its value, and no fixed multiple of it; or what is added by hand was
@@ -190,5 +190,5 @@ RULE = Rule(
     (BALANCE,),
     "Notes C70, D70; over 30 times was seen on two tasks that both trained.",
     check,
-    {"ratio": 100, "alone": 1000, "after": 60, "part": 0.2, "varies": 0.03, "begun": 100, "added": 5},
+    {"ratio": 100, "alone": 1000, "after": 60, "part": 0.2, "varies": 0.03, "begun": 500, "added": 5},
 )
