@@ -9,10 +9,12 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, ClassVar, Literal
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.widgets import Input
 
 from nnwatch.history import History
 from nnwatch.metric import describe
@@ -21,7 +23,7 @@ from .column import metric_of
 from .commands import commands, explanations
 from .draw.raster import DOTS, Symbols
 from .feed import PERIOD, Feed, Nothing, Source
-from .keys import KEYS
+from .keys import KEYS, after_escape
 from .leaving import GRACE, Control, Leaving
 from .library import Library
 from .messages import About, Arrived, Changed, Judged, Notice, ShowSegment
@@ -98,6 +100,16 @@ class NnwatchApp(App[str]):
     def get_line_filters(self) -> Sequence[LineFilter]:
         filters = super().get_line_filters()
         return [*filters, _ASCII] if self.presenter.symbols == "ascii" else filters
+
+    async def on_event(self, event: events.Event) -> None:
+        typed = ""
+        if isinstance(event, events.Key) and not event.is_forwarded and not isinstance(self.focused, Input):
+            typed = after_escape(event)
+        if typed:
+            for key in (events.Key("escape", "\x1b"), events.Key(typed, typed)):
+                self.post_message(key)
+        else:
+            await super().on_event(event)
 
     def on_load(self) -> None:
         self.feed.news = lambda: self.post_message(Arrived())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.binding import Binding
 
 from .widgets.status import SCREENS
@@ -34,3 +35,13 @@ KEYS = [
     _key("question_mark", "keys", "Help", "All keys of this place", "?"),
     _key("q,ctrl+q", "quit", "Quit", "Leave; asks when that would touch the training", "q"),
 ]
+
+_DIGITS = dict(zip("¡™£¢∞§¶", "1234567", strict=True))
+"""What Textual makes of Esc and a digit that it reads together: the characters of an Option key."""
+
+
+def after_escape(key: events.Key) -> str:
+    """The second of two keys of which the first is Esc: on a busy machine they are read together, and the same bytes
+    are one key with Alt held, which is none of ours. "" for any other key."""
+    typed = key.character or ""
+    return typed if key.key.startswith("alt+") else _DIGITS.get(typed, "")
