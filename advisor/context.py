@@ -15,21 +15,6 @@ class Context(Layers):
     """The flags: what kind of training this is, as far as it changes what a number means."""
 
     @cached_property
-    def multi_opt(self) -> bool:
-        """Two optimizers step in turn (GAN, actor and critic): the loss is not the goal."""
-        return len(self.facts.get("optimizers") or ()) > 1
-
-    @property
-    def rl(self) -> bool:
-        """Losses come from sampled actions: they are no goal."""
-        return bool(self.facts.get("reinforcement"))
-
-    @property
-    def no_goal(self) -> bool:
-        """The training loss is not what is to become small."""
-        return self.multi_opt or self.rl or self.moving_targets
-
-    @cached_property
     def finetune(self) -> bool:
         """Frozen parameters, or a first loss far below that of a guess: the net was trained before."""
         if any(self.facts.get(fact) for fact in ("frozen", "pretrained", "attached")) or self.adapters:

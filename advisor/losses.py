@@ -104,13 +104,33 @@ class Losses(Clocks):
             gains.append(_gain(blocks))
         return gains[0], gains[1]
 
+    @cached_property
+    def multi_opt(self) -> bool:
+        """Two optimizers step in turn (GAN, actor and critic): the loss is not the goal."""
+        return len(self.facts.get("optimizers") or ()) > 1
+
+    @property
+    def rl(self) -> bool:
+        """Losses come from sampled actions: they are no goal."""
+        return bool(self.facts.get("reinforcement"))
+
+    @property
+    def drifting(self) -> bool:
+        """The level of the loss says nothing: it is of sampled actions, or of targets that the net makes itself."""
+        return self.rl or self.moving_targets
+
+    @property
+    def no_goal(self) -> bool:
+        """The training loss is not what is to become small."""
+        return self.multi_opt or self.drifting
+
     def loss_key(self, patient: bool = True) -> str | None:
         """The outcome that goes with most mechanisms: the loss has not left its initial value. None if it has or, with
         ``patient``, while it still falls: how far a loss can fall differs from task to task."""
         if self.facts.get("attached"):
             raise Abstain("it was under way when nnwatch came: whether the loss has fallen is not known")
         now, first = self.recent_loss(), self.initial_loss
-        if self.moving_targets or now < 0.9 * first or (patient and now < first and self.falling):
+        if self.no_goal or now < 0.9 * first or (patient and now < first and self.falling):
             return None
         return f"the loss has not fallen: {number(now)} now, {number(first)} at the start"
 

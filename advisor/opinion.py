@@ -35,6 +35,8 @@ class Opinion:
         self.rule = rule
         self.id = number
         self.votes: deque[int] = deque(maxlen=rule.votes[1])
+        self.cleared = 0
+        """How often it was found to be no longer so."""
         self.level = QUIET
         """Index of the severity that stands in SEVERITIES."""
         self.found: Found | None = None
@@ -51,16 +53,20 @@ class Opinion:
         return Standing(self.found, SEVERITIES[self.level], self.since)
 
     def vote(self, found: Found | None, severity: Severity | None, final: bool) -> None:
-        """Count one boundary: the level is the k-th highest of the last n, so one odd window changes nothing."""
+        """Count one boundary: the level is the k-th highest of the last n, so one odd window changes nothing. Each
+        time it was cleared it takes twice as many of twice as many: what comes and goes is soon said no more."""
         level = LEVELS[severity]
         self.votes.append(level)
         if level == self.level == QUIET and max(self.votes) == QUIET:
             return
-        needed = self.rule.votes[0]
+        needed = self.rule.votes[0] << self.cleared
         ranked = sorted(self.votes, reverse=True)
         before, self.level = self.level, ranked[needed - 1] if len(ranked) >= needed else QUIET
         if found is not None and (found.exact or (final and self.rule.slow)):
             self.level = level
+        if before > QUIET == self.level:
+            self.cleared += 1
+            self.votes = deque(self.votes, maxlen=self.rule.votes[1] << self.cleared)
         if found is not None:
             self.found = found
             self.since = min(self.since, found.first_step) if before > QUIET else found.first_step

@@ -44,7 +44,8 @@ class Rule:
     goal: bool = False
     """Takes the loss for the goal: at most *watch* where two optimizers play against each other."""
     votes: tuple[int, int] = (2, 3)
-    """Raised, and cleared, when k of the last n boundaries that could be judged say so."""
+    """Raised, and cleared, when k of the last n boundaries that could be judged say so; k and n double each time it is
+    cleared."""
 
     @property
     def page(self) -> str:

@@ -31,7 +31,7 @@ def facts(model: Model, places: Mapping[int, Line], calls: Mapping[int, Line]) -
         for name, module in root.named_modules():
             name = prefix + plain(name)
             if len(rows) < MODULES:
-                own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+                own = sum(parameter.numel() for parameter in module._parameters.values() if parameter is not None)
                 lines = (places.get(id(module)), calls.get(id(module)))
                 rows.append([name, type(module).__name__, own, *(str(line) if line else None for line in lines)])
             if (rate := _dropout(module)) is not None and len(dropout) < NAMES:

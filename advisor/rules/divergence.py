@@ -28,13 +28,15 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Weights that ran away do not return; every further step is lost.
 
     How it is decided
-        At once: two steps that each at least double the loss, to ten times the highest before them. Fast: three rising
-        losses, the last over ten times the first one of the run: that is *watch* at once (an outlier batch does it
-        too), and an error when ten steps later the loss is not back under three times. Slow: all of the
-        last five losses over three times the best median of five and over the first loss, and a gradient norm three
-        times its usual. Where losses are of both signs: ten in a row a million times as large as any of the first
-        twenty. Targets that the net makes itself: they are 100,000 times as large as in the first twenty sampled steps,
-        and still grow. A NaN counts as divergence when loss, gradient or updates had grown before it.
+        At once: two steps that each at least double the loss, to ten times the highest before them. Fast: three
+        rising losses, the last over ten times the first one of the run: that is *watch* at once (an outlier
+        batch does it too), and an error when ten steps later the loss is not back under three times. Slow: all
+        of the last five losses over three times the best median of five and over the first loss, and a gradient
+        norm three times its usual. Losses of sampled actions, or of targets that the net makes itself, grow as
+        these do: a hundred times the first loss, and nothing slow. Where losses are of both signs: ten in a row
+        a million times as large as any of the first twenty. Targets that the net makes itself: they are 100,000
+        times as large as in the first twenty sampled steps, and still grow. A NaN counts as divergence when
+        loss, gradient or updates had grown before it.
 
     When it is a false alarm
         A learning-rate range test; a new term in the loss. Losses that can be negative have no ratios: of them only the
@@ -153,11 +155,12 @@ def _running(at: Context, values: Numbers, limit: Mapping[str, float]) -> Verdic
 
 
 def _fast(at: Context, values: Numbers, limit: Mapping[str, float]) -> Verdict | None:
-    """A jump over ten times the first loss: *watch* while it rises, an error when it lasts."""
+    """A jump over ten times the first loss, or a hundred: *watch* while it rises, an error when it lasts."""
     first = max(at.initial_loss, 1e-12)
     low = np.flatnonzero(values <= limit["back"] * first)
     lasting = values[low[-1] + 1 if len(low) else 0 :]  # every loss since it was last under three times the first
-    if not len(lasting) or float(np.max(lasting)) <= limit["fast"] * first:
+    jump = limit["fast"] * (10 if at.drifting else 1)
+    if not len(lasting) or float(np.max(lasting)) <= jump * first:
         return None
     step, highest = at.step - len(lasting) + 1, number(float(np.max(lasting)))
     if len(lasting) > limit["patience"]:
@@ -176,7 +179,7 @@ def _slow(at: Context, values: Numbers, limit: Mapping[str, float]) -> Verdict |
     if at.step - at.track.segment.first_step < (60 if at.batchnorm else 20) or len(values) < 15:
         return None
     worst = float(np.min(values[-5:]))
-    if worst <= at.initial_loss or not at.has("grad.norm"):
+    if worst <= at.initial_loss or at.drifting or not at.has("grad.norm"):
         return None
     blocks = values[len(values) % 5 :].reshape(-1, 5)
     best = float(np.min(medians(blocks)))

@@ -55,7 +55,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         return None
     outcome = at.risen(limit["worse"], limit["lost"]) or (at.loss_key() if at.step >= max(60, at.warmup) else None)
     severity: Severity = "error" if outcome else "watch"
-    if not outcome and len(finite(norms.scalar)) and now <= factor * usual:
+    if not outcome and (at.falling or (len(finite(norms.scalar)) and now <= factor * usual)):
         return None
     healthy = number(float(np.nanquantile(norms.scalar[:-20], 0.9)))
     return Found(

@@ -36,6 +36,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         an update of more than a whole matrix it is enough that the loss is 5 % over its first value after 30 steps, or
         that only one answer is left. Where over half of the first sampled steps made the loss of their own batch worse,
         that is a mechanism as well; where nine of ten made it better, an update of under a quarter of a matrix is none.
+        Losses of sampled actions, or of targets that the net makes itself, show no outcome.
         A layer that was alive until an update of more than a matrix's size and is dead since, or a policy whose entropy
         is under a thousandth of its first since then, is an outcome where the loss is none (two optimizers, sampled
         actions); a layer that is dead to the last unit since is one everywhere. Later in the run: the rate rose by half
@@ -59,7 +60,7 @@ def _from_the_start(at: Context, limit: Mapping[str, float]) -> Found | None:
     large = limit["peak"] * (2 if at.batchnorm else 1)
     severity: Severity = "error"
     worse = _worse(at, limit)
-    outcome = _stuck(at, limit, peak, worse is not None)
+    outcome = None if at.drifting else _stuck(at, limit, peak, worse is not None)
     blown = onset(at)
     late = growth(at, blown.step) if blown and blown.origin not in GIVEN else None
     if blown is not None and late is not None:

@@ -52,7 +52,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("the samples of reinforcement learning come as they are lived")
     if int(at.facts.get("steps_per_epoch") or 2) < 2:
         raise Abstain("a batch is the whole data set: it has no order")
-    repeated = _same_order(at)
+    repeated = _same_order(at, int(limit["batches"]))
     z, spread = _labels(at, limit) if at.facts.get("classes") else (0.0, _means(at))
     declared = at.facts.get("shuffle") is False
     sorted_labels = spread > limit["spread"] and (z < -limit["z"] or not at.facts.get("classes"))
@@ -179,8 +179,9 @@ def _neighbours(at: Context) -> float:
     return float(np.corrcoef(means[1:], means[:-1])[0, 1])
 
 
-def _same_order(at: Context) -> int:
-    """Batches of the newest two epochs that have the same targets at the same place; 0 when any differs."""
+def _same_order(at: Context, least: int) -> int:
+    """Batches of the newest two epochs that have the same targets at the same place; 0 when any differs. An epoch of
+    which fewer than ``least`` were looked at has only begun: the two before it are compared."""
     if not (at.has("target.order") and at.has("epoch")):
         return 0
     epochs = at.view("epoch")
@@ -188,7 +189,11 @@ def _same_order(at: Context) -> int:
     if len(begins) < 2:
         return 0
     orders = at.view("target.order")
-    last, before = (_placed(orders, begins[i], begins[i + 1] if i < -1 else at.step + 1) for i in (-1, -2))
+    ends = [*begins[1:], at.step + 1]
+    passes = [_placed(orders, begin, end) for begin, end in zip(begins[-3:], ends[-3:], strict=True)]
+    if len(passes) > 2 and len(passes[-1]) < least:
+        passes.pop()
+    before, last = passes[-2:]
     shared = last.keys() & before.keys()
     if len(set(last.values())) < 2 or any(last[place] != before[place] for place in shared):
         return 0

@@ -149,6 +149,13 @@ def test_a_threshold_is_easier_to_keep_than_to_reach():
     assert resolved.last_step > 40  # 0.50 is still over 0.7 x 0.60
 
 
+def test_what_comes_and_goes_is_soon_said_no_more():
+    """Each clearing doubles what it takes: ten records of dead units and ten without, eight times over."""
+    dead = {"relu ReLU": "_x20 " + "0.7x10 0.1x10 " * 8}
+    states = run({"loss.train": "2.3*0.98x180", "act.dead": dead}).history.finding_log
+    assert [state.status for state in states] == ["open", "resolved"] * 3
+
+
 @pytest.mark.parametrize(
     ("rates", "found"),
     [("0.3x1200", {"lr-needs-decay"}), ("0.3x900 0.1x300", set()), ("0.3x100 0.1x1100", {"plateau"})],

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from nnwatch.probes.model import Model
+from nnwatch.probes.structure import facts
 
 
 def test_frozen_and_unoptimized_parameters_are_listed():
@@ -15,3 +16,25 @@ def test_frozen_and_unoptimized_parameters_are_listed():
     assert model.frozen == ["0.weight", "0.bias"]
     assert model.unoptimized == ["2.weight", "2.bias"]
     assert model.names == ["0.weight", "0.bias", "1.weight", "1.bias"]
+
+
+class Pinned(nn.Module):
+    """Gives its one parameter itself, as older code does, and takes no arguments for it."""
+
+    def __init__(self):
+        super().__init__()
+        self.radius = nn.Parameter(torch.rand(3))
+
+    def parameters(self):  # type: ignore[override]
+        return [self.radius]
+
+
+def test_a_module_with_a_parameters_method_of_its_own_is_described():
+    net = nn.Sequential(nn.Linear(4, 3), Pinned())
+    model = Model(net.modules(), [torch.optim.SGD(net.parameters(), lr=0.1)])
+    rows = facts(model, {}, {})["modules"]
+    assert [(name, kind, own) for name, kind, own, *_ in rows] == [
+        ("", "Sequential", 0),
+        ("0", "Linear", 15),
+        ("1", "Pinned", 3),
+    ]
