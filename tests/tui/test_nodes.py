@@ -1,8 +1,9 @@
 """Runs on several machines."""
 
 import numpy as np
+from msgspec import structs
 
-from nnwatch.frame import Block, Console, Event, FieldSpec, Frame, Schema
+from nnwatch.frame import Block, Console, Event, FieldSpec, Frame, Schema, Segment
 from nnwatch.history import MACHINE
 
 from .driving import lines, opened, press, text
@@ -41,6 +42,24 @@ async def test_every_node_has_a_row_and_one_that_tells_nothing_is_marked():
         assert rows(app)[0][:5] == ["0", "lab", "10", "%", "20"]
         assert rows(app)[1][:9] == ["1", "gpu1", "90", "%", "180", "%", "3.0", "GiB", "(25%)"]
         assert rows(app)[2] == ["2", "gpu2", "silent", "for", "40", "s"]
+
+
+async def test_a_rank_is_told_with_its_node_and_a_column_for_which_there_is_no_room_is_left_out():
+    frames = [structs.replace(f, node=f.rank) if isinstance(f, Segment) else f for f in machines(10, 90)]
+    async with opened("faulty", size=(80, 40), source=Frames(frames)) as (app, pilot):
+        await press(app, pilot, "5")
+        ranks = [line for line in lines(app) if line[:1].isdigit()][-2:]
+        assert [line[45:51].strip() for line in ranks] == ["0", "1"]
+    async with opened("faulty", size=(45, 40), source=Frames(frames)) as (app, pilot):
+        await press(app, pilot, "5")
+        assert next(line for line in lines(app) if line.startswith("node")).split() == [
+            "node",
+            "host",
+            "CPU",
+            "this",
+            "run",
+        ]
+        assert rows(app)[1][:6] == ["1", "gpu1", "90", "%", "180", "%"]
 
 
 async def test_of_many_nodes_the_odd_ones_come_first():

@@ -17,11 +17,12 @@ MOST = 8
 """Rows; of more nodes those furthest from the others come first."""
 _SILENT = 10.0
 """Seconds without a sample after which that is shown."""
-_HOST, _CPU, _RUN, _MEMORY, _GPU, _DISK = 6, 22, 31, 41, 58, 70
+_HOST, _CPU = 6, 22
 _COLUMNS = (
-    (0, "node"), (_HOST, "host"), (_CPU, "CPU"), (_RUN, "this run"), (_MEMORY, "memory"), (_GPU, "GPU busy"),
-    (_DISK, "disk free"),
+    (0, 4, "node"), (_HOST, 15, "host"), (_CPU, 6, "CPU"), (31, 8, "this run"), (41, 15, "memory"),
+    (58, 8, "GPU busy"), (70, 9, "disk free"),
 )  # fmt: skip
+"""Where each begins, how wide it is, and its heading; those for which there is no room are left out."""
 
 
 class Node(NamedTuple):
@@ -81,22 +82,26 @@ class Nodes(Listed):
         if len(found) > MOST:
             found = oddest(found, heard)
             grid.put(0, MOST + 1, f"{len(found) - MOST} more, nearer to what most do", Ink.DIM)
-        for x, word in _COLUMNS:
+        columns = [(x, width, word) for x, width, word in _COLUMNS if x + width <= grid.width]
+        for x, _, word in columns:
             grid.put(x, 0, word, Ink.TITLE)
         for y, one in enumerate(found[:MOST], 1):
-            grid.put(0, y, str(one.number), Ink.TEXT)
-            grid.put(_HOST, y, one.host[: _CPU - _HOST - 1], Ink.TEXT)
-            if heard - one.time > _SILENT:
-                silent = f"silent for {duration(heard - one.time)}" if np.isfinite(one.time) else "no sample yet"
-                grid.put(_CPU, y, silent, Ink.WARN)
-                continue
-            share = one.memory / one.whole if one.whole else float("nan")
-            grid.put(_CPU, y, _percent(one.cpu), Ink.TEXT)
-            grid.put(_RUN, y, _percent(one.run), Ink.TEXT)
-            grid.put(_MEMORY, y, f"{size(one.memory)} ({share:.0%})" if np.isfinite(share) else "–", Ink.TEXT)
-            grid.put(_GPU, y, _percent(one.gpu), Ink.TEXT)
-            grid.put(_DISK, y, size(one.disk) if np.isfinite(one.disk) else "–", Ink.DIM)
+            silent = heard - one.time > _SILENT
+            cells = (str(one.number), one.host, *(() if silent else _cells(one)))
+            for (x, width, _), text in zip(columns, cells, strict=False):
+                grid.put(x, y, text[:width], Ink.TEXT)
+            if silent:
+                said = f"silent for {duration(heard - one.time)}" if np.isfinite(one.time) else "no sample yet"
+                grid.put(_CPU, y, said, Ink.WARN)
         self.choose(view, grid, _HOST - 1)
+
+
+def _cells(one: Node) -> tuple[str, ...]:
+    """What its machine does, as it stands in the row."""
+    share = one.memory / one.whole if one.whole else float("nan")
+    memory = f"{size(one.memory)} ({share:.0%})" if np.isfinite(share) else "–"
+    disk = size(one.disk) if np.isfinite(one.disk) else "–"
+    return _percent(one.cpu), _percent(one.run), memory, _percent(one.gpu), disk
 
 
 def _percent(value: float) -> str:

@@ -19,6 +19,8 @@ MOST = 8
 """Rows; of more ranks those furthest from the others come first."""
 _NEWEST = 50
 _STEP, _LOSS, _SECONDS, _WAIT, _SPARK = 6, 15, 25, 36, 45
+_NODE = 6
+"""Columns that the node takes, in the place of the first ones of the sparkline, where there are several."""
 _COLUMNS = ((_LOSS, "loss", "loss.train"), (_SECONDS, "s a step", "step.seconds"), (_WAIT, "waits", "data.wait"))
 """Where the numbers stand, their headings, and the metrics that they are made from."""
 
@@ -27,6 +29,7 @@ class Rank(NamedTuple):
     """``seconds`` is the median of the newest steps, ``wait`` the share of it that waits for data; NaN: not known."""
 
     rank: int
+    node: int
     step: int
     loss: float
     seconds: float
@@ -47,7 +50,15 @@ def _rank(rank: int, track: Track, until: int | None) -> Rank:
     loss, times, waits = newest("loss.train"), newest("step.seconds"), newest("data.wait")
     seconds = median(times)
     step = track.last_step if until is None else min(track.last_step, until)
-    return Rank(rank, step, float(loss[-1]) if len(loss) else float("nan"), seconds, median(waits) / seconds, times)
+    return Rank(
+        rank,
+        track.segment.node,
+        step,
+        float(loss[-1]) if len(loss) else float("nan"),
+        seconds,
+        median(waits) / seconds,
+        times,
+    )
 
 
 def oddest(found: list[Rank]) -> list[Rank]:
@@ -91,6 +102,9 @@ class Ranks(Listed):
         top = max(float(np.nanmax(one.times, initial=0)) for one in found) or 1.0
         for x, word in ((0, "rank"), (_STEP, "step"), *(column[:2] for column in _COLUMNS)):
             grid.put(x, 0, word, Ink.TITLE)
+        spark = _SPARK + _NODE * (len(view.nodes) > 1)
+        if spark > _SPARK:
+            grid.put(_SPARK, 0, "node", Ink.TITLE)
         self.at = min(max(self.at, 1), len(found)) if self.has_focus else 1
         self._top = min(max(self._top, self.at - MOST), self.at - 1)
         for y, one in enumerate(found[self._top : self._top + MOST], 1):
@@ -100,7 +114,9 @@ class Ranks(Listed):
             grid.put(_LOSS, y, number(one.loss), Ink.TEXT if np.isfinite(one.loss) else Ink.ERROR)
             grid.put(_SECONDS, y, number(one.seconds) + (" !" if late else ""), Ink.WARN if late else Ink.TEXT)
             grid.put(_WAIT, y, f"{one.wait:.0%}" if np.isfinite(one.wait) else "–", Ink.DIM)
-            grid.put(_SPARK, y, sparkline(one.times[-max(grid.width - _SPARK, 0) :] / top), Ink.BAND)
+            if spark > _SPARK:
+                grid.put(_SPARK, y, str(one.node), Ink.DIM)
+            grid.put(spark, y, sparkline(one.times[-max(grid.width - spark, 1) :] / top), Ink.BAND)
         if len(found) > MOST:
             grid.put(0, MOST + 1, f"{len(found) - MOST} more, nearer to what most do", Ink.DIM)
         if self.has_focus:
