@@ -141,6 +141,11 @@ def _overflowed(at: Context) -> bool:
     return at.amp and any(e.data.get("origin") == "overflow" for e in at.events("nonfinite"))
 
 
+def _evened(at: Context) -> bool:
+    """BatchNorm evens out any scale of the input: it is too large for half precision alone."""
+    return at.batchnorm
+
+
 def _skipped(at: Context) -> bool:
     """Steps were left out while the scaler looked for a scale."""
     return at.has("step.skipped")
@@ -236,7 +241,8 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "nan-optimizer": _BROKEN | _NAN,
     "nan-backward": _BROKEN | {"nan-loss-fn": _always},
     "amp-overflow": {
-        "nan-loss-fn": _overflowed, "nan-backward": _always, "frozen-params": _skipped, **_BROKEN, **_SLOW,
+        "nan-loss-fn": _overflowed, "nan-backward": _always, "frozen-params": _skipped, "unnormalised-input": _evened,
+        **_BROKEN, **_SLOW,
     },
     "fp16-underflow": {"vanishing-gradient": _always, "frozen-params": _always, **_SLOW},
     # code
@@ -333,7 +339,9 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
         "underfitting": _wide, "miscalibrated": _always, "plateau": _always, "input-ignored": _always,
         **_BROKEN, **_NAN,
     },
-    "saturated-activation": {"input-ignored": _always, "vanishing-gradient": _always, **_USELESS},
+    "saturated-activation": {
+        "input-ignored": _always, "vanishing-gradient": _always, "frozen-params": _always, **_USELESS,
+    },
     "dead-relu": {
         "vanishing-gradient": _cut, "frozen-params": _cut, "input-ignored": _stopped, "lr-needs-decay": _always,
         **_USELESS,

@@ -11,7 +11,7 @@ from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
 from ..finding import Found, number, some
-from ..place import of_call, of_optimizer
+from ..place import of, of_call, of_optimizer
 from ..rule import Rule
 from ..untrained import moved, untrained
 
@@ -34,7 +34,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Exact, after 20 steps: a parameter with requires_grad in no optimizer; a learning rate that was always 0; a
         weight matrix that never changed and never got a gradient while others moved, or got one of exactly zero at
-        every sampled step (*watch* until half of the planned steps are made). And where no weight matrix at all is
+        every sampled step (*watch* until half of the planned steps are made); all of them with a gradient of exactly
+        zero at every sampled step, and a loss that is not. And where no weight matrix at all is
         trained, after 60 steps without a falling loss: *warn*.
 
     When it is a false alarm
@@ -117,6 +118,8 @@ def _never_moved(at: Context, limit: Mapping[str, float]) -> Found | None:
         for i in suspects
         if np.all(ratios.values[:, i] == 0) and not np.any(np.nan_to_num(gradients.values[:, i]) > 0)
     ]
+    if len(still) == len(matrices):
+        return _nothing(at)
     if not still or not any(np.any(ratios.values[-1, i] > 0) for i in matrices if i not in still):
         return None
     # a gradient of 0 is one: the graph reaches it, and what lies behind, a weight of a loss or a dead layer, may change
@@ -134,6 +137,26 @@ def _never_moved(at: Context, limit: Mapping[str, float]) -> Found | None:
             Remedy(DECLARE, f"{some(names)} → requires_grad_(False)", "this finding is gone"),
         ),
         "If forward() does use it, look at the layers behind it: a dead one passes no gradient.",
+    )  # fmt: skip
+
+
+def _nothing(at: Context) -> Found | None:
+    """Not one matrix has moved or got a gradient, and there is a loss: it does not depend on the weights."""
+    if at.no_goal or not np.min(at.loss.scalar) > 0:
+        return None
+    return Found(
+        "error",
+        f"no weight has moved in {at.step} steps: the gradient is exactly 0 everywhere",
+        ("gradient and change of every weight matrix were exactly 0 at each sampled step, and the loss was not",),
+        at.track.segment.first_step + 1,
+        (Evidence("grad.norm", 0.0, None, "gradient at every sampled step", 1, at.step),),
+        (
+            Remedy(CONNECT, f"what backward() is called on{of(at, 'backward')} → without detach(), round(), argmax() "
+                   "or a factor of 0 between output and loss", "the gradient norm is above 0 from the first step"),
+        ),
+        "If nothing cuts it, look for numbers that half precision rounds to 0, and for a clamp that holds all samples.",
+        title="nothing is trained",
+        exact=True,
     )  # fmt: skip
 
 

@@ -40,8 +40,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         1.2 times behind it, *warn* where the two differ by as much as an epoch has steps; a StepLR or ExponentialLR
         stepped per batch that has brought the rate under 1 % of its highest before 30 % of the plan. A rate that is
         multiplied by the same factor over 1 again and again (the gamma of an ExponentialLR, or 20 equal rises from the
-        first step on): at the end of the plan a step would be over ten times as large as the weights, as the first one
-        shows; or it has risen a hundredfold and the loss no longer falls.
+        first step on, five of epochs): at the end of the plan a step would be over ten times as large as the weights,
+        as the first one shows; or it has risen a hundredfold and the loss no longer falls.
 
     When it is a false alarm
         A cosine that is to rise again is better written as CosineAnnealingWarmRestarts. A run that is to be stopped
@@ -170,7 +170,9 @@ def _factor(at: Context, known: Mapping[str, Any], limit: Mapping[str, float]) -
     if str(known.get("class")) == "ExponentialLR":
         epoch = float(at.facts.get("steps_per_epoch") or 1)
         return float((known.get("settings") or {}).get("gamma") or 1), epoch if known.get("every") == "epoch" else 1.0
-    if len(rates) <= limit["changes"] or np.min(rates) <= 0 or np.any(gaps != gaps[0]):
+    if len(rates) <= limit["rounds"] or np.min(rates) <= 0 or np.any(gaps != gaps[0]):
+        return 1.0, 1.0
+    if gaps[0] == 1 and len(rates) <= limit["changes"]:
         return 1.0, 1.0
     moves = np.diff(np.log(rates.astype(np.float64)))
     even = float(np.ptp(moves)) < limit["even"] * abs(float(np.mean(moves)))
@@ -224,6 +226,7 @@ RULE = Rule(
         "grown": 100,
         "replaced": 10,
         "changes": 20,
+        "rounds": 5,
         "even": 0.01,
     },
     votes=(1, 1),
