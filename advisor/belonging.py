@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -91,9 +92,12 @@ def _validated(at: Context, kind: int) -> list[Fit]:
     share, pairs = at.view("target.val.match"), at.view("target.val.pairs")
     if kind >= share.values.shape[1]:
         return []
-    each = (
-        _of(share.values[a:b, kind], pairs.values[a:b, kind], int(share.steps[a])) for a, b in pairwise(edges(share))
-    )
+
+    def of(a: int, b: int) -> Fit | None:
+        return _of(share.values[a:b, kind], pairs.values[a:b, kind], int(share.steps[a]))
+
+    bounds = pairwise(edges(share).tolist())
+    each = (at.first(f"validated {kind}: {a} to {b}", partial(of, a, b)) for a, b in bounds)
     return [fit for fit in each if fit is not None]
 
 

@@ -25,6 +25,6 @@ def modes(at: Context, since: int) -> Modes:
     """Both losses over the newest batches of step ``since`` or later. Raises Abstain for fewer than three."""
     train, evaluated = at.loss.since(since), at.view("loss.train.eval").since(since).last(20)
     a, b = together(train, evaluated)
-    if len(finite(b)) < 3:
+    if len(finite(b.scalar)) < 3:
         raise Abstain("too few batches were tried in evaluation mode")
-    return Modes(median(a), median(b), len(a))
+    return Modes(median(a.scalar), median(b.scalar), len(a.steps))

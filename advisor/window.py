@@ -67,12 +67,12 @@ class View(NamedTuple):
         return View(self.series, self.steps[::stride], self.values[::stride])
 
 
-def together(a: View, b: View) -> tuple[Floats, Floats]:
-    """First columns of the records that two views have of the same steps, (n,) each."""
+def together(a: View, b: View) -> tuple[View, View]:
+    """The records that two views have of the same steps; a step has one record in each."""
     at = a.steps.searchsorted(b.steps)
     known = at < len(a.steps)
     known[known] = a.steps[at[known]] == b.steps[known]
-    return a.scalar[at[known]], b.scalar[known]
+    return View(a.series, b.steps[known], a.values[at[known]]), View(b.series, b.steps[known], b.values[known])
 
 
 def finite(values: Numbers) -> Numbers:

@@ -15,7 +15,7 @@ from ..finding import Abstain, Found, number
 from ..layers import shape_of
 from ..place import of_call
 from ..rule import Rule
-from ..window import finite, median
+from ..window import View, finite, median, together
 
 PATH = "Follow the input to the output"
 Seen = tuple[str, str, Evidence]
@@ -101,13 +101,11 @@ def _same(at: Context, limit: Mapping[str, float]) -> Seen | None:
     a table that is ever read say so."""
     begin = at.track.segment.first_step + 1
     if at.has("input.rows"):
-        rows = at.view("input.rows").last(int(limit["samples"])).values
-        rows = rows[np.isfinite(rows).sum(axis=1) > 1]
-        same = len(rows) >= limit["samples"] / 2 and np.nanmax(rows) == np.nanmin(rows)
-        if same and not at.recent_loss() < limit["left"] * at.first_loss:
+        alike = at.once("one row", ("input.rows",), lambda: _alike(at.view("input.rows").last(int(limit["samples"]))))
+        if alike >= limit["samples"] / 2 and not at.recent_loss() < limit["left"] * at.first_loss:
             return (
                 "all samples that enter the model are the same",
-                f"so it was in each of the last {len(rows)} batches that were looked at, in every row",
+                f"so it was in each of the last {alike} batches that were looked at, in every row",
                 Evidence("input.rows", 1.0, None, "different samples among all these", begin, at.step),
             )
     found = entering(at)
@@ -120,6 +118,12 @@ def _same(at: Context, limit: Mapping[str, float]) -> Seen | None:
                      at.step, found.layer),
         )  # fmt: skip
     return _one_row(at, limit)
+
+
+def _alike(view: View) -> int:
+    """Batches of several rows all of which are one and the same row; 0 where there is another one."""
+    rows = view.values[np.isfinite(view.values).sum(axis=1) > 1]
+    return len(rows) if len(rows) and np.nanmax(rows) == np.nanmin(rows) else 0
 
 
 def _one_row(at: Context, limit: Mapping[str, float]) -> Seen | None:
@@ -185,9 +189,8 @@ def _shrunk(at: Context, limit: Mapping[str, float]) -> Seen | None:
 def _permuted(at: Context, limit: Mapping[str, float]) -> Seen | None:
     if at.step < at.track.segment.first_step + max(at.warmup, limit["part"] * at.horizon):
         raise Abstain("too early: a net may learn its bias first")
-    permuted, plain = at.late(at.view("loss.permuted")), at.late(at.view("loss.train.eval"))
-    shared = np.intersect1d(permuted.steps, plain.steps)
-    a, b = (view.scalar[np.searchsorted(view.steps, shared)] for view in (permuted, plain))
+    permuted, plain = together(at.late(at.view("loss.permuted")), at.late(at.view("loss.train.eval")))
+    a, b = permuted.scalar, plain.scalar
     rise = finite(a - b).astype(np.float64)
     if len(rise) < limit["samples"]:
         raise Abstain("too few batches were tried with permuted inputs")
@@ -198,7 +201,7 @@ def _permuted(at: Context, limit: Mapping[str, float]) -> Seen | None:
     return (
         f"permuting the inputs among the samples leaves the loss at {number(median(a))} ({number(level)} before)",
         f"over {len(rise)} batches it changed by {number(mean)}, with a standard error of {number(error)}",
-        Evidence("loss.permuted", median(a), level, "loss with permuted inputs", int(shared[0]), at.step),
+        Evidence("loss.permuted", median(a), level, "loss with permuted inputs", int(plain.steps[0]), at.step),
     )
 
 

@@ -18,7 +18,7 @@ from ..passes import classes
 from ..place import of
 from ..rule import Rule
 from ..script import no_activation
-from ..window import finite, median
+from ..window import finite, median, together
 
 LINEAR = "Try a linear model on the same samples"
 VALIDATION = {"preprocessing-mismatch", "augmentation-on-validation", "val-in-train-mode", "batchnorm-stats"}
@@ -148,9 +148,8 @@ def _one_input(at: Context, limit: Mapping[str, float]) -> Found | None:
         at.warmup, limit["late"] * at.horizon
     ):
         return None
-    alone, plain = at.late(at.view("loss.permuted.alone")), at.late(at.view("loss.train.eval"))
-    shared = np.intersect1d(alone.steps, plain.steps)
-    a, b = (view.values[np.searchsorted(view.steps, shared)] for view in (alone, plain))
+    alone, plain = together(at.late(at.view("loss.permuted.alone")), at.late(at.view("loss.train.eval")))
+    a, b = alone.values, plain.values
     rises = (a - b).astype(np.float64)
     if len(rises) < limit["looks"] or at.opened - CONSEQUENCES or not np.isfinite(rises).all():
         return None
@@ -164,7 +163,7 @@ def _one_input(at: Context, limit: Mapping[str, float]) -> Found | None:
         f"the loss stays at {number(median(a[:, 0]))} when the first input is permuted among the samples "
         f"({number(level)} before)",
         (f"the net reads it, and another input counts: permuting that one costs {number(float(mean.max()))}",),
-        int(shared[0]),
+        int(plain.steps[0]),
         (Evidence("loss.permuted.alone", median(a[:, 0]), level, "loss with the first input permuted", 0, at.step),),
         (Remedy(LINEAR, "the net → a linear model on 500 samples as they enter the model",
                 "on held-out samples it beats a guess; if it does not, the targets belong to other inputs"),),

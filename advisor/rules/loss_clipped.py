@@ -13,7 +13,7 @@ from ..finding import Abstain, Found, number, percent
 from ..place import of_loss
 from ..rule import Rule
 from ..script import operations
-from ..window import finite, median
+from ..window import finite, median, together
 
 CLIP_GRADIENT = "Clip the gradient, not the loss"
 CLAMPS = {"Clamp", "ClampMin", "ClampMax", "Minimum", "Hardtanh"}
@@ -89,10 +89,8 @@ def _at_first(at: Context, limit: Mapping[str, float]) -> tuple[str, tuple[str, 
         return None
     end = at.track.segment.first_step + DENSE + 1
     losses = (at.view("loss.root") if at.has("loss.root") else at.loss).before(end)
-    norms = at.view("grad.norm").before(end)
-    shared = np.intersect1d(losses.steps, norms.steps)
-    values = losses.scalar[np.searchsorted(losses.steps, shared)]
-    still = norms.scalar[np.searchsorted(norms.steps, shared)] == 0
+    losses, norms = together(losses, at.view("grad.norm").before(end))
+    values, still = losses.scalar, norms.scalar == 0
     top = values == np.max(values, initial=-np.inf)
     if np.sum(top) < limit["batches"] or not still[top].all() or still[~top].any() or top.all():
         return None
@@ -100,7 +98,7 @@ def _at_first(at: Context, limit: Mapping[str, float]) -> tuple[str, tuple[str, 
     return (
         f"{count} of the first {len(values)} batches have a loss of exactly {number(level)}, and no gradient",
         (f"{count} batches share the largest loss to the last digit", "and their gradient is exactly 0"),
-        Evidence("grad.norm", 0.0, None, "gradient where the loss is at its largest", int(shared[0]), at.step),
+        Evidence("grad.norm", 0.0, None, "gradient where the loss is at its largest", int(losses.steps[0]), at.step),
     )
 
 
@@ -129,15 +127,11 @@ def _pairs(at: Context) -> tuple[np.ndarray, np.ndarray]:
     (an unreduced loss has no value of its own)."""
     root = at.view("loss.root").last(5000)
     if at.has("loss.train.each"):
-        each = at.view("loss.train.each").last(20)
+        root, each = together(root, at.view("loss.train.each").last(20))
         known = np.isfinite(each.values).sum(axis=1)
-        whole = np.where(known > 0, np.nansum(each.values, axis=1) / np.maximum(known, 1), np.nan)
-        steps = each.steps
-    else:
-        losses = at.loss.last(50)
-        whole, steps = losses.scalar, losses.steps
-    shared = np.intersect1d(root.steps, steps)
-    return root.scalar[np.searchsorted(root.steps, shared)], whole[np.searchsorted(steps, shared)]
+        return root.scalar, np.where(known > 0, np.nansum(each.values, axis=1) / np.maximum(known, 1), np.nan)
+    root, losses = together(root, at.loss.last(50))
+    return root.scalar, losses.scalar
 
 
 def _by_samples(at: Context, limit: Mapping[str, float]) -> tuple[str, tuple[str, ...], Evidence] | None:

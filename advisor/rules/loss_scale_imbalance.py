@@ -11,7 +11,7 @@ from nnwatch.frame import Evidence, Remedy, Severity
 from ..context import Context
 from ..finding import Abstain, Found, number
 from ..rule import Rule
-from ..window import View, median
+from ..window import View, median, together
 
 BALANCE = "Weigh the terms alike"
 ROUNDING = 1e-5
@@ -151,10 +151,8 @@ def _smothered(at: Context, limit: Mapping[str, float]) -> Found | None:
 
 def _contributions(at: Context, terms: View) -> tuple[np.ndarray, np.ndarray]:
     """Weight times size of each term (m,), and the weights (m,). Raises Abstain where the sum is not of that form."""
-    root = at.window(at.view("loss.root"))
-    shared = np.intersect1d(root.steps, terms.steps)
-    x = terms.values[np.searchsorted(terms.steps, shared)].astype(np.float64)
-    y = root.scalar[np.searchsorted(root.steps, shared)].astype(np.float64)
+    root, terms = together(at.window(at.view("loss.root")), terms)
+    x, y = terms.values.astype(np.float64), root.scalar.astype(np.float64)
     known = np.isfinite(x).all(axis=1) & np.isfinite(y)
     if known.sum() < 10 * x.shape[1]:
         raise Abstain("too few steps with all terms")

@@ -99,12 +99,13 @@ def _overlap(at: Context) -> Overlap:
     train = _distinct(seen.thin(RECORDS))
     val = _distinct(shown)
     first = _first_epoch(at, seen)
-    repeats = _repeated(first)
+    begun = len(_distinct(first))
+    repeats = 1 - begun / max(1, len(finite(first.values)))
     if repeats > REPEATED:
         raise Abstain("the inputs repeat by themselves: equal rows prove nothing")
     if not len(train) or not len(val):
         raise Abstain("no rows were measured")
-    growth = len(train) / max(1, len(_distinct(first)))
+    growth = len(train) / max(1, begun)
     chance = len(val) * (len(train) / FINGERPRINTS + min(1.0, repeats * growth))
     met = _met(shown.values, train)
     rows = np.isfinite(shown.values)

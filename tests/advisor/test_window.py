@@ -10,6 +10,7 @@ from nnwatch.advisor.window import (
     View,
     block_medians,
     column_medians,
+    medians,
     noise,
     outliers,
     rise_point,
@@ -118,6 +119,8 @@ def test_medians_of_columns_leave_out_what_was_not_measured(rows, columns, seed)
     known = [column[np.isfinite(column)] for column in values.T]
     expected = [float(np.median(column)) if len(column) else np.nan for column in known]
     assert column_medians(values) == pytest.approx(expected, nan_ok=True)
+    if len(values):
+        assert np.array_equal(medians(values.T), np.median(values, axis=0), equal_nan=True)
 
 
 def test_two_views_meet_at_the_steps_that_both_have():
@@ -126,5 +129,6 @@ def test_two_views_meet_at_the_steps_that_both_have():
         values = np.array(steps, np.float32)[:, None] * (10 if series is b else 1)
         series.append(np.array(steps), np.zeros(len(steps)), values, None)
     first, second = together(View.of(a, 5), View.of(b, 4))
-    assert (first.tolist(), second.tolist()) == ([2, 8], [20, 80])
-    assert [len(part) for part in together(View.of(a, 0), View.of(b, 4))] == [0, 0]
+    assert (first.scalar.tolist(), second.scalar.tolist()) == ([2, 8], [20, 80])
+    assert first.steps.tolist() == second.steps.tolist() == [2, 8]
+    assert [len(part.steps) for part in together(View.of(a, 0), View.of(b, 4))] == [0, 0]
