@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from nnwatch.frame import Event, Evidence, Remedy, Severity
 from nnwatch.printable import printable
 
+from ..changes import restore
 from ..context import Context
 from ..finding import Abstain, Found
-from ..fixes import restore
 from ..rule import Rule
 
 FIX = "Fix the exception"

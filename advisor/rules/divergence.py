@@ -9,9 +9,10 @@ import numpy as np
 
 from nnwatch.frame import Evidence, Remedy, Severity
 
+from ..changes import clip_change
 from ..context import DENSE, Context
 from ..finding import Abstain, Found, number
-from ..fixes import RESTORE, clip_change, restart
+from ..fixes import RESTORE, restart
 from ..learning_rate import CLIP, LOWER, lower_remedy
 from ..nonfinite import GIVEN, Growth, Onset, growth, last_finite, onset
 from ..rule import Rule

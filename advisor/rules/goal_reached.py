@@ -10,9 +10,9 @@ import numpy as np
 from nnwatch.frame import Evidence, Remedy
 from nnwatch.metric import describe
 
+from ..changes import restore
 from ..context import Context
 from ..finding import Abstain, Found, number
-from ..fixes import restore
 from ..rule import Rule
 from ..window import median
 

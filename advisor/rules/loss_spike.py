@@ -9,9 +9,9 @@ import numpy as np
 
 from nnwatch.frame import Evidence, Remedy, Severity
 
+from ..changes import clip_change
 from ..context import Context
 from ..finding import Abstain, Found, number
-from ..fixes import clip_change
 from ..learning_rate import CLIP, rounded
 from ..place import of_optimizer
 from ..rule import Rule

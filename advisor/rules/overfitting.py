@@ -12,9 +12,10 @@ import numpy as np
 from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..baseline import trivial_validation_loss
+from ..changes import restore
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
-from ..fixes import OVERFIT, remedies, restore, titles
+from ..fixes import OVERFIT, remedies, titles
 from ..rule import Rule
 from ..window import median, medians, noise, trend
 

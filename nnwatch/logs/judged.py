@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from nnwatch.advisor.changes import restore
 from nnwatch.advisor.context import Context
 from nnwatch.advisor.finding import Abstain, Found, number, percent, some
-from nnwatch.advisor.fixes import OVERFIT, remedies, restore
+from nnwatch.advisor.fixes import OVERFIT, remedies
 from nnwatch.advisor.learning_rate import CLIP, lower_remedy
 from nnwatch.advisor.nonfinite import Growth, growth, last_finite, restart
 from nnwatch.advisor.rule import Check, Rule

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nnwatch.advisor import fixes
+from nnwatch.advisor import changes, fixes
 from nnwatch.advisor.case import frames
 from nnwatch.advisor.context import Context
 from nnwatch.history import History
@@ -74,4 +74,4 @@ def saved(path, step):
     ],
 )
 def test_the_checkpoint_is_the_newest_that_still_holds_what_it_held(events, step, says):
-    assert fixes.restore(context({"events": events}), step) == says
+    assert changes.restore(context({"events": events}), step) == says
