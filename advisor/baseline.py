@@ -24,7 +24,7 @@ def trivial_loss(at: Context) -> tuple[float, str]:
 def _trivial(at: Context) -> tuple[float, str]:
     loss = at.facts.get("loss") or {}
     name = str(loss.get("name", ""))
-    if at.several_terms:
+    if at.several_terms or at.summed:
         raise Abstain("the loss has several terms: what a guess costs is not known")
     if loss.get("weighted") or loss.get("reduction", "mean") != "mean":
         raise Abstain("the loss is weighted or not a mean: what a guess costs is not known")

@@ -10,6 +10,9 @@ from .layers import Layers
 DENSE = 20
 """Every step is judged up to this one: a wrong learning rate kills before step 10."""
 
+_AVERAGED = frozenset({"DivBackward0", "MulBackward0", "MeanBackward0"})
+"""Operations that make a mean of what was added up."""
+
 
 class Context(Layers):
     """The flags: what kind of training this is, as far as it changes what a number means."""
@@ -26,6 +29,13 @@ class Context(Layers):
     def several_terms(self) -> bool:
         """A step consumes several loss calls: the training loss is their sum."""
         return self.has("loss.term") and self.view("loss.term").values.shape[1] > 1
+
+    @property
+    def summed(self) -> bool:
+        """The same line calls the loss several times a step, once for each place of a sequence, and the training loss
+        is the sum."""
+        graph = self.facts.get("loss.graph") or {}
+        return int(graph.get("calls") or 1) > 1 and _AVERAGED.isdisjoint(graph.get("after") or ())
 
     @cached_property
     def batchnorm(self) -> bool:

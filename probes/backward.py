@@ -128,7 +128,7 @@ class Backward:
             self._labels(term)
         if type(value) is float and value - value != 0.0 and self._nonfinite.alarm.armed:
             self._nonfinite.loss(term, node, value)
-        training.probes.run("linkage", lambda: self._linkage.see(node, term))
+        training.probes.run("linkage", lambda: self._linkage.see(node, terms))
         if training.sample is not None and not training.sample.looked:
             look(training, training.sample, terms)
 

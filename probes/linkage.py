@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -49,9 +50,10 @@ class Linkage:
         self._pairs: dict[str, list[int]] | None = None
         self._shapes: dict[str, list[int]] = {}
 
-    def see(self, node: Any, term: Term | None) -> None:
-        """A backward pass begins at ``node`` of the graph, for the loss call ``term``."""
+    def see(self, node: Any, terms: Sequence[Term]) -> None:
+        """A backward pass begins at ``node`` of the graph, for the loss calls ``terms``."""
         training = self._training
+        term = terms[0] if terms else None
         if training.emit.segment != self._segment:
             self._begin(training.emit.segment)
         step = training.lane.step - training.first + 1
@@ -67,7 +69,7 @@ class Linkage:
             found = leaves(node)
             self._reached = self._reached | found.keys() if found is not None else None
         if self._graph is None and term is not None:
-            self._graph = _graph(node, term, training.model)
+            self._graph = _graph(node, term, training.model) | {"calls": len(terms)}
         if self._pairs is None:
             self._pairs = pairs(node)
         if step <= FIRST:

@@ -97,6 +97,8 @@ SCRIPT = """
             fit(Checkpointed(True), x, y, ce)
         elif which == "reentrant with gradient":
             fit(Checkpointed(True), x.requires_grad_(), y, ce)
+        elif which == "places":
+            fit(Net(), x, y, lambda out, target: sum(ce(part, of) for part, of in zip(out.split(8), target.split(8))))
         elif which == "checkpoint":
             fit(Checkpointed(False), x, y, ce)
 
@@ -125,8 +127,10 @@ CASES: dict[str, dict[str, Any]] = {
             "target": [32],
             "target_dtype": "int64",
             "broadcast": False,
+            "calls": 1,
         },
     },
+    "places": {"loss.graph.calls": 4, "loss.graph.after": ["AddBackward0"] * 4},
     "regulariser": {"unreached": [], "loss.graph.after": ["AddBackward0"]},
     "broadcast": {"loss.graph.broadcast": True, "loss.graph.input": [32, 1], "loss.graph.target": [32]},
     "words": {
