@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from copy import copy
 from typing import Any
 
 from .context import Context
@@ -21,6 +22,16 @@ LAYERS = {"Addmm", "Mm", "Convolution"}
 def loss(at: Context) -> Mapping[str, Any]:
     """The fact ``loss``; empty where no loss function of torch was seen."""
     return at.facts.get("loss") or {}
+
+
+def calls(at: Context) -> Iterator[Context]:
+    """The boundary as each loss call of a step sees it, with the facts ``loss`` and ``loss.graph`` of its own. What is
+    measured of predictions and targets is that of the first, which is ``at`` itself."""
+    yield at
+    for other in at.facts.get("loss.others") or ():
+        seen = copy(at)
+        seen.facts = {**at.facts, "classes": None, **other}
+        yield seen
 
 
 def graph(at: Context) -> Mapping[str, Any]:

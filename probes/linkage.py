@@ -1,5 +1,5 @@
 """What the loss hangs together with, read from autograd's graph on a few steps: the facts ``loss.graph``,
-``loss.pairs``, ``shapes``, ``unreached`` and ``stale_parameters``."""
+``loss.others``, ``loss.pairs``, ``shapes``, ``unreached`` and ``stale_parameters``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from . import facts
 from .batch import padding_indices
 from .graph import NODES
 from .loss import DEPTH, Term
@@ -24,9 +25,12 @@ PASSES = 8
 """Backward passes of a step that are walked, at most."""
 BEFORE = 12
 """Operations named on each side of the loss."""
+OTHERS = 8
+"""Loss calls of a backward pass that are looked at, at most."""
 NAMES = 200
 """Names of parameters listed, at most."""
-ELEMENTWISE = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy_with_logits")
+ELEMENTWISE = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy_with_logits",
+               "poisson_nll_loss", "gaussian_nll_loss")  # fmt: skip
 """Losses that stretch a target to the shape of the prediction."""
 HIDDEN = "CheckpointFunctionBackward"
 """What a reentrant checkpoint computes is not in the graph."""
@@ -47,6 +51,8 @@ class Linkage:
         self._step = 0
         self._late = False
         self._graph: dict[str, Any] | None = None
+        self._others: list[dict[str, Any]] = []
+        """What is known of the further loss calls of that pass."""
         self._pairs: dict[str, list[int]] | None = None
         self._shapes: dict[str, list[int]] = {}
 
@@ -70,6 +76,9 @@ class Linkage:
             self._reached = self._reached | found.keys() if found is not None else None
         if self._graph is None and term is not None:
             self._graph = _graph(node, term, training.model) | {"calls": len(terms)}
+            self._others = [
+                facts.loss(other, []) | {"loss.graph": _graph(node, other, training.model)} for other in terms[1:OTHERS]
+            ]
         if self._pairs is None:
             self._pairs = pairs(node)
         if step <= FIRST:
@@ -87,6 +96,8 @@ class Linkage:
             return known
         if self._graph is not None:
             known["loss.graph"] = self._graph
+        if self._others:
+            known["loss.others"] = self._others
         if self._pairs is not None:
             known["loss.pairs"] = self._pairs
         if self._shapes:
@@ -152,6 +163,9 @@ def _graph(node: Any, term: Term, model: Model | None) -> dict[str, Any]:
         graph["target"], graph["target_dtype"] = list(target.shape), str(target.dtype).removeprefix("torch.")
     if prediction is not None and target is not None:
         graph["broadcast"] = term.name in ELEMENTWISE and prediction.shape != target.shape
+        if term.name == "cross_entropy" and target.is_floating_point() and target.is_cpu and target.dim() > 1:
+            sums = target.detach().sum(1)
+            graph["target_sums"] = [float(sums.min()), float(sums.max())]
     paddings = padding_indices(model) if model is not None else {}
     if paddings:
         graph["padding_idx"] = next(iter(paddings.values()))

@@ -13,7 +13,7 @@ from ..context import Context
 from ..finding import Found
 from ..place import of_loss
 from ..rule import Rule
-from ..script import graph, loss
+from ..script import calls, graph, loss
 
 MATCH = "Give prediction and target one shape"
 
@@ -39,6 +39,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     if found := at.facts.get("loss.pairs"):
         return _by_hand(at, found)
+    return next(filter(None, map(_stretched, calls(at))), None)
+
+
+def _stretched(at: Context) -> Found | None:
+    """By one loss call."""
     found = graph(at)
     prediction, target = _sizes(found.get("input")), _sizes(found.get("target"))
     if not found.get("broadcast") or not prediction or not target:

@@ -10,7 +10,7 @@ from ..context import Context
 from ..finding import Found, number
 from ..place import of, of_loss
 from ..rule import Rule
-from ..script import loss, maker
+from ..script import calls, loss, maker
 
 REMOVE = "Give the loss the raw outputs"
 TWICE = {
@@ -37,6 +37,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     What to do
         Drop the softmax at the end of forward(); apply it only where probabilities are printed or used.
     """
+    return next(filter(None, map(_twice, calls(at))), None)
+
+
+def _twice(at: Context) -> Found | None:
+    """In front of one loss call."""
     found = TWICE.get((str(loss(at).get("name")), maker(at)))
     if found is None:
         return None

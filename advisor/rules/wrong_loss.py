@@ -12,7 +12,7 @@ from ..context import Context
 from ..finding import Found, number
 from ..place import of_loss
 from ..rule import Rule
-from ..script import LAYERS, loss, maker
+from ..script import LAYERS, calls, loss, maker
 from ..window import finite
 
 FIT = "Use the loss that fits the targets"
@@ -29,7 +29,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Exact: cross_entropy or nll_loss over a single output; nll_loss or kl_div of what a layer gives, with no
-        logarithm between, from autograd's graph; nll_loss below 0, which no log-probability gives.
+        logarithm between, from autograd's graph; nll_loss below 0, which no log-probability gives; cross_entropy on
+        class probabilities that sum to over 1.5. Of every loss call of a step.
         A squared or absolute error on whole-number targets is *watch*: counts are predicted that way too.
 
     When it is a false alarm
@@ -39,6 +40,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         One output: binary_cross_entropy_with_logits on float targets. Class numbers: cross_entropy with one output per
         class. Numbers of any kind: mse_loss on float targets of about unit scale.
     """
+    return next(filter(None, (_misused(call, measured=call is at) for call in calls(at))), None)
+
+
+def _misused(at: Context, *, measured: bool) -> Found | None:
+    """One loss call; ``measured`` is the loss of a step that has no other."""
     name = str(loss(at).get("name"))
     losses = at.loss.scalar
     severity: Severity = "error"
@@ -50,7 +56,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         why = f"{name} takes the logarithms of probabilities, and a layer gives numbers of any size"
         new = "log_softmax(x, dim=1)" if name == "kl_div" else "cross_entropy, or log_softmax(x, dim=1) in front"
         expect = "no loss is below 0"
-    elif name == "nll_loss" and len(low := finite(losses[-200:])) and np.min(low) < 0:
+    elif name == "cross_entropy" and (sums := _sums(at)):
+        what = f"{name}{of_loss(at)} on targets whose sums over the classes are {number(sums[0])} to {number(sums[1])}"
+        why = "it compares distributions, which sum to 1: these are several answers to each sample"
+        new, expect = "binary_cross_entropy_with_logits", "each answer is learned by itself"
+    elif measured and name == "nll_loss" and len(low := finite(losses[-200:])) and np.min(low) < 0:
         what = f"nll_loss{of_loss(at)} is below 0: {number(float(np.min(low)))}"
         why = "the negative logarithm of a probability is never below 0: it does not get log-probabilities"
         new, expect = "cross_entropy on raw outputs", "no loss is below 0"
@@ -72,6 +82,12 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         "If it is meant so, write down beside the call what it measures.",
         exact=True,
     )
+
+
+def _sums(at: Context) -> tuple[float, float] | None:
+    """The smallest and the largest sum of the targets over the classes, where they are no distributions."""
+    low, high = (at.facts.get("loss.graph") or {}).get("target_sums") or (1.0, 1.0)
+    return (low, high) if high > 1.5 else None
 
 
 def _whole(at: Context) -> bool:

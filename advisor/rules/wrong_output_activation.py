@@ -13,7 +13,7 @@ from ..context import Context
 from ..finding import Found, number
 from ..place import of, of_layer, of_loss
 from ..rule import Rule
-from ..script import loss, maker
+from ..script import calls, loss, maker
 from ..window import finite
 
 REMOVE = "Drop the last activation"
@@ -49,6 +49,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     if not loss(at):
         return _pressed(at, limit)
+    return next(filter(None, (_unfit(call, measured=call is at) for call in calls(at))), None)
+
+
+def _unfit(at: Context, *, measured: bool) -> Found | None:
+    """One loss call; ``measured`` are the targets of the first one of a step."""
     name, made = str(loss(at).get("name")), maker(at)
     begin = at.track.segment.first_step + 1
     spoken = made.lower()
@@ -65,7 +70,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         new = "log_softmax(x, dim=1)" if name == "kl_div" else "cross_entropy on raw outputs, or log_softmax(x, dim=1)"
         title = LOGARITHM if name == "kl_div" else RAW
         remedy = Remedy(title, f"{name} of {spoken}{of_loss(at)} → {new}", "no loss is below 0")
-    elif name in REGRESSION and made in ("Sigmoid", "Tanh", "Relu"):
+    elif measured and name in REGRESSION and made in ("Sigmoid", "Tanh", "Relu"):
         outside = _outside(at, made)
         if outside is None:
             return None

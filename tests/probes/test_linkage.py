@@ -78,6 +78,9 @@ SCRIPT = """
             fit(net, x, y, lambda p, t: ce(p, t) + 0.01 * net.weight.abs().sum().sqrt())
         elif which == "broadcast":
             fit(nn.Linear(6, 1), x, torch.randn(32), F.mse_loss)
+        elif which == "two losses":
+            answers = (torch.randn(32, 3) > 0).float()
+            fit(nn.Linear(6, 3), x, y, lambda p, t: ce(p, t) + ce(p.sigmoid(), answers))
         elif which == "words":
             t = torch.randint(1, 12, (8, 5))
             fit(Words(), t, t, lambda p, t: ce(p.flatten(0, 1), t.flatten()))
@@ -133,6 +136,23 @@ CASES: dict[str, dict[str, Any]] = {
     "places": {"loss.graph.calls": 4, "loss.graph.after": ["AddBackward0"] * 4},
     "regulariser": {"unreached": [], "loss.graph.after": ["AddBackward0"]},
     "broadcast": {"loss.graph.broadcast": True, "loss.graph.input": [32, 1], "loss.graph.target": [32]},
+    "two losses": {
+        "loss.others": [
+            {
+                "loss": {"name": "cross_entropy", "weighted": False, "reduction": "mean", "where": "train.py:73"},
+                "classes": 3,
+                "loss.graph": {
+                    "before": ["SigmoidBackward0", "AddmmBackward0", "TBackward0"],
+                    "after": ["AddBackward0"],
+                    "input": [32, 3],
+                    "target": [32, 3],
+                    "target_dtype": "float32",
+                    "broadcast": False,
+                    "target_sums": [0.0, 2.0],
+                },
+            }
+        ],
+    },
     "words": {
         "unreached": [],
         "loss.graph.padding_idx": 0,
