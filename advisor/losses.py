@@ -16,6 +16,9 @@ from .window import Numbers, block_medians, finite, median, medians, slope, tren
 REGION, MOVED = 20, 3
 """Records at either end of a run whose targets are compared; how far they may lie apart."""
 
+LEAST, SIGN = 20, 0.1
+"""Records of either sign that make a score, and the share of them that each sign has."""
+
 
 class Losses(Clocks):
     """What is said of the loss is said of the loss that is trained on, unless it is called another."""
@@ -122,7 +125,18 @@ class Losses(Clocks):
     @property
     def no_goal(self) -> bool:
         """The training loss is not what is to become small."""
-        return self.multi_opt or self.drifting
+        return self.multi_opt or self.drifting or self.scored
+
+    @property
+    def scored(self) -> bool:
+        """Backward passes begin at numbers of both signs, and the loss function gives none below zero: a score is added
+        to it by hand (of a policy), and what the loss function gives is but a part."""
+        return self.has("loss.root") and self.once("scored", ("loss.root", "loss.train"), self._scored, slack=0.05)
+
+    def _scored(self) -> bool:
+        roots = finite(self.view("loss.root").thin(400).scalar)
+        below = float(np.mean(roots < 0)) if len(roots) >= LEAST else 0.0
+        return SIGN < below < 1 - SIGN and float(np.min(finite(self.loss.thin(400).scalar), initial=0.0)) >= 0
 
     def loss_key(self, patient: bool = True) -> str | None:
         """The outcome that goes with most mechanisms: the loss has not left its initial value. None if it has or, with

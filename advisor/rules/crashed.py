@@ -121,7 +121,7 @@ def _found(
 
 
 def _passes(at: Context) -> str:
-    return f"training passes step {at.step}"
+    return f"training passes step {at.step}" if at.step else "training begins"
 
 
 def _resume(at: Context) -> Remedy:

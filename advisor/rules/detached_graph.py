@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from nnwatch.frame import Remedy, Severity
 
 from ..context import Context
-from ..finding import Abstain, Found, some
+from ..finding import Abstain, Found, count, some
 from ..place import of_call, of_layer
 from ..rule import Rule
 from ..untrained import moved, stood_still, untrained
@@ -53,7 +53,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         at,
         names,
         severity,
-        f"{len(names)} trained parameters are not connected to the loss: {some(names)}",
+        f"{count(len(names), 'trained parameter')} not connected to the loss: {some(names)}",
         "the graph of the loss does not reach them, and they have not moved",
         (
             Remedy(CONNECT, f"{some(names)}{of_layer(at, names[0])} → used in forward(){of_call(at, names[-1])}, "

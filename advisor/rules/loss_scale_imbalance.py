@@ -91,8 +91,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
 def _by_hand(at: Context, limit: Mapping[str, float]) -> Found | None:
     """What backward() is called on is mostly no multiple of the one loss function there is: terms written by hand."""
-    if at.amp or not at.has("loss.root"):
-        raise Abstain("the loss has one term")
+    if at.amp or at.scored or not at.has("loss.root"):
+        raise Abstain("the loss has one term, or a score beside it")
     root, loss = at.view("loss.root").last(60), at.loss.last(60)
     if not np.array_equal(root.steps, loss.steps) or not np.all(loss.scalar > 0):
         return None

@@ -37,14 +37,15 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         every loss is under 0.05, where a guess has 0.69; one must rise where the other falls.
 
     When it is a false alarm
-        Adversarial parts and rewards want the opposite on purpose: losses from sampled actions are not judged, and
-        with two optimizers only the game between a generator and a discriminator is.
+        Adversarial parts and rewards want the opposite on purpose: losses from sampled actions, or with a score beside
+        them that is of both signs, are not judged, and with two optimizers only the game between a generator and a
+        discriminator is.
 
     What to do
         Minimise cross entropy; minimise the negative of a log-likelihood, a reward, an ELBO. nll_loss already has
         the minus sign.
     """
-    if at.rl:
+    if at.rl or at.scored:
         raise Abstain("the loss is not a goal here")
     if at.step - at.track.segment.first_step < limit["steps"]:
         raise Abstain("too early: it needs 20 steps")
