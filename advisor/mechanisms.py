@@ -54,6 +54,11 @@ def cut(at: Context) -> bool:
     return at.dead[0] >= 0.9
 
 
+def uncut(at: Context) -> bool:
+    """The opposite: what is dead was so from the start, as steps that small kill nothing, and lets enough pass."""
+    return not cut(at)
+
+
 def stopped(at: Context) -> bool:
     """What is dead is what stops the input: the first layer itself gets something, and not the same for all samples."""
     found = entering(at)
@@ -105,11 +110,6 @@ def varies(at: Context) -> bool:
 def overflowed(at: Context) -> bool:
     """The first number that was none is one that its type could not hold."""
     return at.amp and any(e.data.get("origin") == "overflow" for e in at.events("nonfinite"))
-
-
-def evened(at: Context) -> bool:
-    """BatchNorm evens out any scale of the input: it is too large for half precision alone."""
-    return at.batchnorm
 
 
 def skipped(at: Context) -> bool:

@@ -74,7 +74,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         severity,
         f"gradients are {number(typical)} times eps ({number(float(eps))}); smallest in {least}",
         tuple(keys),
-        int(view.steps[0]),
+        at.track.segment.first_step + 1 if chosen else int(view.steps[0]),
         (
             Evidence(
                 "adam.eps.ratio", typical, limit["near"], "median over matrices", int(view.steps[0]), at.step, least

@@ -113,7 +113,7 @@ def _unseen(at: Context, limit: Mapping[str, float]) -> Found | None:
     swollen = at.has("act.std") and float(np.nanmax(at.view("act.std").values[0], initial=0.0)) > limit["swollen"]
     given = entering(at)
     far = now > limit["left" if first > limit["unseen"] else "most"] * first
-    if swollen or (given is not None and given.size > limit["std"]) or not far or now > first:
+    if swollen or (given is not None and given.size > limit["std"]) or not far or now > limit["risen"] * first:
         return None
     begin = at.track.segment.first_step + 1
     return Found(
@@ -151,5 +151,5 @@ RULE = Rule(
     (NORMALISE, BIAS),
     "Notes C67, C180, C358 (label 10,000 against output 0), B30 (start the bias at the mean).",
     check,
-    {"std": 10, "offset": 10, "part": 0.2, "unseen": 1e4, "left": 0.5, "most": 0.8, "swollen": 5},
+    {"std": 10, "offset": 10, "part": 0.2, "unseen": 1e4, "left": 0.5, "most": 0.8, "swollen": 5, "risen": 1.5},
 )
