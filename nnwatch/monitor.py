@@ -17,13 +17,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import heap, notices, settings, stopping
+from . import heap, notices, stopping
 from . import job as jobs
 from .alert import Alerts, outlived
 from .ending import ended
 from .entrance import open_doors
 from .frame import SEVERITIES, End, Finding, Frame
 from .gather import Gatherer
+from .judge import Judge
 from .memory import Kills
 from .narrate import Narrator
 from .nodes import choose
@@ -73,14 +74,12 @@ class Monitor:
         options = jobs.options(job)
         self._voice = Voice(voice, quiet=options["quiet"])
         self._rings = options["rings"]
-        self._settings = options["settings"]
         self._later: list[str] = []
         self._alerts = Alerts(options["on"], options["alerts"], card, self._notice_later)
         self._recorder = Recorder(job, card, self._hear)
         self._history = self._recorder.history
         self._parts = Parts(job / "monitor.log", self._recorder.notice)
-        self._advisor: Any = None
-        self._advised = -1
+        self._judge = Judge(job, self._recorder, options["settings"], self._parts, self._notice_later)
         card.session, card.monitor = str(self._recorder.path), Process.of(os.getpid())
         self._ready = selectors.DefaultSelector()
         self._server = self._parts.attempt("socket", lambda: self._serve(options["listen"]))
@@ -143,7 +142,7 @@ class Monitor:
         if not self._recorder.stalled:
             self._gatherer.read(now)
             self._parts.attempt("nodes", lambda: self._take_nodes(now))
-        self._judge()
+        self._judge.look()
         for text in self._later:
             self._recorder.notice(text)
         self._later.clear()
@@ -166,28 +165,6 @@ class Monitor:
             return False
         self._due_at[what] = now + every
         return True
-
-    def _judge(self) -> None:
-        """Let the advisor look at what is new. It is loaded with the first training: it brings scipy."""
-        if self._parts.off("advisor") or self._history.version == self._advised:
-            return
-        if self._history.tracks or self._history.end is not None:
-            for frame in self._parts.attempt("advisor", self._advice) or []:
-                self._recorder.take(frame)
-        self._advised = self._history.version
-
-    def _advice(self) -> list[Frame]:
-        if self._advisor is None and (self.job / "check.json").exists():
-            from nnwatch.advisor.examine import Examiner
-
-            self._advisor = Examiner()
-        if self._advisor is None:
-            from nnwatch.advisor.engine import Advisor
-
-            rules, targets, complaints = settings.rules(self._settings)
-            self._later += complaints
-            self._advisor = Advisor(rules, targets)
-        return list(self._advisor.judge(self._history))
 
     def _write(self, now: float) -> bool:
         before = self._recorder.number

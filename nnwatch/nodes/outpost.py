@@ -21,7 +21,8 @@ import time
 from pathlib import Path
 
 from .. import job as jobs
-from .. import launch, runs
+from .. import runs
+from ..keeper import Monitor, Voice
 from ..runs import SUFFIX, Card, Process, write_json
 from .group import Place, place
 
@@ -79,7 +80,7 @@ def keep(job: Path, made: Path) -> None:
     card.launcher = Process.of(os.getpid())
     card.save(made / "job.json")
     assert card.trainer is not None
-    monitor = launch.Monitor(made, launch.Voice())
+    monitor = Monitor(made, Voice())
     while card.trainer.alive:
         time.sleep(_TICK)
         monitor.keep()

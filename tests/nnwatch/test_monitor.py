@@ -152,7 +152,7 @@ def test_a_job_folder_that_goes_away_does_not_end_the_training(home):
     home.gate(51)
     process = home.start("run", "--fail-on", "info", "trainer.py", "150", "0", "exit5")
     card = home.running(50)
-    shutil.rmtree(home.job(card))
+    shutil.rmtree(home.job(card).rename(home.folder / "gone"))  # at once: the monitor writes there now and then
     home.go_on()
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 5
