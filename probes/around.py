@@ -13,8 +13,8 @@ from torch.utils import checkpoint as checkpointing
 from torch.utils.data import dataloader
 from torch.utils.data.distributed import DistributedSampler
 
-from .lane import NEXT
 from .passes import in_c
+from .stages import NEXT
 from .standby import KEY, Standby
 
 INITIALISERS = (
@@ -202,6 +202,7 @@ def _next(standby: Standby, original: Function) -> Function:
         if lane.iterator is None or lane.iterator() is not iterator:
             standby.watch.pass_begins(iterator)
         elif lane.fresh:
+            lane.leave()
             standby.watch.loaders.ahead += 1
 
     def failed(error: Exception, _: Any) -> None:

@@ -10,7 +10,6 @@ import torch
 from . import batch, nested, reduction
 from .clock import UNSTEPPED
 from .closing import Closing
-from .lane import CALL, MORE, OWN, TOTAL
 from .linkage import Linkage, leaves
 from .look import look
 from .loss import Term, Value, scalar
@@ -18,6 +17,7 @@ from .nonfinite import NonFinite
 from .pending import Pending
 from .sample import Sample
 from .segments import Segments
+from .stages import CALL, MORE, OWN, TOTAL
 from .training import Training
 
 _functorch = torch._C._functorch
@@ -175,7 +175,7 @@ class Backward:
             trained, self._trained = self._trained, []
             found = [tensor.grad for tensor in trained] if gave is None else gave
             training.probes.run("gradients", lambda: self._gradients(sample, found))
-        if sample is not None and training.accumulates and training.micro == 1 and training.skipped is None:
+        if sample is not None and training.lane.accumulates and training.micro == 1 and training.skipped is None:
             training.probes.run("noise", lambda: sample.first_pass(training.lane.rows))
         if (clock.by_backward or (clock.backwards >= UNSTEPPED and clock.never_stepped())) and not training.deaf:
             self._closing.close()

@@ -28,11 +28,21 @@ class Clock:
         self._round = 0
         self._expected = 1
 
-    def alone(self, optimizer: int) -> bool:
-        """Between two steps of one and the same optimizer: after one backward pass its step ends the next one."""
-        return not (self.by_backward or self.backwards or self.stepping or self.waiting) and (
-            (optimizer, 1, 1) == (self._first, self._round, self._expected)
-        )
+    @property
+    def together(self) -> int:
+        """Optimizers that step after the same backward pass."""
+        return self._expected
+
+    @property
+    def between(self) -> bool:
+        """Is no step under way, and did all that step together do so last time?"""
+        under_way = self.by_backward or self.backwards or self.stepping or self.waiting
+        return not under_way and self._round == self._expected
+
+    def went(self, first: int, done: int) -> None:
+        """Steps were seen in another way: ``first`` was the first to step in the last of them, of which ``done`` have
+        stepped; 0: all."""
+        self._first, self._round, self.waiting = first, done or self._expected, done > 0
 
     def backward_begins(self) -> bool:
         """While ``waiting``: True when the awaited optimizer did not step this time, and the step ends without it."""

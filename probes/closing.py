@@ -7,13 +7,14 @@ from time import perf_counter, time
 import torch
 
 from .groups import NAN, momenta
-from .lane import CALL, LOSS
+from .lane import Plan
 from .nonfinite import NonFinite
 from .pending import Pending
 from .repeats import Repeats
 from .routine import Routine
 from .sample import Sample
 from .sampler import LONG
+from .stages import LOSS
 from .training import Training
 
 NEWS = (1, 2, 10, 100)
@@ -61,7 +62,7 @@ class Closing:
         sample = training.sample
         if sample is not None:
             training.probes.run("sample", lambda: self._finish(sample, step, when))
-        training.accumulates = micro > 1
+        lane.accumulates = micro > 1
         training.micro = lane.rows = 0
         training.summed = False
         lane.wait = 0.0
@@ -95,6 +96,7 @@ class Closing:
 
     def due(self, step: int) -> None:
         """Step ``step`` has gone by the lane."""
+        self._training.went_in_lane(0)
         self._decide(step, ordinary=self._training.lane.stage == LOSS)
 
     def _decide(self, step: int, ordinary: bool) -> None:
@@ -111,7 +113,7 @@ class Closing:
         due = measured and sampler.ended(step, kind, lane.spent, training.disturbed, self._turn())
         takes, coming = ordinary or self._ordinary(), sampler.next
         keep = (due or sampler.ahead) and self._repeats.wanted(coming)
-        planned = takes and lane.form == CALL and not keep and (due or sampler.ahead) and routine.ready(coming)
+        planned = takes and not keep and (due or sampler.ahead) and routine.ready(coming)
         if due and not planned:
             training.sample = training.new_sample()
             layers.thorough = training.sample.thorough
@@ -131,12 +133,11 @@ class Closing:
             training.tell()
         if training.sample is None and takes:
             until = min(n for n in (*(first + n for n in NEWS), coming if planned else sampler.due) if n > step)
-            plan = until, layers if state != "none" else None, routine if planned else None, coming
+            coming_steps = until, layers if state != "none" else None, routine if planned else None, coming
             if ordinary:
-                lane.again(*plan)
+                lane.again(*coming_steps)
             else:
-                schema, optimizer, small = training.steps.schema, training.optimizers[0], self._nonfinite.canary
-                lane.open(training.emit, schema, optimizer, small, *plan)
+                lane.open(training.emit, self._plan(), *coming_steps)
             if due:
                 lane.arm()
         else:
@@ -158,14 +159,31 @@ class Closing:
     def _ordinary(self) -> bool:
         """Is training such that the lane's way to see it is right?"""
         training = self._training
-        optimizer = training.last() if training.last is not None else None
+        last, optimizers = training.last, training.trained_by()
+        together = training.clock.together
         return (
-            len(training.optimizers) == 1
-            and training.optimizers[0]() is optimizer is not None
-            and training.clock.alone(id(optimizer))
+            last is not None
+            and any(one is last() for one in optimizers)
+            and len(optimizers) == len(training.optimizers) >= together
+            and training.clock.between
             and type(training.loss) is float
             and training.skipped is None
             and self._nonfinite.alarm.armed
-            and not (training.terms.several or training.opening)
-            and not (self._pending.terms or training.fetch.waiting)
+            and not (training.opening or self._pending.terms or training.fetch.waiting)
+            and not (training.loaders.ahead and self._many)
         )
+
+    @property
+    def _many(self) -> bool:
+        """May several backward passes come before a step, or several loss calls before a pass?"""
+        training = self._training
+        return len(training.optimizers) > 1 or training.lane.accumulates or training.terms.joint
+
+    def _plan(self) -> Plan:
+        """Of the coming steps."""
+        training = self._training
+        terms, optimizers = training.terms, tuple(training.optimizers)
+        schema = terms.schema(training.emit) if terms.several else None
+        small = self._nonfinite.canary
+        together = training.clock.together
+        return Plan(training.steps.schema, optimizers, together, self._many, schema, terms.known, small)

@@ -7,11 +7,11 @@
 #include <stddef.h>
 #include <structmember.h>
 
-void forget_call(Lane *self)
+void forget_step(Lane *self)
 {
-    put(&self->args, NULL);
-    put(&self->kwargs, NULL);
-    put(&self->value, NULL);
+    self->passes = self->done = self->summed = self->taken = 0;
+    self->loss = self->root = 0;
+    forget_calls(self, 0);
     put(&self->top, NULL);
     for (int i = 0; i < 3; i++)
         put(&self->entered[i], NULL);
@@ -28,20 +28,23 @@ PyObject *keywords(PyObject *given)
 static PyObject *begin(Lane *self, PyObject *unused)
 {
     self->stage = CLOSED;
+    self->form = CALL;
+    self->turn = self->first = -1;
+    self->accumulates = 0;
     self->step = self->epoch = self->backwards = self->batches = self->rows = 0;
     self->wait = 0;
     self->ended = NAN;
     self->spent = 0;
     self->timed = 0;
-    self->number = NAN;
     put(&self->target, NULL);
     put(&self->trained_on, NULL);
     put(&self->looks, NULL);
     put(&self->routine, NULL);
     forget_work(&self->work);
     put(&self->coming, NULL);
-    put(&self->optimizer, NULL);
-    forget_call(self);
+    put(&self->optimizers, NULL);
+    put(&self->places, NULL);
+    forget_step(self);
     Py_RETURN_NONE;
 }
 
@@ -78,22 +81,29 @@ static PyObject *serve(Lane *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* open(place of the ring, id of the schema, its numbers, learning rates among them, optimizer, small, and as of again) */
+/* open(place of the ring, id of the schema, its numbers, learning rates among them, optimizers, how many step together,
+   many, id of the schema of loss calls or 0, its numbers, places, small, and as of again) */
 static PyObject *open_lane(Lane *self, PyObject *args)
 {
-    PyObject *optimizer, *small, *looks, *coming;
+    PyObject *optimizers, *places, *small, *looks, *coming;
     unsigned long long map, ring, length, thread;
-    unsigned int schema;
-    if (!PyArg_ParseTuple(args, "(KKKKL)InnOOLOOL", &map, &ring, &length, &thread, &self->segment, &schema,
-                          &self->fields, &self->groups, &optimizer, &small, &self->until, &looks, &coming, &self->at))
+    unsigned int schema, terms;
+    if (!PyArg_ParseTuple(args, "(KKKKL)InnO!ipInO!OLOOL", &map, &ring, &length, &thread, &self->segment, &schema,
+                          &self->fields, &self->groups, &PyTuple_Type, &optimizers, &self->together, &self->many,
+                          &terms, &self->terms, &PyTuple_Type, &places, &small, &self->until, &looks, &coming,
+                          &self->at))
         return NULL;
     self->pen = (Pen){(unsigned char *)(uintptr_t)map, ring, length, (pthread_t)thread};
     self->schema = schema;
-    put(&self->optimizer, optimizer);
+    self->of_terms = terms;
+    self->turn = self->first = -1;
+    forget_step(self);
+    put(&self->optimizers, optimizers);
+    put(&self->places, PyTuple_Size(places) ? places : NULL);
     put(&self->small, small == Py_None ? NULL : small);
     put(&self->looks, looks == Py_None ? NULL : looks);
     put(&self->coming, coming == Py_None ? NULL : coming);
-    self->stage = self->fields <= FIELDS ? LOSS : CLOSED;
+    self->stage = self->fields <= FIELDS && self->terms <= SITES ? LOSS : CLOSED;
     Py_RETURN_NONE;
 }
 
@@ -108,10 +118,34 @@ static PyObject *again(Lane *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* stages.Left; NULL with an error set */
+static PyObject *seen(const Lane *self, int stage)
+{
+    PyObject *pending = PyTuple_New(self->called), *taken = PyTuple_New(self->taken), *trained = NULL, *found = NULL;
+    PyObject *node = self->top ? node_of(self->top) : none();
+    int fine = pending && taken && node;
+    for (int i = 0; fine && i < self->called; i++) {
+        PyObject *said = told(&self->calls[i]);
+        fine = said && !PyTuple_SetItem(pending, i, said);
+    }
+    for (int i = 0; fine && i < self->taken; i++) {
+        PyObject *one = Py_BuildValue("id", self->sites[i], self->numbers[i]);
+        fine = one && !PyTuple_SetItem(taken, i, one);
+    }
+    if (fine && (trained = !self->called && self->calls[0].value ? told(&self->calls[0]) : none()))
+        found = PyObject_CallFunction(names.Left, "iOOOiddOOi", stage, pending, trained, node, self->passes, self->loss,
+                                      self->root, self->summed ? Py_True : Py_False, taken, self->done);
+    Py_XDECREF(pending);
+    Py_XDECREF(taken);
+    Py_XDECREF(trained);
+    Py_XDECREF(node);
+    return found;
+}
+
 PyObject *leave(Lane *self, PyObject *unused)
 {
     int stage = self->stage;
-    PyObject *node = NULL, *call = NULL, *left = NULL, *done = NULL, **entered = self->entered;
+    PyObject *left = NULL, *done = NULL, **entered = self->entered;
     self->stage = CLOSED;
     put(&self->coming, NULL);
     if (entered[0]) {
@@ -121,22 +155,14 @@ PyObject *leave(Lane *self, PyObject *unused)
         Py_CLEAR(done);
         put(&entered[0], NULL);
     }
-    if (stage <= LOSS && !self->routine)
+    if (stage == CLOSED)
         Py_RETURN_NONE;
     put(&self->routine, NULL);
     forget_work(&self->work);
-    if (self->args || self->top) {
-        node = node_of(self->top ? self->top : self->value);
-        if (self->args && node && node != Py_None)
-            call = Py_BuildValue("OOON", self->name, self->function, self->args, keywords(self->kwargs));
-    }
-    forget_call(self);
-    left = PyObject_CallFunction(names.Left, "iOOdd", stage, call ? call : Py_None, node ? node : Py_None, self->number,
-                                 self->root);
+    left = seen(self, stage);
+    forget_step(self);
     if (left)
         done = PyObject_CallFunctionObjArgs(self->left, left, NULL);
-    Py_XDECREF(node);
-    Py_XDECREF(call);
     Py_XDECREF(left);
     return done;
 }
@@ -169,15 +195,23 @@ static PyObject *publish(Lane *self, PyObject *args)
 /* the type */
 
 #define REFERENCES(each)                                                                                             \
-    each(iterator) each(loader) each(batch) each(target) each(trained_on) each(name) each(function) each(args)       \
-        each(kwargs) each(value) each(top) each(entered[0]) each(entered[1]) each(entered[2]) each(left) each(due)  \
-            each(canary) each(small) each(looks) each(optimizer) each(routine) each(coming) each(work.record) each(work.gradients) each(work.snapshot)    \
-                each(work.compare) each(work.parameters) each(work.moments) each(work.classes) each(work.name)
+    each(iterator) each(loader) each(batch) each(target) each(trained_on) each(top) each(entered[0])                 \
+        each(entered[1]) each(entered[2]) each(left) each(due) each(canary) each(small) each(looks)                  \
+            each(optimizers) each(routine) each(coming) each(places) each(work.record) each(work.gradients)          \
+                each(work.snapshot) each(work.compare) each(work.parameters) each(work.moments)                      \
+                    each(work.classes) each(work.name)
 
 static int traverse(Lane *self, visitproc visit, void *arg)
 {
 #define VISIT(field) Py_VISIT(self->field);
     REFERENCES(VISIT)
+    for (int i = 0; i < CALLS; i++) {
+        Py_VISIT(self->calls[i].name);
+        Py_VISIT(self->calls[i].function);
+        Py_VISIT(self->calls[i].args);
+        Py_VISIT(self->calls[i].kwargs);
+        Py_VISIT(self->calls[i].value);
+    }
     Py_VISIT(Py_TYPE(self));
     return 0;
 }
@@ -186,6 +220,7 @@ static int clear(Lane *self)
 {
 #define CLEAR(field) Py_CLEAR(self->field);
     REFERENCES(CLEAR)
+    forget_calls(self, 0);
     return 0;
 }
 
@@ -229,6 +264,10 @@ static PyMemberDef members[] = {
     {"timed", T_BOOL, offsetof(Lane, timed), 0, NULL},
     {"stage", T_INT, offsetof(Lane, stage), 0, NULL},
     {"form", T_INT, offsetof(Lane, form), 0, NULL},
+    {"passes", T_INT, offsetof(Lane, passes), 0, NULL},
+    {"turn", T_INT, offsetof(Lane, turn), 0, NULL},
+    {"first", T_INT, offsetof(Lane, first), 0, NULL},
+    {"accumulates", T_BOOL, offsetof(Lane, accumulates), 0, NULL},
     {"inside_backward", T_BOOL, offsetof(Lane, inside_backward), 0, NULL},
     {"fresh", T_BOOL, offsetof(Lane, fresh), 0, NULL},
     {NULL},
@@ -243,15 +282,21 @@ static PyType_Spec spec = {
     "nnwatch.probes._kernel.Lane", sizeof(Lane), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots,
 };
 
-/* lane_type(inputs.rows, lane.Left) */
+/* lane_type(nested.rows, stages.Left, stages.Said) */
 PyObject *lane_type(PyObject *module, PyObject *args)
 {
-    PyObject *rows, *Left;
-    if (!PyArg_ParseTuple(args, "OO", &rows, &Left))
+    PyObject *rows, *Left, *Said;
+    if (!PyArg_ParseTuple(args, "OOO", &rows, &Left, &Said))
         return NULL;
     make_crcs();
     put(&names.rows, rows);
     put(&names.Left, Left);
+    put(&names.Said, Said);
+    const char *reductions[] = {"reduction", "size_average", "reduce"};
+    for (int i = 0; i < 3; i++)
+        names.reductions[i] = PyUnicode_InternFromString(reductions[i]);
+    names.f_back = PyUnicode_InternFromString("f_back");
+    names.f_lasti = PyUnicode_InternFromString("f_lasti");
     names.next_functions = PyUnicode_InternFromString("next_functions");
     names.param_groups = PyUnicode_InternFromString("param_groups");
     names.lr = PyUnicode_InternFromString("lr");

@@ -7,26 +7,39 @@
 enum { CLOSED, LOSS, BACKWARD, INSIDE, STEP, STEPPING, ENTRY, NEXT };
 enum { CALL, MORE, TOTAL, OWN };
 
+enum { CALLS = 5, TAKEN = 64, PASSES = 63, SITES = 16 };
+
+/* A loss call: name and function, arguments and value; NULL instead of no keywords. */
+typedef struct {
+    PyObject *name, *function, *args, *kwargs, *value;
+    double number;
+    int site;
+} Said;
+
 typedef struct {
     PyObject_HEAD
     /* public, as in lane.py */
     PyObject *iterator, *loader, *batch, *target, *trained_on;
     long long step, epoch, backwards, batches, rows;
     double wait, ended, spent;
-    int stage, form;
-    char inside_backward, fresh, timed;
-    /* of the step: the loss call's name and function, arguments and value; NULL instead of no keywords */
-    PyObject *name, *function, *args, *kwargs, *value;
-    PyObject *top; /* what is trained on, where that is made of more than the value of a call */
-    double number, root;
+    int stage, form, passes, turn, first;
+    char inside_backward, fresh, timed, accumulates;
+    /* of the step: the calls before the next backward pass; or, after the last one, the first that this was for, and
+       where it began, if they are kept */
+    Said calls[CALLS];
+    PyObject *top;
+    int called, done, summed, taken, sites[TAKEN];
+    double loss, root, numbers[TAKEN];
     /* the call of the model, where it was not noted by Layers itself: module, arguments; is it an outermost one? */
     PyObject *entered[3];
     int outermost, noted; /* noted: 1 here, 2 by Layers, 3 both ways */
     /* of the training */
-    PyObject *left, *due, *canary, *small, *looks, *optimizer, *routine, *coming;
-    Py_ssize_t groups, fields;
+    PyObject *left, *due, *canary, *small, *looks, *optimizers, *routine, *coming;
+    PyObject *places; /* (name, codes, instruction, site) of loss calls, where their lines are told apart */
+    Py_ssize_t groups, fields, terms; /* terms: numbers in a record of the loss calls' values */
     long long until, at, segment;
-    uint32_t schema, samples; /* ids of the schemas, of a step's and a sample's record */
+    int together, many;
+    uint32_t schema, of_terms, samples; /* ids of the schemas: of a step, its loss calls, a sample */
     Work work;
     Pen pen;
 } Lane;
@@ -36,8 +49,15 @@ typedef struct {
 /* lane.c */
 PyObject *leave(Lane *self, PyObject *unused);
 PyObject *arm(Lane *self, PyObject *unused);
-void forget_call(Lane *self);
+void forget_step(Lane *self);
 PyObject *keywords(PyObject *given); /* a new reference */
+
+/* calls.c */
+void forget_calls(Lane *self, int from);
+void forget_call(Said *said);
+int site_of(const Lane *self, PyObject *name); /* below 0 where it is not known */
+int takes_mean(const Said *said);
+PyObject *told(const Said *said); /* stages.Said, a new reference; NULL with an error set */
 
 /* step.c: 1; 0: it is not what was expected; -1 with an error set */
 int loss(Lane *self, PyObject *name, PyObject *function, PyObject *args, PyObject *kwargs, PyObject *value);

@@ -3,17 +3,17 @@
 Between the operations of a model the caches are full of the model's data, so every line of Python and every object
 touched costs several times what it does in a tight loop: the long way (``watch.py``) takes 8 us with warm caches and
 62 us in a training step of 560 us, this one 4 and 46. Most steps are alike, and for these the hooks do no more than is
-needed to make the record: one loss call, or none, what ``backward`` is called on made of its value as in the steps
-before (``form``), then one step of the one optimizer.
+needed to make the record: a backward pass, or several, each of the values of some loss calls, or of arithmetic of the
+script's own; then one step of an optimizer, or of as many as step together.
 
-``stage`` says which of these is due. Whatever else happens first calls ``leave``, which tells the watch what the step
-has seen so far, and the step goes on the long way. That way alone knows what anything unusual means.
+``stage`` says which of these is due (``stages.py``). Whatever else happens first calls ``leave``, which tells the watch
+what the step has seen so far, and the step goes on the long way. That way alone knows what anything unusual means.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +21,24 @@ import torch
 
 from . import nested
 from .groups import NAN, rates
-from .native import native
+from .source import Place, caller
+from .stages import (
+    BACKWARD,
+    CALL,
+    CALLS,
+    CLOSED,
+    INSIDE,
+    LOSS,
+    MORE,
+    PASSES,
+    STEP,
+    STEPPING,
+    TAKEN,
+    TOTAL,
+    Left,
+    Said,
+    leads,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     import weakref
@@ -31,20 +48,23 @@ if TYPE_CHECKING:
     from .loaders import Pass
     from .routine import Routine
 
-CLOSED, LOSS, BACKWARD, INSIDE, STEP, STEPPING = range(6)
-"""Stages: the long way; a loss call is due; a backward pass is due; it runs; the optimizer's step is due; it runs."""
-ENTRY, NEXT = 6, 7
-"""No stages, but what a hook before a forward pass, and what gives a loader's batches, are patched as."""
-CALL, MORE, TOTAL, OWN = range(4)
-"""Forms of what is trained on: the value of the loss call; that and more (a penalty, a factor); the same, where the
-call only adds up (reduction="sum"), so that its value is no loss of a step; no loss call, but arithmetic of the
-script's own."""
-DEPTH = 64
-"""Nodes looked at, at most, between what is trained on and the value of the loss call."""
+REDUCTIONS = ("reduction", "size_average", "reduce")
+"""Keywords that say how a loss call reduces the losses of its elements; without one it takes their mean."""
 
 
-Call = tuple[str, Callable[..., torch.Tensor], tuple[Any, ...], dict[str, Any]]
-"""A loss call: name, function, args, kwargs."""
+class Plan(NamedTuple):
+    """What the coming steps are like: their optimizers, of which ``together`` step after the same backward pass;
+    whether ``many`` passes may come before, and many loss calls before a pass. ``sites`` has the numbers of the lines
+    that call a loss function, by its name and the place, and ``terms`` is the schema of their record where there are
+    several. ``small`` is the parameter whose gradient is looked at in each step of which the calls are kept."""
+
+    schema: Schema
+    optimizers: tuple[weakref.ref[torch.optim.Optimizer], ...]
+    together: int
+    many: bool
+    terms: Schema | None
+    sites: Mapping[tuple[str, Place], int]
+    small: weakref.ref[torch.Tensor] | None
 
 
 def _by_the_clock(hook: Callable[..., bool]) -> Callable[..., bool]:
@@ -62,18 +82,6 @@ def _by_the_clock(hook: Callable[..., bool]) -> Callable[..., bool]:
     return clocked
 
 
-class Left(NamedTuple):
-    """What a step had seen when it left the lane in ``stage``. ``call`` is None where there was none or it is no longer
-    needed; ``node`` of the graph made its value, ``number``, or after the backward pass began what that began at,
-    ``root``."""
-
-    stage: int
-    call: Call | None
-    node: Any
-    number: float
-    root: float
-
-
 class Lane:
     """One per process, known to the hooks. The public fields are the state of the step that is being made, on either
     way. It is closed until ``open``, and before that ``serve`` says whom it tells.
@@ -81,32 +89,38 @@ class Lane:
 
     __slots__ = (
         "_at",
-        "_call",
+        "_calls",
         "_canary",
         "_coming",
+        "_done",
         "_due",
         "_emit",
         "_fields",
         "_groups",
         "_left",
         "_looks",
+        "_loss",
         "_node",
-        "_number",
-        "_optimizer",
+        "_plan",
         "_root",
         "_routine",
-        "_schema",
+        "_summed",
+        "_taken",
+        "_trained",
         "_until",
+        "accumulates",
         "backwards",
         "batch",
         "batches",
         "ended",
         "epoch",
+        "first",
         "form",
         "fresh",
         "inside_backward",
         "iterator",
         "loader",
+        "passes",
         "rows",
         "spent",
         "stage",
@@ -114,6 +128,7 @@ class Lane:
         "target",
         "timed",
         "trained_on",
+        "turn",
         "wait",
     )
 
@@ -166,30 +181,37 @@ class Lane:
         self.trained_on: Pass | None = None
         self.epoch = 0
         """Of the pass that was last trained on."""
-        self._call: Call | None = None
-        self._node: Any = None
-        self._number = self._root = NAN
+        self.turn = self.first = -1
+        """The optimizer that stepped last in the lane, or is stepping, and of those that step together the one that
+        stepped first when that was last over, by their places in the plan; -1 for none."""
+        self.accumulates = False
+        """The last step in the lane took several backward passes."""
         self._looks: Layers | None = None
         self._routine: Routine | None = None
         self._coming: Routine | None = None
+        self._forget_step()
+
+    def _forget_step(self) -> None:
+        """Nothing of an earlier step."""
+        self.passes = 0
+        """Backward passes that this step has begun in the lane."""
+        self._done = 0
+        self._loss = self._root = 0.0
+        self._summed = False
+        self._taken: list[tuple[int, float]] = []
+        self._calls: list[Said] = []
+        self._trained: Said | None = None
+        self._node: Any = None
 
     def open(
-        self,
-        emit: Emitter,
-        schema: Schema,
-        optimizer: weakref.ref[torch.optim.Optimizer],
-        small: weakref.ref[torch.Tensor] | None,
-        until: int,
-        looks: Layers | None,
-        coming: Routine | None,
-        at: int,
+        self, emit: Emitter, plan: Plan, until: int, looks: Layers | None, coming: Routine | None, at: int
     ) -> None:
-        """The coming step may take it, with records like the last one's. For an autopsy the gradient of ``small`` is
-        looked at in each step with ``looks``. The rest is as of ``again``."""
+        """The coming step may take it, with records like the last one's. The rest is as of ``again``."""
         self._emit = emit
-        self._schema = schema
-        self._fields, self._groups = _widths(schema)
-        self._optimizer = optimizer
+        self._plan = plan
+        self._fields, self._groups = widths(plan.schema)
+        self.turn = self.first = -1
+        self._forget_step()
         self.again(until, looks, coming, at)
         self.stage = LOSS
 
@@ -216,10 +238,13 @@ class Lane:
         """The step goes on the long way."""
         stage, self.stage = self.stage, CLOSED
         self._coming = None
-        if stage > LOSS or self._routine is not None:
+        if stage != CLOSED:
             self._routine = None
-            left = Left(stage, self._call, self._node, self._number, self._root)
-            self._call = self._node = None
+            left = Left(
+                stage, tuple(self._calls), self._trained, self._node, self.passes, self._loss, self._root,
+                self._summed, tuple(self._taken), self._done,
+            )  # fmt: skip
+            self._forget_step()
             self._left(left)
 
     def publish(self, schema: int, record: bytearray) -> None:
@@ -239,73 +264,106 @@ class Lane:
 
     @_by_the_clock
     def loss(self, name: str, function: Any, args: Any, kwargs: Any, value: Any) -> bool:
-        if self.stage != LOSS or type(value) is not torch.Tensor or not value.is_cpu or value.numel() != 1:
+        if type(value) is not torch.Tensor or not value.is_cpu or value.numel() != 1:
             return False
-        self._node = node = value.grad_fn
-        if node is None:
+        node, calls, site = value.grad_fn, self._calls, -1
+        if self.stage == BACKWARD and calls[-1].node is node:
+            return True  # under a mode of torch functions (a default device) it is called once more inside itself
+        if node is None or not self._call_is_due():
             return False
-        self._number = number = value.item()
+        if self._plan.sites and (self._plan.terms is not None or self._routine is not None):
+            site = self._plan.sites.get((name, caller()[1]), -1)
+            if site < 0 or len(self._taken) + len(calls) >= TAKEN:
+                return False
+        number = value.item()
         if number - number != 0.0:
             return False
-        self._call = name, function, args, kwargs
+        calls.append(Said((name, function, args, kwargs), number, node, site))
         self.stage = BACKWARD
         return True
 
+    def _call_is_due(self) -> bool:
+        if self.stage == BACKWARD:
+            return self._plan.many and self._routine is None and len(self._calls) < CALLS
+        return self._pass_is_due()
+
+    def _pass_is_due(self) -> bool:
+        """Or a loss call before it."""
+        if self.stage == STEP:
+            return self._plan.many and not self._done and self._routine is None and self.passes < PASSES
+        return self.stage == LOSS
+
     @_by_the_clock
     def backward(self, tensors: Any) -> bool:
-        call, target = self._call, None
-        if not self._expected(tensors):
+        values = self._expected(tensors)
+        if values is None:
             return False
-        if call is not None:
-            args = call[2]
+        calls, target = self._calls, None
+        if calls:
+            name, _, args, kwargs = calls[0].call
             if self._routine is not None:
-                self._routine.begins(call[0], args, call[3])
+                self._routine.begins(name, args, kwargs)
                 if self.stage != BACKWARD:
                     return False
-            target = args[1] if len(args) > 1 else call[3].get("target")
+            target = args[1] if len(args) > 1 else kwargs.get("target")
         self.target = target
         self.backwards += 1
+        self.passes += 1
+        self._loss += values[0]
+        self._root += values[1]
         if self.fresh:
             self.fresh = False
             self.batches += 1
             self.trained_on = self.loader
-            self.rows = nested.rows(self.batch)
+            self.rows += nested.rows(self.batch)
         elif self.loader is None:
-            self.rows = nested.rows(target)
-        if self._looks is None:  # the graph dies as early as it would
-            self._call = self._node = None
+            self.rows += nested.rows(target)
+        self._taken += [(said.site, said.number) for said in calls if said.site >= 0]
+        if self._looks is not None:  # else the graph dies as early as it would
+            self._trained, self._node = calls[0] if calls else None, tensors.grad_fn
+        self._calls = []
         self.stage = INSIDE
         return True
 
-    def _expected(self, root: Any) -> bool:
-        """Is this what is trained on, made as in the steps before?"""
+    def _expected(self, root: Any) -> tuple[float, float] | None:
+        """Of what is trained on, made as in the steps before: the value of its loss and its own."""
+        calls = self._calls
         if type(root) is not torch.Tensor:
-            return False
-        if self.stage == BACKWARD and root.grad_fn is self._node:
-            self._root = self._number
-            return True
-        due = LOSS if self.form == OWN else BACKWARD
-        if self.stage != due or self.form == CALL or self._routine is not None:
-            return False
+            return None
         node = root.grad_fn
-        if node is None or not root.is_cpu or root.numel() != 1 or (due == BACKWARD and not leads(node, self._node)):
-            return False
-        self._root = number = root.item()
-        if number - number != 0.0:
-            return False
-        self._node = node
-        if self.form != MORE:
-            self._number = number
-        return True
+        if len(calls) == 1 and node is calls[0].node:
+            return calls[0].number, calls[0].number
+        if self._routine is not None or node is None or not root.is_cpu or root.numel() != 1:
+            return None
+        if not (leads(node, [said.node for said in calls]) if calls else self._pass_is_due()):
+            return None
+        value = root.item()
+        if value - value != 0.0:
+            return None
+        return (value, value) if len(calls) != 1 else self._of_one(calls[0], value)
+
+    def _of_one(self, said: Said, value: float) -> tuple[float, float] | None:
+        """The same where ``value`` is made of that of one call and of more."""
+        _, _, args, kwargs = said.call
+        if (len(args) <= 2 and kwargs.keys().isdisjoint(REDUCTIONS)) or self.form == MORE:
+            return said.number, value
+        if self.form != TOTAL or said.number == value:
+            return None
+        self._summed = True
+        return value, value
 
     @_by_the_clock
     def steps(self, optimizer: torch.optim.Optimizer) -> bool:
-        if self.stage != STEP or self._optimizer() is not optimizer:
+        if self.stage != STEP:
+            return False
+        turn = next((place for place, one in enumerate(self._plan.optimizers) if one() is optimizer), -1)
+        if turn < 0 or (self._done and turn == self.first):
             return False
         if self._routine is not None:
             self._routine.before()
             if self.stage != STEP:
                 return False
+        self.turn = turn
         self.stage = STEPPING
         if self._looks is not None and self._routine is None:
             self._canary()
@@ -316,7 +374,10 @@ class Lane:
         began = perf_counter() if self.timed else NAN
         if self.stage != STEPPING:
             return False
-        values = rates(optimizer)
+        if self._done + 1 < self._plan.together:
+            self._one_of_several()
+            return True
+        values = [rate for one in self._plan.optimizers for rate in rates(one())]
         if len(values) != self._groups or self._groups + (4 if self.loader is None else 6) != self._fields:
             return False
         routine = self._routine
@@ -329,8 +390,6 @@ class Lane:
         self.step = step = self.step + 1
         self.ended = ended
         self.stage = LOSS
-        if self._looks is not None:
-            self._looks.call = self._call = self._node = None
         loader = self.loader
         if loader is None:
             values += (self.rows or NAN, seconds)
@@ -338,10 +397,19 @@ class Lane:
             values += (self.rows or NAN, seconds, self.epoch, self.wait)
             self.wait = 0.0
         self.rows = 0
-        self._emit.numbers(self._schema, step, when, self._number, self._root, *values)
+        loss = self._loss if self._summed else self._loss / self.passes
+        self._emit.numbers(self._plan.schema, step, when, loss, self._root / self.passes, *values)
+        if self._taken and self._plan.terms is not None:
+            self._write_terms(self._plan.terms, step, when)
         if routine is not None:
             self._routine = None
             routine.write(step, when)
+        if not self._done:
+            self.first = self.turn
+        self.accumulates = self.passes > 1
+        if self._looks is not None:
+            self._looks.call = None
+        self._forget_step()
         if self.timed:
             self.spent += perf_counter() - began
         if step >= self._until:
@@ -350,46 +418,22 @@ class Lane:
             self.arm()
         return True
 
+    def _one_of_several(self) -> None:
+        """The others step next."""
+        if not self._done:
+            self.first = self.turn
+        self._done += 1
+        self.stage = STEP
 
-def leads(node: Any, wanted: Any) -> bool:
-    """Is ``wanted`` among the nodes that ``node`` was made from?"""
-    queue = [node]
-    for node in queue:
-        if node is wanted:
-            return True
-        for below, _ in node.next_functions:
-            if below is not None and len(queue) < DEPTH:
-                queue.append(below)
-    return False
+    def _write_terms(self, schema: Schema, step: int, when: float) -> None:
+        """As of ``Terms.publish``."""
+        found: list[list[float]] = [[] for _ in range(widths(schema)[0])]
+        for site, value in self._taken:
+            found[site].append(value)
+        self._emit.numbers(schema, step, when, *(sum(values) / len(values) if values else NAN for values in found))
 
 
-def _widths(schema: Schema) -> tuple[int, int]:
+def widths(schema: Schema) -> tuple[int, int]:
     """Numbers in a record, and learning rates among them."""
     rates = next((field.width for field in schema.fields if field.metric == "lr"), 0)
     return sum(field.width for field in schema.fields), rates
-
-
-def _native() -> type[Lane]:
-    """Lane in C (lane.c): all that is public is the same, and it publishes the same bytes."""
-    assert native is not None
-    base: Any = native.lane_type(nested.rows, Left)
-
-    class Native(base):  # type: ignore[misc]
-        __slots__ = ()
-
-        def open(
-            self,
-            emit: Emitter,
-            schema: Schema,
-            optimizer: Any,
-            *more: Any,
-        ) -> None:
-            place = emit.place()
-            if place is not None:
-                super().open(place, schema.id, *_widths(schema), optimizer, *more)
-
-    found: type[Lane] = Native
-    return found
-
-
-Fastest: type[Lane] = Lane if native is None else _native()

@@ -22,11 +22,12 @@ from .batchnorm import BatchNorm
 from .carried import Carrier, Swapped, carried
 from .fetch import Fetch
 from .functions import ACTIVATIONS, Functions, Watcher
-from .lane import ENTRY, Lane
+from .lane import Lane
 from .model import Model, plain, prefixes
 from .modes import Modes
 from .nested import tensors
 from .sample import Sample
+from .stages import ENTRY
 from .standby import KEY
 from .undo import Begun
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .lane import BACKWARD, INSIDE, LOSS, STEP, STEPPING
+from .stages import BACKWARD, INSIDE, LOSS, STEP, STEPPING
 from .standby import Standby
 
 Function = Callable[..., Any]

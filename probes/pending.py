@@ -10,16 +10,15 @@ import torch
 from . import reduction
 from .emit import Column
 from .evaluation import Evaluation
-from .lane import Call
 from .loaders import Pass
 from .loss import Term, Value, consumed
-from .terms import site
+from .stages import CALLS, Call
 from .training import Training
 from .validation import Validation
 
 PENDING = 8
 """Loss calls kept while it is open whether training consumes them."""
-HEAVY = 5
+HEAVY = CALLS
 """Of these the last ones, with their graph: an evaluation with gradients on would pile the graphs up."""
 
 
@@ -35,18 +34,21 @@ class Pending:
         self.evaluation = Evaluation(self._training)
         self._validated = False
 
-    def add(self, call: Call, number: Value | None, node: Any, *, now: bool = True) -> Term:
-        """It is open whether training consumes it. ``node`` of the graph made its value, ``number``. Where the call
-        is not ``now``, its line is not known. Under a mode of torch functions (a default device) a loss function is
-        called once more inside itself."""
+    def called(self, call: Call, number: Value | None, node: Any) -> Term:
+        """A loss function is called now."""
+        training = self._training
+        sited = training.sample is not None or training.terms.several
+        return self.add(call, number, node, training.terms.site(call[0]) if sited else None)
+
+    def add(self, call: Call, number: Value | None, node: Any, site: str | None) -> Term:
+        """It is open whether training consumes it. ``node`` of the graph made its value, ``number``. Under a mode of
+        torch functions (a default device) a loss function is called once more inside itself."""
         if self.terms and self.terms[-1].sequence == node._sequence_nr():
             return self.terms[-1]
         layers = self._training.layers
         mode = layers.modes.share(evaluating=True) if layers.other is not None else None
         inputs = layers.other or layers.call
-        sited = now and (self._training.sample is not None or self._training.terms.several)
-        where = site(call[0]) if sited else None
-        term = Term(*call, number, node._sequence_nr(), self._training.lane.loader, inputs, mode, where)
+        term = Term(*call, number, node._sequence_nr(), self._training.lane.loader, inputs, mode, site)
         self.terms.append(term)
         if len(self.terms) > HEAVY:
             self.terms[-HEAVY - 1] = self.terms[-HEAVY - 1].light()

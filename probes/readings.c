@@ -45,13 +45,17 @@ PyObject *node_of(PyObject *value)
 
 #define DEPTH 64 /* as in lane.py */
 
-/* Is the node that made `value` among those that `root` was made from? */
-int leads(PyObject *root, PyObject *value)
+/* Are all of the `wanted` nodes among those that `root` was made from? */
+int leads(PyObject *root, PyObject **wanted, int count)
 {
-    PyObject *queue[DEPTH] = {get(&torch_.grad_fn, root)}, *wanted = node_of(value), *below;
+    PyObject *queue[DEPTH] = {get(&torch_.grad_fn, root)}, *below;
     Py_ssize_t last = queue[0] && queue[0] != Py_None ? 1 : 0;
-    int found = 0;
-    for (Py_ssize_t i = 0; wanted && wanted != Py_None && i < last && !(found = queue[i] == wanted); i++) {
+    int left = count;
+    for (Py_ssize_t i = 0; i < last; i++) {
+        for (int k = 0; k < count; k++)
+            left -= wanted[k] == queue[i];
+        if (!left)
+            break;
         PyObject *next = PyObject_GetAttr(queue[i], names.next_functions);
         for (Py_ssize_t k = 0; next && k < PyTuple_Size(next) && last < DEPTH; k++)
             if ((below = PyTuple_GetItem(PyTuple_GetItem(next, k), 0)) && below != Py_None) {
@@ -63,16 +67,16 @@ int leads(PyObject *root, PyObject *value)
     Py_XDECREF(queue[0]);
     for (Py_ssize_t i = 1; i < last; i++)
         Py_DECREF(queue[i]);
-    Py_XDECREF(wanted);
     PyErr_Clear();
-    return found;
+    return !left;
 }
 
-/* The learning rates of an optimizer into `at`: 1, or 0 where they are not as the schema says or not plain numbers. */
-int rates(PyObject *optimizer, float *at, Py_ssize_t groups)
+/* The learning rates of an optimizer into `at`, and their number; -1 where there are more or they are not plain. */
+Py_ssize_t rates(PyObject *optimizer, float *at, Py_ssize_t most)
 {
     PyObject *found = PyObject_GetAttr(optimizer, names.param_groups);
-    int plain = found && PyList_CheckExact(found) && PyList_Size(found) == groups;
+    Py_ssize_t groups = found && PyList_CheckExact(found) ? PyList_Size(found) : -1;
+    int plain = groups >= 0 && groups <= most;
     for (Py_ssize_t i = 0; plain && i < groups; i++) {
         PyObject *group = PyList_GetItem(found, i), *rate = PyDict_Check(group) ? PyDict_GetItem(group, names.lr) : NULL;
         plain = rate && (PyFloat_CheckExact(rate) || PyLong_CheckExact(rate));
@@ -81,7 +85,7 @@ int rates(PyObject *optimizer, float *at, Py_ssize_t groups)
     Py_XDECREF(found);
     if (PyErr_Occurred())
         PyErr_Clear(), plain = 0;
-    return plain;
+    return plain ? groups : -1;
 }
 
 /* May the gradient that stands for all hold a number that is not finite? NonFinite.look knows for sure. */

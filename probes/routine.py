@@ -28,10 +28,10 @@ from .emit import HEAD, Schema
 from .functions import ACTIVATIONS
 from .groups import momenta
 from .kernel import Activation
-from .lane import INSIDE, STEPPING
 from .layers import Plans
 from .nested import tensors
 from .sample import THOROUGH, Sample
+from .stages import CALL, INSIDE, STEPPING
 from .weights import SAMPLED as WEIGHTS
 
 if TYPE_CHECKING:
@@ -75,7 +75,11 @@ class Routine:
             or training.elementwise(step)
             or model is None
             or schema is None
-            or training.accumulates
+            or training.lane.form != CALL
+            or training.lane.accumulates
+            or training.terms.several
+            or training.terms.joint
+            or len(training.optimizers) > 1
             or "routine" in training.probes.off
             or not training.layers.modular
         ):

@@ -6,16 +6,19 @@ import os
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
-from types import FrameType
+from types import CodeType, FrameType
 from typing import NamedTuple
 
 import torch
 
+Place = tuple[tuple[CodeType, ...], int]
+"""Where a function is called from: the code of the frames from the innermost one to the user's, and the instruction
+that is running in that."""
+_OURS = tuple({os.path.dirname(find(__file__)) + os.sep for find in (os.path.realpath, os.path.abspath)})
 _OTHERS = tuple(
     {
+        *_OURS,
         os.path.dirname(os.path.dirname(os.path.abspath(torch.__file__))) + os.sep,
-        os.path.dirname(os.path.realpath(__file__)) + os.sep,
-        os.path.dirname(os.path.abspath(__file__)) + os.sep,
         os.path.dirname(os.__file__) + os.sep,
         os.path.dirname(sys.executable) + os.sep,
         "<frozen",
@@ -40,6 +43,25 @@ def frames() -> Iterator[FrameType]:
         if is_own(frame.f_code.co_filename):
             yield frame
         frame = frame.f_back
+
+
+def caller() -> tuple[FrameType | None, Place]:
+    """The user's innermost frame, and the place from which it has called what called us; None where there is none."""
+    codes: list[CodeType] = []
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        path = frame.f_code.co_filename
+        if codes or not is_ours(path):
+            codes.append(frame.f_code)
+        if is_own(path):
+            return frame, (tuple(codes), frame.f_lasti)
+        frame = frame.f_back
+    return None, ((), 0)
+
+
+@lru_cache(maxsize=256)
+def is_ours(path: str) -> bool:
+    return path.startswith(_OURS)
 
 
 @lru_cache(maxsize=1024)

@@ -16,7 +16,7 @@ from threading import RLock, get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from . import apart, ending, lane
+from . import apart, ending, fastest
 from .probe import Probes
 from .seeds import Seeds
 
@@ -44,7 +44,7 @@ class Standby:
         self._error: Exception | None = None
         os.register_at_fork(after_in_child=self._forked)
         atexit.register(self._exit)
-        self.lane = lane.Fastest()
+        self.lane = fastest.Fastest()
         self.probes = Probes()
         self.seeds = Seeds()
         self.made: Watch | None = None

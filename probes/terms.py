@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import torch
 
 from nnwatch.metric import Field
 
-from .emit import Emitter
+from .emit import Emitter, Schema
 from .fetch import Fetch
 from .loss import Term, Value
-from .source import Line, frames, line_of
+from .source import Place, caller, line_of
 
 MOST = 16
 """Call sites told apart."""
-
-
-def site(name: str) -> str | None:
-    """``"mse_loss train.py:52"`` for the line of the user's that is calling a loss function; None without one."""
-    frame = next(frames(), None)
-    return _named(name, line_of(frame)) if frame is not None else None
-
-
-@lru_cache(maxsize=256)
-def _named(name: str, line: Line) -> str:
-    return f"{name} {line}"
+PLACES = 64
+"""Places that calls come from: several may lie on one line."""
+DEEP = 12
+"""Frames from a loss function to the user's line, at most, for a place to be known to the lane."""
 
 
 class Terms:
@@ -39,10 +31,36 @@ class Terms:
         """Values of the step that is being made, by site."""
         self.several = False
         """Steps learn from several, together or in turn; a second fit() elsewhere in the script makes none."""
+        self.joint = False
+        """Some backward pass was for several loss calls."""
         self._last: str | None = None
+        self._places: dict[tuple[str, Place], str] = {}
+        """Sites by the name of the function and the place."""
+
+    def site(self, name: str) -> str | None:
+        """``"mse_loss train.py:52"`` for the line of the user's that is calling a loss function; None without one."""
+        frame, place = caller()
+        if frame is None:
+            return None
+        found = self._places.get((name, place))
+        if found is None:
+            found = f"{name} {line_of(frame)}"
+            if len(self._places) < PLACES and len(place[0]) <= DEEP:
+                self._places[name, place] = found
+        return found
+
+    @property
+    def known(self) -> dict[tuple[str, Place], int]:
+        """The numbers of the sites by the name of the function and the place."""
+        return {key: self.sites.index(site) for key, site in self._places.items() if site in self.sites}
+
+    def schema(self, emit: Emitter) -> Schema:
+        """Of a step's record."""
+        return emit.schema("terms", (Field("loss.term", len(self.sites), emit.labels(self.sites)),))
 
     def take(self, terms: Sequence[Term]) -> None:
         """A backward pass has come to these."""
+        self.joint |= len(terms) > 1
         for term in terms:
             if term.site is not None and term.value is not None:
                 if term.site not in self.sites:
@@ -54,12 +72,17 @@ class Terms:
                 self.taken.setdefault(term.site, []).append(term.value)
         self.several |= len(self.taken) > 1
 
+    def taken_in_lane(self, taken: Sequence[tuple[int, float]]) -> None:
+        """The same of the passes of a step that has left the lane, sites by their numbers."""
+        for site, value in taken:
+            self.taken.setdefault(self.sites[site], []).append(value)
+
     def publish(self, emit: Emitter, fetch: Fetch, step: int, when: float) -> None:
         """One record for the step: of each site the mean over its calls, NaN where it had none."""
         values, self.taken = self.taken, {}
         if not self.several or not values:
             return
-        schema = emit.schema("terms", (Field("loss.term", len(self.sites), emit.labels(self.sites)),))
+        schema = self.schema(emit)
         found = [values.get(name, []) for name in self.sites]
         if all(type(value) is float for calls in found for value in calls) and not fetch.waiting:
             emit.numbers(schema, step, when, *(sum(calls) / len(calls) if calls else np.nan for calls in found))  # type: ignore[arg-type]

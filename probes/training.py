@@ -115,8 +115,6 @@ class Training:
         self.skipped: int | None = None
         """Steps skipped by a gradient scaler since the last record, None where there is no scaler."""
         self.scaler: weakref.ref[Any] | None = None
-        self.accumulates = False
-        """The last step took several backward passes."""
         self.terms = Terms()
         self.match = Match(self.emit, self.fetch)
         self.noise = Noise()
@@ -161,6 +159,14 @@ class Training:
         """The step that is being made is the one after ``first``."""
         self.first = self.lane.step = first
         self.sampler = Sampler(float(self._settings["budget"]), first)
+
+    def went_in_lane(self, done: int) -> None:
+        """Steps have gone by the lane, and one of which ``done`` optimizers have stepped."""
+        lane = self.lane
+        if lane.turn >= 0:
+            self.last = self.optimizers[lane.turn]
+        if lane.first >= 0:
+            self.clock.went(id(self.optimizers[lane.first]()), done)
 
     def tell(self) -> None:
         """Say what is news about the script."""

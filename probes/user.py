@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from .lane import BACKWARD
 from .training import Training
 
 NAMES = 256
@@ -70,7 +69,7 @@ class User:
         """Steps go forward in a series, also where a gradient scaler takes one back."""
         training = self._training
         segment, lane = training.emit.segment, training.lane
-        step = lane.step + (lane.stage > BACKWARD or training.micro > 0)
+        step = lane.step + (lane.passes + training.micro > 0)
         if self._latest[0] == segment:
             step = max(step, self._latest[1])
         self._latest = segment, step

@@ -19,7 +19,7 @@ from . import ending
 from .backward import Backward
 from .checkpoints import Checkpoints
 from .closing import Closing
-from .lane import BACKWARD, LOSS, STEP, STEPPING, Lane, Left
+from .lane import Lane
 from .layers import Layers
 from .loss import Term, scalar
 from .nonfinite import NonFinite
@@ -30,6 +30,7 @@ from .repeats import Repeats
 from .sampler import Sampler
 from .seeds import Seeds
 from .segments import Segments
+from .stages import INSIDE, STEPPING, Left
 from .stepping import Stepping
 from .training import Training
 from .user import User
@@ -176,7 +177,7 @@ class Watch:
                 pending.validate(term, value, gradients=torch.is_grad_enabled())
             return
         number = scalar(value)
-        term = pending.add((name, function, args, kwargs), number, node)
+        term = pending.called((name, function, args, kwargs), number, node)
         if type(number) is float and number - number != 0.0 and training.awake and alarm.armed and pending.trains():
             self._nonfinite.loss(term, node, number)
 
@@ -188,25 +189,28 @@ class Watch:
 
     def _left(self, left: Left) -> None:
         """A step leaves the lane and goes on the long way: what it has seen so far."""
-        stage, call, node, number, root = left
         training = self._training
         routine, training.routine = training.routine, None
         if routine is not None:
-            training.sample = routine.leave(stage)
-        if stage == LOSS:
-            return
-        if stage == BACKWARD:
-            if call is not None:
-                self.pending.add(call, number, node, now=False)
-            return
-        training.loss, training.root = number, root
-        training.micro = 1
-        if call is not None:
-            training.term = Term(*call, number, node._sequence_nr(), self.lane.loader)
-        training.node = node
-        training.clock.backwards += stage >= STEP
-        if stage == STEPPING and training.last is not None:
+            training.sample = routine.leave(left.stage)
+        training.went_in_lane(left.done)
+        if left.passes:
+            training.micro, training.loss, training.root, training.summed = (
+                left.passes,
+                left.loss,
+                left.root,
+                left.summed,
+            )
+            training.node = left.node
+            if left.trained is not None:
+                call, number, node, _ = left.trained
+                training.term = Term(*call, number, node._sequence_nr(), self.lane.loader)
+            training.terms.taken_in_lane(left.taken)
+            training.clock.backwards = 0 if left.done else left.passes - (left.stage == INSIDE)
+        if left.stage == STEPPING and training.last is not None:
             training.clock.stepping = id(training.last())
+        for call, number, node, site in left.pending:
+            self.pending.add(call, number, node, training.terms.sites[site] if site >= 0 else None)
 
     # the ends
 

@@ -30,7 +30,7 @@ from torch.optim.optimizer import (
 )
 from torch.utils.data import DataLoader
 
-from nnwatch.probes import kernel, lane
+from nnwatch.probes import fastest, kernel, lane, stages
 from nnwatch.probes.hooks import Patches
 from nnwatch.probes.sample import THOROUGH
 from nnwatch.probes.sampler import DENSE, Sampler
@@ -102,9 +102,9 @@ def compared(
 @contextmanager
 def watching(native: bool, budget: float, every: int | None) -> Iterator[Watch]:
     """nnwatch on torch, with its C kernel or without, sampling every so many steps or as the budget allows."""
-    kept = kernel.native, lane.Fastest, Sampler._choose
+    kept = kernel.native, fastest.Fastest, Sampler._choose
     if not native:
-        kernel.native, lane.Fastest = None, lane.Lane
+        kernel.native, fastest.Fastest = None, lane.Lane
     if every is not None:
         Sampler._choose = lambda self: setattr(self, "every", every)  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory(dir=SHARED if os.path.isdir(SHARED) else None) as folder:
@@ -112,7 +112,7 @@ def watching(native: bool, budget: float, every: int | None) -> Iterator[Watch]:
         patches = Patches(standby)
         yield standby.watch
         patches.remove()
-    kernel.native, lane.Fastest, Sampler._choose = kept  # type: ignore[method-assign]
+    kernel.native, fastest.Fastest, Sampler._choose = kept  # type: ignore[method-assign]
 
 
 @contextmanager
@@ -220,15 +220,15 @@ def warm(native: bool) -> float:
         def backward_in_python(tensors: torch.Tensor) -> None:
             made.backward(tensors)
             given()
-            made.stage = lane.STEP
+            made.stage = stages.STEP
 
         def in_python(stage: int) -> Any:
-            after = made.steps if stage == lane.STEP else made.stepped
-            hooks = {lane.LOSS: loss_in_python, lane.BACKWARD: backward_in_python}
+            after = made.steps if stage == stages.STEP else made.stepped
+            hooks = {stages.LOSS: loss_in_python, stages.BACKWARD: backward_in_python}
             return hooks.get(stage, lambda optimizer, *_: after(optimizer))
 
-        stages = lane.LOSS, lane.BACKWARD, lane.STEP, lane.STEPPING
-        loss, backward, before, after = map(in_c if native else in_python, stages)
+        places = stages.LOSS, stages.BACKWARD, stages.STEP, stages.STEPPING
+        loss, backward, before, after = map(in_c if native else in_python, places)
 
         def hooks() -> None:
             for _ in range(100):

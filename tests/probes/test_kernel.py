@@ -238,8 +238,8 @@ def test_an_extension_that_does_not_load_is_done_without():
 import sys
 sys.modules["nnwatch.probes._kernel"] = None
 import torch
-from nnwatch.probes import kernel, lane
-print(kernel.native, lane.Fastest is lane.Lane, kernel.norms([torch.ones(3)]))
+from nnwatch.probes import fastest, kernel, lane
+print(kernel.native, fastest.Fastest is lane.Lane, kernel.norms([torch.ones(3)]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["None", "True", "None"]

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from nnwatch.probes import closing, lane, sampler
+from nnwatch.probes import closing, fastest, sampler, stages
 from nnwatch.probes.hooks import Patches
 from nnwatch.probes.lane import Lane
 from nnwatch.probes.standby import Standby
@@ -39,6 +39,18 @@ class Training:
         self.model: Any = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
         self.optimizer: Any = torch.optim.SGD(self.model.parameters(), lr=0.1, momentum=0.9)
         self.x, self.y = torch.randn(24, 4), torch.randint(0, 3, (24,))
+        self.judge: Any = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        """Of what the model gives."""
+
+    def two(self) -> Any:
+        """The optimizer, and one of the judge."""
+        if not hasattr(self, "other"):
+            self.other = torch.optim.Adam(self.judge.parameters(), lr=0.01)
+        return self.optimizer, self.other
+
+    def judged(self, x: torch.Tensor, wanted: float) -> torch.Tensor:
+        found = self.judge(x)
+        return F.binary_cross_entropy_with_logits(found, torch.full_like(found, wanted))
 
     def loss(self) -> torch.Tensor:
         return F.cross_entropy(self.model(self.x), target=self.y)
@@ -275,9 +287,135 @@ def left_after_the_pass(t: Training, odd: bool) -> None:
 FORMS = [penalised, averaged_by_hand, by_hand, by_hand_without_an_end, of_something_else, penalised_without_an_end,
          left_after_the_pass]  # fmt: skip
 """Loops that train on something else than the value of a loss call."""
+
+
+def _makes(t: Training, odd: bool) -> None:
+    """The turn of a GAN's maker; odd: with a penalty."""
+    t.optimizer.zero_grad()
+    loss = t.judged(t.model(t.x), 1.0)
+    (loss + 0.01 * t.model[0].weight.square().sum() if odd else loss).backward()
+    t.optimizer.step()
+
+
+def judged_by_a_sum(t: Training, odd: bool) -> None:
+    _, other = t.two()
+    loss = t.judged(torch.randn(24, 3), 1.0)
+    loss = loss + t.judged(t.model(t.x).detach(), 0.0)
+    other.zero_grad()
+    (loss + F.mse_loss(t.judge[0].bias, torch.zeros(4)) if odd else loss).backward()
+    other.step()
+    _makes(t, odd)
+
+
+def judged_by_the_same_lines(t: Training, odd: bool) -> None:
+    """In two passes; oddly in three, and twice in turn."""
+    _, other = t.two()
+    for _ in range(2 if odd else 1):
+        other.zero_grad()
+        t.judged(torch.randn(24, 3), 1.0).backward()
+        t.judged(t.model(t.x).detach(), 0.0).backward()
+        if odd:
+            t.judge[0].weight.square().sum().backward()
+        other.step()
+    _makes(t, odd=False)
+
+
+def judged_without_a_loss_call(t: Training, odd: bool) -> None:
+    """The judge of Wasserstein; oddly it steps once more after the same pass."""
+    _, other = t.two()
+    other.zero_grad()
+    (t.judge(t.model(t.x).detach()).mean() - t.judge(torch.randn(24, 3)).mean()).backward()
+    other.step()
+    if odd:
+        other.step()
+    t.optimizer.zero_grad()
+    (-t.judge(t.model(t.x)).mean()).backward()
+    t.optimizer.step()
+
+
+def judged_at_two_lines(t: Training, odd: bool) -> None:
+    _, other = t.two()
+    real, fake = t.judge(torch.randn(24, 3)), t.judge(t.model(t.x).detach())
+    other.zero_grad()
+    loss = F.binary_cross_entropy_with_logits(real, torch.ones(24, 1))
+    if not odd:
+        loss = loss + nn.BCEWithLogitsLoss()(fake, torch.zeros(24, 1))
+    loss.backward()
+    other.step()
+    _makes(t, odd)
+
+
+def actor_and_critic(t: Training, odd: bool) -> None:
+    """Both step after both passes; oddly one after the other."""
+    optimizer, other = t.two()
+    for each in (optimizer, other):
+        each.zero_grad()
+    output = t.model(t.x)
+    value = t.judge(output.detach())[:, 0]
+    reward = (output.argmax(1) == t.y).float()
+    (-(output.log_softmax(1)[:, 0] * (reward - value).detach()).mean()).backward()
+    if odd:
+        optimizer.step()
+    (0.5 * F.mse_loss(value, reward, reduction="sum")).backward()
+    if not odd:
+        optimizer.step()
+    other.step()
+
+
+def trained_together(t: Training, odd: bool) -> None:
+    """One pass for two optimizers, of which oddly only one steps."""
+    optimizer, other = t.two()
+    for each in (optimizer, other):
+        each.zero_grad()
+    output = t.model(t.x)
+    (F.cross_entropy(output, t.y) + t.judged(output, 1.0)).backward()
+    other.step()
+    if not odd:
+        optimizer.step()
+
+
+def two_terms(t: Training, odd: bool) -> None:
+    """One more is oddly called, which has nothing to do with it."""
+    t.optimizer.zero_grad()
+    output = t.model(t.x)
+    loss = nn.CrossEntropyLoss()(output, t.y) + 0.1 * F.mse_loss(output, torch.zeros(24, 3))
+    if odd:
+        F.l1_loss(t.model(t.x + 1), torch.zeros(24, 3))
+    loss.backward()
+    t.optimizer.step()
+
+
+def micro_batches(t: Training, odd: bool) -> None:
+    """Oddly one that is no number but for the optimizer, which steps on what came before."""
+    t.optimizer.zero_grad()
+    for part in range(3):
+        (F.cross_entropy(t.model(t.x[part::3]), t.y[part::3]) / 3).backward()
+    if odd:
+        F.cross_entropy(t.model(t.x), t.y)
+    t.optimizer.step()
+
+
+def many_micro_batches(t: Training, odd: bool) -> None:
+    """Oddly so many that the passes, and no optimizer, end the steps."""
+    t.optimizer.zero_grad()
+    for _ in range(stages.PASSES + 1 if odd else 2):
+        (t.loss() / 2).backward()
+    t.optimizer.step()
+
+
+def with_a_default_device(t: Training, odd: bool) -> None:
+    with torch.device("cpu"):
+        t.step()
+
+
+OF_SEVERAL = [
+    judged_by_a_sum, judged_by_the_same_lines, judged_at_two_lines, judged_without_a_loss_call, actor_and_critic,
+    trained_together, two_terms, micro_batches, many_micro_batches, with_a_default_device,
+]  # fmt: skip
+"""Loops with several optimizers, loss calls or backward passes."""
 LOOPS = [
-    *FORMS, ordinary, changed_in_place, regularised, accumulated, validated, metric_in_the_step, looked_at_only,
-    closure, closure_after_backward, not_a_number, bad_gradient, another_rate, huge, second_optimizer,
+    *FORMS, *OF_SEVERAL, ordinary, changed_in_place, regularised, accumulated, validated, metric_in_the_step,
+    looked_at_only, closure, closure_after_backward, not_a_number, bad_gradient, another_rate, huge, second_optimizer,
     skipped_backward, stepped_twice, failing_backward, scaled, saved, unreduced, several_roots,
 ]  # fmt: skip
 
@@ -293,7 +431,7 @@ def over_a_loader(t: Training) -> None:
             F.cross_entropy(t.model(x), y)
 
 
-KINDS: dict[str, Any] = {"python": Lane, "c": lane.Fastest} if lane.Fastest is not Lane else {"python": Lane}
+KINDS: dict[str, Any] = {"python": Lane, "c": fastest.Fastest} if fastest.Fastest is not Lane else {"python": Lane}
 
 
 class LongWay(Lane):
@@ -314,7 +452,7 @@ def trained(folder: Path, loop) -> tuple[list, list, int]:
         else:
             for number in range(STEPS):
                 loop(t, number in ODD)
-                opened.append(watching.lane.stage == lane.LOSS)
+                opened.append(watching.lane.stage == stages.LOSS)
                 assert not watching.probes.off
                 assert not watching.probes._failures
     finally:
@@ -343,26 +481,32 @@ def few_samples(monkeypatch):
 @pytest.mark.parametrize("loop", [*LOOPS, over_a_loader])
 def test_all_ways_record_the_same(loop, looks, tmp_path, monkeypatch):
     monkeypatch.setattr(closing, "LONG", 0.0 if looks else 1e9)
-    monkeypatch.setattr(lane, "Fastest", LongWay)
+    monkeypatch.setattr(fastest, "Fastest", LongWay)
     long = trained(tmp_path / "long", loop)
     assert long[2] == 0
     for name, kind in KINDS.items():
-        monkeypatch.setattr(lane, "Fastest", kind)
+        monkeypatch.setattr(fastest, "Fastest", kind)
         short = trained(tmp_path / name, loop)
         np.testing.assert_equal(short[:2], long[:2])
         assert short[2] > 3 or loop in (over_a_loader, not_a_number, second_optimizer, scaled)
 
 
-@pytest.mark.parametrize("loop", [ordinary, *FORMS])
+@pytest.mark.parametrize("loop", [ordinary, *FORMS, *OF_SEVERAL])
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_the_usual_loop_makes_of_its_loss_stays_in_the_lane(kind, loop, tmp_path, monkeypatch):
     """But where it is sampled."""
     left = []
-    monkeypatch.setattr(lane, "Fastest", KINDS[kind])
+    monkeypatch.setattr(fastest, "Fastest", KINDS[kind])
     monkeypatch.setattr(closing, "LONG", 1e9)
-    monkeypatch.setattr(Watch, "_left", lambda self, seen: left.append(seen))
+    took = Watch._left
+
+    def leaves(self, seen):
+        left.append(seen.stage)
+        took(self, seen)
+
+    monkeypatch.setattr(Watch, "_left", leaves)
     trained(tmp_path / "here", lambda t, odd: loop(t, False))
-    assert len(left) <= 1
+    assert left.count(stages.LOSS) + 1 >= len(left)
 
 
 def planted(*_):
@@ -399,7 +543,7 @@ def test_an_error_in_the_lane_goes_no_further(broken, kind, tmp_path, monkeypatc
     bare = Training()
     for _ in range(STEPS):
         bare.step()
-    monkeypatch.setattr(lane, "Fastest", broken_lane(KINDS[kind], broken))
+    monkeypatch.setattr(fastest, "Fastest", broken_lane(KINDS[kind], broken))
     watching = Standby({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
     patches = Patches(watching)
     try:
@@ -418,7 +562,7 @@ def test_an_error_in_the_lane_goes_no_further(broken, kind, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_lane_keeps_no_graph(kind, tmp_path, monkeypatch):
-    monkeypatch.setattr(lane, "Fastest", KINDS[kind])
+    monkeypatch.setattr(fastest, "Fastest", KINDS[kind])
     monkeypatch.setattr(closing, "LONG", 1e9)
     watching = Standby({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
     patches = Patches(watching)
@@ -426,10 +570,10 @@ def test_the_lane_keeps_no_graph(kind, tmp_path, monkeypatch):
         t = Training()
         for _ in range(9):
             t.step()
-        assert watching.lane.stage == lane.LOSS
+        assert watching.lane.stage == stages.LOSS
         output = t.model(t.x)
         loss = F.cross_entropy(output, t.y)
-        assert watching.lane.stage == lane.BACKWARD
+        assert watching.lane.stage == stages.BACKWARD
         loss.backward()
         kept = weakref.ref(output), weakref.ref(loss)
         del output, loss
@@ -440,7 +584,7 @@ def test_the_lane_keeps_no_graph(kind, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_ring_wraps_and_overflows_in_the_lane(kind, tmp_path, monkeypatch):
-    monkeypatch.setattr(lane, "Fastest", KINDS[kind])
+    monkeypatch.setattr(fastest, "Fastest", KINDS[kind])
     monkeypatch.setattr(closing, "LONG", 1e9)
     watching = Standby({"rings": [str(tmp_path)], "ring_bytes": 64 << 10, "budget": 0.01})
     patches = Patches(watching)
@@ -481,7 +625,7 @@ def test_the_ring_wraps_and_overflows_in_the_lane(kind, tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_clock_sees_the_last_hook_of_a_step(kind, tmp_path, monkeypatch):
     """Before it is decided how closely the next one is looked at."""
-    monkeypatch.setattr(lane, "Fastest", KINDS[kind])
+    monkeypatch.setattr(fastest, "Fastest", KINDS[kind])
     monkeypatch.setattr(sampler.Sampler, "measures", True)
     before: list[float] = []
     grown: list[float] = []

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nnwatch.probes import lane
+from nnwatch.probes import fastest
 from nnwatch.probes.hooks import Patches
 from nnwatch.probes.standby import Standby
 
@@ -35,7 +35,7 @@ class Model(nn.Module):
 def patched(request, tmp_path, monkeypatch):
     """The original function."""
     original = F.cross_entropy
-    monkeypatch.setattr(lane, "Fastest", KINDS[request.param])
+    monkeypatch.setattr(fastest, "Fastest", KINDS[request.param])
     standby = Standby({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
     patches = Patches(standby)
     yield original

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nnwatch.probes import arithmetic, closing, kernel, lane, sampler
+from nnwatch.probes import arithmetic, closing, fastest, kernel, lane, sampler
 from nnwatch.probes.hooks import Patches
 from nnwatch.probes.routine import Routine
 from nnwatch.probes.standby import Standby
@@ -23,7 +23,7 @@ def often(request, monkeypatch):
     """Three steps, then every ninth: steps 9 and 18, where loops do something odd, may go the short way."""
     if request.param == "numpy":
         monkeypatch.setattr(kernel, "native", None)
-        monkeypatch.setattr(lane, "Fastest", lane.Lane)
+        monkeypatch.setattr(fastest, "Fastest", lane.Lane)
     monkeypatch.setattr(sampler, "DENSE", 3)
     monkeypatch.setattr(sampler.Sampler, "_choose", lambda self: setattr(self, "every", 9))
 
@@ -89,10 +89,10 @@ def kinds() -> dict[str, type[lane.Lane]]:
 @pytest.mark.parametrize("loop", [*LOOPS, over_a_loader, carried, positional, deep])
 def test_it_records_the_same(loop, tmp_path, monkeypatch):
     monkeypatch.setattr(closing, "LONG", 1e9)
-    monkeypatch.setattr(lane, "Fastest", LongWay)
+    monkeypatch.setattr(fastest, "Fastest", LongWay)
     long = trained(tmp_path / "long", loop)
     for name, kind in kinds().items():
-        monkeypatch.setattr(lane, "Fastest", kind)
+        monkeypatch.setattr(fastest, "Fastest", kind)
         short = trained(tmp_path / name, loop)
         for found, wanted in zip(short[0], long[0], strict=True):
             assert found[:2] == wanted[:2]
@@ -126,7 +126,7 @@ def written(tmp_path, monkeypatch, make) -> list[int]:
 def test_ordinary_samples_are_made_so(tmp_path, monkeypatch):
     for name, kind in kinds().items():
         with monkeypatch.context() as patch:
-            patch.setattr(lane, "Fastest", kind)
+            patch.setattr(fastest, "Fastest", kind)
             assert {9, 18} <= set(written(tmp_path / name, patch, Training))
 
 
@@ -170,7 +170,7 @@ def test_an_error_goes_no_further(broken, tmp_path, monkeypatch):
     def planted(*_):
         raise ValueError("planted")
 
-    monkeypatch.setattr(lane, "Fastest", lane.Lane)  # the one in C has its own way to these functions
+    monkeypatch.setattr(fastest, "Fastest", lane.Lane)  # the one in C has its own way to these functions
     monkeypatch.setattr(kernel.native or arithmetic.Hand, broken, planted)
     bare = Training()
     for _ in range(30):
