@@ -73,7 +73,8 @@ def _order(at: Context, known: Mapping[str, Any]) -> Found | None:
     if not known.get("before_optimizer"):
         return None
     return _found(
-        at, known, "warn", f"{_name(known)} is stepped before the optimizer: its first rate is never used",
+        at, known, "warn",
+        f"{_name(known)} is stepped before the optimizer: the first value of its schedule is skipped",
         "scheduler.step() came before the first optimizer.step()",
         Remedy(ORDER, f"scheduler.step(); optimizer.step() → optimizer.step(); scheduler.step(){_place(known)}",
                "the learning rate of step 1 is the one that was set"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,6 +19,8 @@ from ..script import loss
 from ..window import median
 
 MEAN = "Average the loss over the batch"
+_SCALELESS = re.compile("Ada|RMSprop|Rprop")
+"""Classes of optimizers whose steps have a size of their own, whatever that of the gradient."""
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -31,7 +34,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Mechanism: reduction="sum" without a division before backward(), or a loss that falls with the last, smaller
         batch of an epoch in the proportion of their sizes, at least three times. Outcome: trouble that a rate too high
         brings (large first updates, divergence, an exploding gradient), or a loss that has not fallen after 60 steps.
-        The sum alone is silent: Adam hardly minds, and variational autoencoders are written that way.
+        The sum alone is silent: variational autoencoders are written that way. With Adam and its like, whose steps do
+        not grow with the gradient, it is no cause.
 
     When it is a false alarm
         A rate that was tuned for the sum, with other trouble at the same time.
@@ -39,6 +43,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     What to do
         reduction="mean", or divide by the number of samples, with the learning rate as it is.
     """
+    if _SCALELESS.search(str(at.optimizer.get("class"))):
+        raise Abstain("the optimizer divides by the size of the gradient: a sum makes no larger steps")
     declared = loss(at).get("reduction") == "sum"
     if declared and at.has("loss.root") and median(at.view("loss.root").last(50).scalar) < 0.5 * at.recent_loss():
         return None  # divided before backward()
