@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .context import Context
+from .context import DENSE, Context
 from .finding import Abstain
 from .passes import edges
 
@@ -21,6 +21,8 @@ CONSEQUENCES = {
     "overfitting", "background-collapse", "step-outlier", "data-bottleneck", "gpu-idle", "memory-leak",
 }  # fmt: skip
 """Findings that do not explain why targets fit no better than a guess."""
+DEATHS = {"dead-relu", "input-ignored", "vanishing-gradient", "saturated-activation"}
+"""What comes of units that die."""
 
 
 class Fit(NamedTuple):
@@ -46,6 +48,11 @@ class Fit(NamedTuple):
         """It is hardly a guess: by more than three standard errors."""
         return self.share > 0.5 + 3 * self.error
 
+    @property
+    def no_better(self) -> bool:
+        """It may be a guess, or worse than one: what was learned by heart of other samples misleads."""
+        return self.share <= 0.5 + 2.5 * self.error
+
     def under(self, share: float) -> bool:
         """And enough pairs say so: this share is two standard errors away."""
         return self.share + 2 * self.error < share
@@ -53,6 +60,18 @@ class Fit(NamedTuple):
     def beside(self, other: Fit) -> float:
         """How many standard errors this is above another."""
         return (self.share - other.share) / math.hypot(self.error, other.error)
+
+
+def explained(at: Context) -> bool:
+    """Another finding may be why targets fit no better than a guess. Not units that died late: while they lived the
+    net did not learn either, and what has nothing to say dies."""
+    others = at.opened - CONSEQUENCES
+    return bool(others - DEATHS if died_late(at) else others)
+
+
+def died_late(at: Context) -> bool:
+    """Many units were alive for the first steps, in which a rate that is too high or a bad start would kill them."""
+    return "dead-relu" in at.opened and at.dead_before(at.track.segment.first_step + DENSE) < 0.7
 
 
 def kinds(at: Context) -> range:

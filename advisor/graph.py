@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .belonging import died_late
 from .mechanisms import (
     Test,
     always,
@@ -19,6 +20,7 @@ from .mechanisms import (
     killed_units,
     large_eps,
     large_updates,
+    misled,
     overflowed,
     passed,
     recurrent,
@@ -157,7 +159,7 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     },
     "label-misaligned": {"not-learning": always, "below-baseline": always, "overfitting": always,
                          "undertrained": always, "prediction-collapse": always, "background-collapse": always,
-                         "lr-too-high": fits, "dead-relu": fits},
+                         "lr-too-high": fits, "dead-relu": misled, "input-ignored": died_late},
     "input-ignored": {"frozen-params": always, "dead-relu": passed, "not-learning": always,
                       "below-baseline": always, "prediction-collapse": always, "plateau": always,
                       "underfitting": wide},

@@ -8,7 +8,7 @@ from contextlib import suppress
 import numpy as np
 
 from .beginning import FAINT, LOUD, scaled
-from .belonging import trained
+from .belonging import died_late, trained
 from .context import Context
 from .entering import entering
 from .finding import Abstain
@@ -128,6 +128,11 @@ def val_is_worse(at: Context) -> bool:
 def recurrent(at: Context) -> bool:
     """Gradients explode by themselves through many steps of time; elsewhere they grow with a loss that runs away."""
     return bool((at.facts.get("layers") or {}).get("recurrent"))
+
+
+def misled(at: Context) -> bool:
+    """Units died on the way, of targets that taught them nothing; or the targets have come to fit after all."""
+    return died_late(at) or fits(at)
 
 
 def fits(at: Context) -> bool:

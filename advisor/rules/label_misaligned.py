@@ -11,14 +11,14 @@ import numpy as np
 from nnwatch.frame import Evidence, Remedy
 
 from ..baseline import trivial_loss, trivial_validation_loss
-from ..belonging import CONSEQUENCES, Fit, held_out, kinds, new_rows, trained, validated
+from ..belonging import CONSEQUENCES, Fit, explained, held_out, kinds, new_rows, trained, validated
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..passes import classes
 from ..place import of
 from ..rule import Rule
 from ..script import no_activation
-from ..window import finite, median, together
+from ..window import column_medians, finite, median, together
 
 LINEAR = "Try a linear model on the same samples"
 VALIDATION = {"preprocessing-mismatch", "augmentation-on-validation", "val-in-train-mode", "batchnorm-stats"}
@@ -76,7 +76,7 @@ def _apart(at: Context, limit: Mapping[str, float]) -> Found | None:
 def _in_training_alone(at: Context, limit: Mapping[str, float], kind: int) -> Found | None:
     """What was never trained on is told from others, what is trained on is not."""
     there = held_out(at, 0.5, kind)
-    if there is None or not there.told or at.opened - CONSEQUENCES:
+    if there is None or not there.told or explained(at):
         return None
     here = trained(at, 0.5, kind)
     if not (here.guessed and here.under(0.65) and there.beside(here) > limit["apart"]):
@@ -86,14 +86,14 @@ def _in_training_alone(at: Context, limit: Mapping[str, float], kind: int) -> Fo
 
 def _of_kind(at: Context, limit: Mapping[str, float], kind: int) -> Found | None:
     evaluations = validated(at, kind)
-    if any(one.told for one in evaluations) or _carries_over(at):
+    if any(one.told for one in evaluations) or (len(kinds(at)) == 1 and _carries_over(at)):
         return None
     learned = trained(at, 0.5, kind)
     if len(evaluations) >= limit["looks"] and learned.share > 0.5 and not learned.guessed:
         newest = evaluations[-1]
         if at.opened & VALIDATION:
             raise Abstain("what is validated is not what is trained on: nothing need carry over")
-        if not (newest.guessed and newest.under(0.75)):
+        if not (newest.no_better and newest.under(0.75)):
             return None
         if (new := new_rows(at, kind)) is not None and new.seems_told:
             return None  # what is learned does hold for other rows: it is validation that is not like training
@@ -101,12 +101,7 @@ def _of_kind(at: Context, limit: Mapping[str, float], kind: int) -> Found | None
             raise Abstain("of so few rows hardly anything carries over")
         return _found(at, newest, learned, _pairs("in training they have come to fit, by heart", learned))
     ever = trained(at, limit["part"], kind)
-    if (
-        not (ever.guessed and ever.under(0.65))
-        or at.opened - CONSEQUENCES
-        or no_activation(at)
-        or not _long_enough(at, limit)
-    ):
+    if not (ever.guessed and ever.under(0.65)) or explained(at) or no_activation(at) or not _long_enough(at, limit):
         return None
     if not _moved(at) >= limit["moved"]:
         return None
@@ -177,8 +172,12 @@ def _long_enough(at: Context, limit: Mapping[str, float]) -> bool:
 
 
 def _moved(at: Context) -> float:
-    """How often the steps so far would add up to the size of the weights; NaN where all began at zero."""
-    return median(at.ratios(at.late(at.view("update.ratio")).last(20))) * at.step
+    """How often the steps so far add up to the size of the weights; NaN where all began at zero."""
+    view = at.view("update.ratio").thin(400)
+    ratios = column_medians(at.ratios(view).T)
+    known = np.isfinite(ratios)
+    lengths = np.diff(view.steps[known], append=at.step + 1)
+    return float((ratios[known] * lengths).sum(dtype=np.float64)) if known.any() else math.nan
 
 
 def _flat(at: Context, limit: Mapping[str, float]) -> Found | None:

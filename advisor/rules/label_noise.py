@@ -9,7 +9,7 @@ import numpy as np
 
 from nnwatch.frame import Evidence, Remedy, Severity
 
-from ..belonging import CONSEQUENCES, held_out, kinds, trained
+from ..belonging import explained, held_out, kinds, trained
 from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..passes import edges
@@ -110,7 +110,7 @@ def _fits_less(at: Context, limit: Mapping[str, float]) -> Found | None:
         return None
     for kind in kinds(at):
         there = held_out(at, 0.5, kind)
-        if there is None or not there.told or at.opened - CONSEQUENCES:
+        if there is None or not there.told or explained(at):
             continue
         here = trained(at, 0.5, kind)
         fitted = (here.share - 0.5) / (there.share - 0.5)
