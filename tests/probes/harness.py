@@ -194,3 +194,17 @@ def runs(script: str, *jobs: tuple[str, ...]) -> list[Recorded]:
             read(told, ring)
         found.append(told)
     return found
+
+
+def one_segment_each(done: Recorded, starts: list[int] | None = None) -> None:
+    """Each training is a segment with its own losses, steps and facts."""
+    assert done.returncode == 0, done.stderr
+    assert not [event for event in done.events if event["name"] == "probe.failed"], done.events
+    trainings = done.printed()
+    assert len(done.segments) == len(trainings)
+    for number, (segment, losses) in enumerate(zip(done.segments, trainings, strict=True)):
+        first = segment["first_step"]
+        assert first == (starts[number] if starts else 0)
+        assert done.steps("loss.train", number) == list(range(first + 1, first + 1 + len(losses)))
+        np.testing.assert_allclose(done.scalars("loss.train", number), losses, rtol=1e-5)
+        assert done.steps("update.ratio", number)[:10] == list(range(first + 1, first + 11))

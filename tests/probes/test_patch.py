@@ -15,7 +15,7 @@ from nnwatch.probes import fastest
 from nnwatch.probes.hooks import Patches
 from nnwatch.probes.standby import Standby
 
-from .test_lane import KINDS
+from .lanes import KINDS
 
 OUTPUT, TARGET = torch.eye(4)[:, :3] * 5, torch.tensor([0, 1, 2, 0])
 

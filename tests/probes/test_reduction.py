@@ -10,7 +10,7 @@ from nnwatch.probes import reduction
 from nnwatch.probes.loss import Term
 
 from .harness import watched
-from .test_signals import approx, train
+from .training import approx, train
 
 X = torch.rand(6, 5, generator=torch.Generator().manual_seed(0)) * 0.8 + 0.1
 CLASSES = torch.tensor([0, 4, -100, 1, 1, 3])

@@ -13,7 +13,9 @@ from nnwatch.probes.hooks import Patches
 from nnwatch.probes.routine import Routine
 from nnwatch.probes.standby import Standby
 
-from .test_lane import KINDS, LOOPS, LongWay, Training, over_a_loader, trained
+from .lanes import KINDS, LongWay, trained
+from .loops import Training, over_a_loader
+from .several import LOOPS
 
 HANDS = ["numpy"] if kernel.native is None else ["numpy", "c"]
 
