@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from .attribution import quiet
 from .fetch import Fetch
 from .loss import Term
 
@@ -33,7 +34,7 @@ def losses(term: Term, most: int) -> torch.Tensor:
         return nothing  # old positional reductions, weights per element
     options = {key: value for key, value in term.kwargs.items() if key not in REPLACED}
     try:
-        with torch.no_grad():
+        with torch.no_grad(), quiet():
             found = term.function(output.detach()[:rows], target.detach()[:rows], *kept, **options, reduction="none")
     except (TypeError, RuntimeError, ValueError):  # no such option
         return nothing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from types import FrameType
+from types import FrameType, MethodType
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode, _get_current_function_mode
 
+from .native import native
 from .variables import variables
 
 ACTIVATIONS: dict[Any, tuple[str, type[nn.Module]]] = {
@@ -42,25 +43,33 @@ class Functions(TorchFunctionMode):
 
     def __init__(self, watchers: Mapping[Any, Watcher], failed: Callable[[Exception], None]) -> None:
         super().__init__()
-        self._watchers = watchers
+        self.watchers = watchers
         self._failed = failed
+        if native is not None:  # without a frame, to which a warning of torch's own would be ascribed
+            self.__torch_function__ = MethodType(native.seen, self)  # type: ignore[method-assign]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         output = func(*args, **kwargs)
-        watcher = self._watchers.get(func)
-        if watcher is not None and not any(hasattr(part, "to_local") for part in (*args, output)):  # a collective each
-            try:
-                with torch._C.DisableTorchFunction():  # our own operations need not pass through our own mode
-                    watcher(func, args, kwargs, output)
-            except Exception as error:
-                self._failed(error)
+        if func in self.watchers:
+            self.see(func, args, kwargs, output)
         return output
+
+    def see(self, func: Any, args: Any, kwargs: Any, output: Any) -> None:
+        """A function that is watched has given ``output``."""
+        if any(hasattr(part, "to_local") for part in (*args, output)):  # a collective each
+            return
+        try:
+            with torch._C.DisableTorchFunction():  # our own operations need not pass through our own mode
+                self.watchers[func](func, args, kwargs, output)
+        except Exception as error:
+            self._failed(error)
 
     def leave(self) -> None:
         """Exit, if the user has not left modes of his own above it."""
         if _get_current_function_mode() is self:
             self.__exit__(None, None, None)
+        vars(self).pop("__torch_function__", None)  # it holds this object
 
 
 def calling_module() -> nn.Module | None:

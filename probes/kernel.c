@@ -111,6 +111,7 @@ static PyMethodDef functions[] = {
     {"moments_into", moments_into, METH_VARARGS, NULL},
     {"classes_into", classes_into, METH_VARARGS, NULL},
     {"layer", layer, METH_VARARGS, NULL},
+    {"seen", seen, METH_VARARGS, NULL},
     {"lane_type", lane_type, METH_VARARGS, NULL},
     {NULL},
 };

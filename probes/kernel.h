@@ -7,7 +7,7 @@
 
 #define VERSION 9 /* of what Python and C expect of each other; native.py has the same */
 
-/* Functions of the module, of lane.c, parameters.c and record.c. */
+/* Functions of the module, of lane.c, mode.c, parameters.c and record.c. */
 PyObject *lane_type(PyObject *module, PyObject *args);
 PyObject *norms(PyObject *module, PyObject *tensors);
 PyObject *snapshot(PyObject *module, PyObject *args);
@@ -17,6 +17,7 @@ PyObject *compare_into(PyObject *module, PyObject *args);
 PyObject *moments_into(PyObject *module, PyObject *args);
 PyObject *classes_into(PyObject *module, PyObject *args);
 PyObject *layer(PyObject *module, PyObject *args);
+PyObject *seen(PyObject *module, PyObject *given);
 
 #define RECORD_HEAD 24 /* bytes of a record before its numbers: segment, step, time; see emit.py */
 float *numbers(PyObject *record, Py_ssize_t place, Py_ssize_t count);

@@ -119,7 +119,7 @@ static PyObject *again(Lane *self, PyObject *args)
 }
 
 /* stages.Left; NULL with an error set */
-static PyObject *seen(const Lane *self, int stage)
+static PyObject *left_with(const Lane *self, int stage)
 {
     PyObject *pending = PyTuple_New(self->called), *taken = PyTuple_New(self->taken), *trained = NULL, *found = NULL;
     PyObject *node = self->top ? node_of(self->top) : none();
@@ -159,7 +159,7 @@ PyObject *leave(Lane *self, PyObject *unused)
         Py_RETURN_NONE;
     put(&self->routine, NULL);
     forget_work(&self->work);
-    left = seen(self, stage);
+    left = left_with(self, stage);
     forget_step(self);
     if (left)
         done = PyObject_CallFunctionObjArgs(self->left, left, NULL);

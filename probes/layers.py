@@ -17,6 +17,7 @@ from torch import nn
 
 from .activations import KINDS, Activations
 from .attention import Attention
+from .attribution import attribute, restore
 from .batch import padding_indices
 from .batchnorm import BatchNorm
 from .carried import Carrier, Swapped, carried
@@ -80,6 +81,8 @@ class Layers:
         self._hooked: list[nn.Module] = []
         self._names: dict[int, str] = {}
         self._inside: nn.Module | None = None
+        self._warn: Any = None
+        """``warnings.warn`` as it was before the pass."""
         self._mode: Functions | None = None
         self._swapped: Swapped | None = None
         self._leaf = False
@@ -219,7 +222,7 @@ class Layers:
                 else:
                     self.other = self._outer(self.other, call)
                     if self.evaluating and self.modes.functional and self.state in ("all", "modes"):
-                        self._inside = module
+                        self._inside, self._warn = module, attribute()
                         self._watch_functions(self.modes.watchers, evaluating=True)
                     self.evaluating = False
         except Exception as error:
@@ -245,7 +248,7 @@ class Layers:
         return before if inner and before is not None else call
 
     def _begin(self, module: nn.Module) -> None:
-        self._inside = module
+        self._inside, self._warn = module, attribute()
         if self.plans is not None:
             self._swapped = self.plans.functions
             self._swapped.begin()
@@ -292,6 +295,7 @@ class Layers:
 
     def _end(self) -> None:
         self._inside = None
+        restore(self._warn)
         self._leaf = False
         for leaf in self._hooked:
             leaf._forward_pre_hooks.pop(KEY, None)  # type: ignore[call-overload]

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from .attribution import attribute, restore
 from .stages import BACKWARD, INSIDE, LOSS, STEP, STEPPING
 from .standby import Standby
 
@@ -45,8 +46,9 @@ def loss(standby: Standby, original: Function) -> Function:
 
     @functools.wraps(original)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if _tracing() is not None:
+        if _tracing() is not None or _traced():
             return original(*args, **kwargs)
+        before = attribute()
         try:
             value = original(*args, **kwargs)
         except Exception:
@@ -55,12 +57,13 @@ def loss(standby: Standby, original: Function) -> Function:
             except Exception as error:
                 failed(error, None)
             raise
-        if not _traced():
-            try:
-                if not lane.loss(name, original, args, kwargs, value):
-                    told(value, args, kwargs)
-            except Exception as error:
-                failed(error, value)
+        finally:
+            restore(before)
+        try:
+            if not lane.loss(name, original, args, kwargs, value):
+                told(value, args, kwargs)
+        except Exception as error:
+            failed(error, value)
         return value
 
     made = in_c(lane.patch(LOSS, name, original, told, refused, failed), original) or wrapper

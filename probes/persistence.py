@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from .attribution import quiet
 from .fetch import Fetch
 from .loss import Term
 from .nested import tensors
@@ -29,7 +30,7 @@ def loss(term: Term, values: Any, fetch: Fetch, put: Callable[[float], None]) ->
         return
     last, along = found
     options = {key: value for key, value in term.kwargs.items() if key not in ("input", "target")}
-    with torch.no_grad():
+    with torch.no_grad(), quiet():
         number = term.function(last, target.detach(), *term.args[2:], **options)
     if number.dim():
         return

@@ -14,7 +14,10 @@ SETTLE = 8
 SHORTEST = 2
 """With every step sampled there would be none to compare with."""
 LONGEST = 256
-"""Steps between samples at most: with fewer, rules that need them could not judge a short run of short steps."""
+"""Steps between samples at most: with fewer, rules that need them could not judge a short run of short steps. Where
+the budget is smaller than ``USUAL``, in proportion more, rounded up to a power of two."""
+USUAL = 0.01
+"""The budget by default."""
 LEAST = 0.25
 """Share of the budget that sampling may have even where the hooks alone take more: a step of a few hundred
 microseconds is then watched over budget, and the cost says so."""
@@ -38,6 +41,7 @@ class Sampler:
     def __init__(self, budget: float, first: int = 0) -> None:
         self.budget = budget
         self._dense = first + DENSE
+        self._longest = LONGEST << max(math.ceil(math.log2(USUAL / budget)), 0) if budget > 0 else LONGEST
         self.every = 1
         self.cost: float | None = None
         """Share of the step that watching takes, None until it is measured."""
@@ -116,6 +120,6 @@ class Sampler:
         extra, step, hooks = bill.extra, max(bill.seconds, 1e-9), bill.hooks
         budget = (1 - REPEATS) * self.budget * step
         allowed = max(budget - hooks, LEAST * budget)
-        least = min(max(math.ceil(extra / allowed), SHORTEST), LONGEST)
+        least = min(max(math.ceil(extra / allowed), SHORTEST), self._longest)
         self.every = 1 << (least - 1).bit_length()
         self.cost = (hooks + extra / self.every) / step

@@ -61,6 +61,7 @@ def caller() -> tuple[FrameType | None, Place]:
 
 @lru_cache(maxsize=256)
 def is_ours(path: str) -> bool:
+    """Is this a file of the probes?"""
     return path.startswith(_OURS)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from .attribution import quiet
 from .averaged import Averaged
 from .clock import Clock
 from .distributions import Distributions
@@ -132,7 +133,8 @@ class Training:
         """For the time of a pass of our own."""
         self.busy = True
         try:
-            yield
+            with quiet():
+                yield
         finally:
             self.busy = False
 

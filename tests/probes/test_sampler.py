@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nnwatch.probes import bill
-from nnwatch.probes.sampler import DENSE, LONGEST, REPEATS, Sampler
+from nnwatch.probes.sampler import DENSE, LONGEST, REPEATS, USUAL, Sampler
 
 from .harness import run
 
@@ -46,11 +46,11 @@ def test_the_first_steps_are_all_sampled(monkeypatch):
 @pytest.mark.parametrize("plain", [0.02, 0.3])
 @pytest.mark.parametrize("extra", [2e-4, 1e-3, 2e-2])
 def test_the_interval_keeps_the_budget(budget, plain, extra, monkeypatch):
-    found, made = sampled_steps(budget, plain, plain + extra, 4000, monkeypatch)
+    found, made = sampled_steps(budget, plain, plain + extra, 12_000, monkeypatch)
     spent = HOOKS + extra / made.every
     assert found[-1] - found[-2] == made.every
     assert made.cost == pytest.approx(spent / plain)
-    if made.every < LONGEST:
+    if made.every < (8 * LONGEST if budget < USUAL else LONGEST):
         assert spent <= budget * plain
         assert made.every == 2 or HOOKS + extra / (made.every / 2) > (1 - REPEATS) * budget * plain
 
@@ -71,6 +71,19 @@ def test_a_short_step_is_still_sampled_and_the_cost_says_so(monkeypatch):
     assert made.every == LONGEST
     assert made.cost is not None
     assert made.cost > 0.01
+
+
+@pytest.mark.parametrize("plain", [0.0006, 0.02])
+def test_a_small_budget_means_fewer_samples_of_short_steps(plain, monkeypatch):
+    """The hooks are no part of what it decides: samples are kept below what is left of it, or a share of it."""
+    often, usual = sampled_steps(0.01, plain, plain + 7e-4, 60_000, monkeypatch)
+    seldom, small = sampled_steps(0.002, plain, plain + 7e-4, 60_000, monkeypatch)
+    assert len(often) > 4 * len(seldom)
+    assert small.cost is not None
+    assert usual.cost is not None
+    assert small.cost < usual.cost
+    share = (small.cost * plain - HOOKS) / plain
+    assert share <= max(0.002 - HOOKS / plain, 0.6 * 0.002)
 
 
 def test_cheap_samples_leave_steps_to_compare_with(monkeypatch):
