@@ -200,7 +200,7 @@ def floor(workload: str, seconds: float) -> dict[str, float]:
 
 def warm(native: bool) -> float:
     """Microseconds of one unsampled step's hooks, in the lane, called over and over."""
-    with watching(native, 0.01, 1000) as watch:
+    with watching(native, 0.01, 1 << 20) as watch:
         loop = Loop("mlp")
         while watch.step < 120:
             loop.step()
