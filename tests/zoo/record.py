@@ -22,7 +22,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from nnwatch.frame import Commit, Frame
+from nnwatch.frame import Commit, Frame, Segment
 from nnwatch.session import Reader, Writer
 
 from . import data
@@ -72,9 +72,12 @@ def record(chosen: Sequence[Configuration], home: Path = HOME) -> None:
         reader = Reader(made)
         frames = reader.read()
         reader.close()
+        watched = {frame.pid for frame in frames if isinstance(frame, Segment)}
         for one, place in zip(chosen, places, strict=True):
             if (place / "done.json").exists():
-                _keep(one, frames, Ran(**json.loads((place / "done.json").read_text())), home)
+                ran = Ran(**json.loads((place / "done.json").read_text()))
+                if ran.code or ran.pid in watched:  # what ended well without a trace was not watched
+                    _keep(one, frames, ran, home)
 
 
 def _keep(one: Configuration, frames: Sequence[Frame], ran: Ran, home: Path) -> None:
