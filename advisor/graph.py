@@ -121,7 +121,9 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
     "accumulated-loss-not-divided": {
         "lr-too-high": always, "exploding-gradient": always, "oscillation": always, "loss-spike": always, **_BLOWN,
     },
-    "padding-in-loss": {"prediction-collapse": always, "overfitting": always, "underfitting": wide},
+    "padding-in-loss": {
+        "preprocessing-mismatch": always, "prediction-collapse": always, "overfitting": always, "underfitting": wide,
+    },
     "loss-clipped": _USELESS | {"frozen-params": always, "dead-relu": always},
     "missing-zero-grad": {
         "lr-too-high": always, "exploding-gradient": always, "oscillation": always, "lr-needs-decay": always,

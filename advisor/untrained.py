@@ -24,6 +24,13 @@ def stood_still(at: Context, name: str, steps: int) -> bool:
     return len(changes) >= steps and not np.any(changes)
 
 
+def uncalled(at: Context, names: Sequence[str]) -> bool:
+    """Whether no pass has called a module that holds one of them, while others were: made and not used."""
+    called = {str(row[0]): row[4] for row in at.facts.get("modules") or () if len(row) > 4}
+    holders = [name.rpartition(".")[0] for name in names]
+    return any(called.values()) and all(not called.get(holder, "unknown") for holder in holders)
+
+
 def _changes(at: Context, name: str) -> np.ndarray:
     """Its update ratios, as far as they were measured."""
     if not at.has("update.ratio"):

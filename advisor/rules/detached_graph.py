@@ -10,7 +10,7 @@ from ..context import Context
 from ..finding import Abstain, Found, count, some
 from ..place import of_call, of_layer
 from ..rule import Rule
-from ..untrained import moved, stood_still, untrained
+from ..untrained import moved, stood_still, uncalled, untrained
 
 STEPS = 10
 """Measured steps of an optimizer after which what it has not moved is taken to be out of reach."""
@@ -30,10 +30,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         gradient, are in the optimizer, and are not in it. Judged after 20 steps, and only while none of them has moved.
 
     When it is a false alarm
-        Norms that forward() no longer uses (no weight matrix among what is not reached: *watch*): what they normalised
-        is trained without them. Layers used in some steps only: experts of a mixture, stochastic depth, a head that is
-        trained later. Where nets are trained in turn (GAN), each loss reaches one of them: there a parameter counts
-        when ten measured steps of its own optimizer have not moved it.
+        Layers that are made and that no pass calls (the pooler of a model that came from a library, the parts of a
+        variant): *watch*. Norms that forward() no longer uses (no weight matrix among what is not reached: *watch*):
+        what they normalised is trained without them. Layers used in some steps only: experts of a mixture, stochastic
+        depth, a head that is trained later. Where nets are trained in turn (GAN), each loss reaches one of them: there
+        a parameter counts when ten measured steps of its own optimizer have not moved it.
 
     What to do
         Look in forward() for detach(), .data, .item(), numpy(), no_grad(), an argmax, a new tensor made from old
@@ -48,7 +49,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if not names:
         return None
     most = len(names) > limit["most"] * max(1, len(_trained(at)))
-    severity: Severity = "watch" if (most and at.finetune) or not _any_matrix(at, names) else "error"
+    spared = (most and at.finetune) or not _any_matrix(at, names) or uncalled(at, names)
+    severity: Severity = "watch" if spared else "error"
     return untrained(
         at,
         names,

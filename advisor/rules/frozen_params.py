@@ -13,7 +13,7 @@ from ..context import Context
 from ..finding import Found, number, some
 from ..place import of, of_call, of_optimizer
 from ..rule import Rule
-from ..untrained import moved, untrained
+from ..untrained import moved, uncalled, untrained
 
 _COPY = re.compile(r"target|teacher|momentum|\bema\b|_ema|ema_|encoder_k|averaged")
 """Names of copies that follow other weights, and are in no optimizer on purpose."""
@@ -34,9 +34,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Exact, after 20 steps: a parameter with requires_grad in no optimizer; a learning rate that was always 0; a
         weight matrix that never changed and never got a gradient while others moved, or got one of exactly zero at
-        every sampled step (*watch* until half of the planned steps are made); all of them with a gradient of exactly
-        zero at every sampled step, and a loss that is not. And where no weight matrix at all is
-        trained, after 60 steps without a falling loss: *warn*.
+        every sampled step (*watch* until half of the planned steps are made, and where no pass calls its module); all
+        of them with a gradient of exactly zero at every sampled step, and a loss that is not. And where no weight
+        matrix at all is trained, after 60 steps without a falling loss: *warn*.
 
     When it is a false alarm
         Training only the head by giving the optimizer no other parameters: more than half of them left out is *watch*
@@ -128,7 +128,7 @@ def _never_moved(at: Context, limit: Mapping[str, float]) -> Found | None:
     return untrained(
         at,
         names,
-        "watch" if waits else "error",
+        "watch" if waits or uncalled(at, names) else "error",
         f"in {at.step} steps these weight matrices have not moved at all: {some(names)}",
         "their gradient and their change were exactly 0 at every sampled step, while others moved",
         (

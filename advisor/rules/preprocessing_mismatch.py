@@ -18,6 +18,8 @@ from ..rule import Rule
 from ..window import finite, median
 
 SAME = "One preprocessing for both"
+MADE = 1.25
+"""Factor between early and late deviations of training inputs, over which these are a state that is handed on."""
 ELSEWHERE = {"val-in-train-mode", "eval-mode-wrong", "batchnorm-stats", "ema-stale", "augmentation-on-validation"}
 """Findings that explain why validation is another thing."""
 
@@ -48,6 +50,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     When it is a false alarm
         Strong augmentation of the training data changes their deviation (noise, cut-outs), at most by such factors.
+        Inputs whose deviation changes while it trains (the state of a recurrent net that is handed on) are not judged.
         A series that drifts differs between its parts by itself: where training batches drift, or the targets of
         validation have moved with its inputs, it is *watch*.
 
@@ -145,6 +148,9 @@ def _training(at: Context) -> Moments:
     means, stds = (finite(at.view(f"input.{kind}").last(200).scalar) for kind in ("mean", "std"))
     if len(means) < 2 or not len(stds):
         raise Abstain("too few batches were measured")
+    quarter = len(stds) // 4
+    if quarter and not 1 / MADE < median(stds[:quarter]) / max(median(stds[-quarter:]), 1e-30) < MADE:
+        raise Abstain("the training inputs change as training goes on: the net makes them itself")
     return Moments(median(means), median(stds), float(np.std(means)))
 
 
