@@ -98,7 +98,7 @@ def _by_hand(at: Context, limit: Mapping[str, float]) -> Found | None:
         return None
     if smothered := _smothered(at, limit):
         return smothered
-    times = root.scalar / loss.scalar
+    times = root.scalar / loss.scalar.astype(np.float64)
     ratio, varies = median(times), float(np.std(times))
     if not at.exceeds(ratio, limit["alone"]) or varies < limit["varies"] * ratio:
         return None

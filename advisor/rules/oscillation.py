@@ -101,7 +101,7 @@ def _swings(at: Context, limit: Mapping[str, float]) -> tuple[str, Evidence] | N
     moves = np.diff(losses)
     if len(moves) < limit["swings"] / 2:
         return None
-    turns = float(np.mean(moves[1:] * moves[:-1] < 0))
+    turns = float(np.mean(np.sign(moves[1:]) * np.sign(moves[:-1]) < 0))
     level, amplitude = median(losses), noise(losses)
     if not at.exceeds(turns, limit["turns"]) or not amplitude > limit["amplitude"] * level:
         return None

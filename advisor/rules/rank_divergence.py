@@ -13,8 +13,8 @@ from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..machine import listed, named, ranks
 from ..nonfinite import RECOVERED
+from ..rank_steps import at_steps, gradients, rest, shared_steps
 from ..rule import Rule
-from ..together import at_steps, gradients, rest, together
 from ..window import View, median
 
 WRAP = "Train one net on all ranks"
@@ -82,7 +82,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 def _weights(at: Context, limit: Mapping[str, float]) -> Found | None:
     """Whether what every rank holds whole is the same on all."""
     views = ranks(at, "weight.checksum")
-    shared = together(views)
+    shared = shared_steps(views)
     rows = at_steps(views, shared).T
     unequal = np.flatnonzero((rows != rows[:, :1]).any(axis=1))
     if not len(unequal) or not (rows[-1] != rows[-1, 0]).any():
@@ -121,7 +121,7 @@ def _weights(at: Context, limit: Mapping[str, float]) -> Found | None:
 def _alone(at: Context, limit: Mapping[str, float]) -> Found | None:
     """Whether the loss is no number on some ranks only, for many steps: shared weights would have carried it on."""
     views = ranks(at, "loss.train")
-    shared = together(views, RECOVERED)
+    shared = shared_steps(views, RECOVERED)
     good = dict(zip(views, np.isfinite(at_steps(views, shared)), strict=True))
     broken = [rank for rank, known in good.items() if not known.any()]
     sound = [rank for rank, known in good.items() if known.all()]
@@ -210,7 +210,7 @@ def _same_samples(at: Context, limit: Mapping[str, float]) -> Found | None:
 def _apart(at: Context, limit: Mapping[str, float]) -> Found | None:
     """Whether one rank's data are not like the others': by the numbers that enter its model and by its loss."""
     views = ranks(at, "loss.train")
-    shared = together(views, int(limit["steps"]))
+    shared = shared_steps(views, int(limit["steps"]))
     if len(shared) < limit["steps"]:
         raise Abstain(f"it needs {limit['steps']:.0f} steps of all ranks")
     since, rows = int(shared[0]), at_steps(views, shared)

@@ -22,7 +22,7 @@ _ROUNDING = 1e-3
 """By which equal gradients may differ on two ranks, as a share of their norm."""
 
 
-def together(views: Mapping[int, View], newest: int = _RECENT) -> Steps:
+def shared_steps(views: Mapping[int, View], newest: int = _RECENT) -> Steps:
     """The ``newest`` steps, at most, that all of them have. Raises Abstain where there is none."""
     shared, *others = [view.steps[-_RECENT:] for view in views.values()] or [np.empty(0, np.int64)]
     for steps in others:
@@ -54,7 +54,7 @@ def gradients(at: Context) -> Gradients | None:
     """Of whole nets, None where they were not measured at the same step. Those of shards are each of another part."""
     views = ranks(at, "grad.norm")
     try:
-        shared = together(views, _GRADIENTS)
+        shared = shared_steps(views, _GRADIENTS)
     except Abstain:
         return None
     last = at_steps(views, shared)[:, -1]
