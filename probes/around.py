@@ -205,6 +205,10 @@ def _next(standby: Standby, original: Function) -> Function:
             lane.leave()
             standby.watch.loaders.ahead += 1
 
+    def over(*_: Any) -> None:
+        if not lane.fresh and not standby.watch.loaders.ahead:  # nobody needs what was trained on any more
+            lane.batch = None
+
     def failed(error: Exception, _: Any) -> None:
         standby.probes.failed("loader", error)
 
@@ -214,8 +218,10 @@ def _next(standby: Standby, original: Function) -> Function:
         try:
             batch = original(self)
         except StopIteration:
-            if not lane.fresh:  # trained on: nobody needs it any more
-                lane.batch = None
+            try:
+                over()
+            except Exception as error:
+                failed(error, self)
             raise
         came = perf_counter()
         try:
@@ -229,4 +235,4 @@ def _next(standby: Standby, original: Function) -> Function:
             failed(error, self)
         return batch
 
-    return in_c(lane.patch(NEXT, "", original, told, None, failed), original) or __next__
+    return in_c(lane.patch(NEXT, "", original, told, over, failed), original) or __next__

@@ -255,9 +255,9 @@ class Lane:
         """In C (patch.c): what stands for ``original``, which is called in ``stage`` and known as ``name``. Of what the
         lane does not take ``told(value, args, kwargs)`` is told, or before a backward pass ``told(tensors, ...)`` and
         ``other(found, ...)`` after it, or of an optimizer's step ``told(optimizer, args, kwargs)``; of a loss call that
-        raised an exception ``other(None, args, kwargs)``; of a pass ``told(module, args, kwargs)``, where ``other`` is
-        whether the module is an outermost one; of a batch that does not follow on the last one
-        ``told(iterator, ...)``. ``failed(error, about)`` takes their errors."""
+        raised an exception, and of a loader's end, ``other(None, args, kwargs)``; of a pass ``told(module, args,
+        kwargs)``, where ``other`` is whether the module is an outermost one; of a batch that does not follow on the
+        last one ``told(iterator, ...)``. ``failed(error, about)`` takes their errors."""
         return None
 
     # what the hooks call in their stage; False: it is not what was expected

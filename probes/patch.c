@@ -36,7 +36,7 @@ static int failed(Patch *self, PyObject *about)
     return 1;
 }
 
-/* Tells what the lane has not taken. `taken`: 1, 0, or -1 with an error set, as from step.c. 0 where it was interrupted. */
+/* Tells what the lane has not taken. `taken`: 1, 0, or -1 with an error set, as from step.c. 0: it was interrupted. */
 static int tell(Patch *self, int taken, PyObject *hook, PyObject *about, PyObject *args, PyObject *kwargs)
 {
     if (taken > 0)
@@ -52,7 +52,7 @@ static int tell(Patch *self, int taken, PyObject *hook, PyObject *about, PyObjec
     return failed(self, about);
 }
 
-/* The loss function has raised an exception, which stays. */
+/* The loss function has raised an exception, which stays; or the iterator of a loader, which has come to its end. */
 static void refused(Patch *self, PyObject *args, PyObject *kwargs)
 {
     PyObject *type, *error, *trace;
@@ -128,16 +128,6 @@ static PyObject *call_entry(Patch *self, PyObject *args, PyObject *kwargs)
     return tell(self, taken, self->told, given[0], given[1], given[2]) ? none() : NULL;
 }
 
-/* A loader's iterator gives no batch: the last one, if it was trained on, lives no longer than without us. */
-static void over(Lane *lane)
-{
-    PyObject *type, *error, *trace;
-    PyErr_Fetch(&type, &error, &trace);
-    if (!lane->fresh)
-        put(&lane->batch, NULL);
-    PyErr_Restore(type, error, trace);
-}
-
 /* A loader's iterator gives a batch. */
 static PyObject *call_next(Patch *self, PyObject *args, PyObject *kwargs)
 {
@@ -145,7 +135,7 @@ static PyObject *call_next(Patch *self, PyObject *args, PyObject *kwargs)
     double began = now(CLOCK_MONOTONIC);
     PyObject *batch = PyObject_Call(self->original, args, kwargs), *iterator;
     if (!batch) {
-        over(lane);
+        refused(self, args, kwargs);
         return NULL;
     }
     double came = now(CLOCK_MONOTONIC);
