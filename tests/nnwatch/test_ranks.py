@@ -111,3 +111,28 @@ def test_ranks_that_the_script_spawns_itself(home):
     seen = history(home.session())
     assert last_steps(seen) == {(0, 0): 40, (0, 1): 40}
     assert not open_findings(seen).keys() - PACE
+
+
+LAUNCHER = """
+import os, socket, subprocess, sys
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = str(free.getsockname()[1])
+known = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+ranks = [
+    subprocess.Popen([sys.executable, "-u", *sys.argv[1:], f"--local_rank={n}"],
+                     env=known | {"RANK": str(n), "LOCAL_RANK": str(n)})
+    for n in range(2)
+]
+sys.exit(max(rank.wait() for rank in ranks))
+"""
+
+
+def test_ranks_of_a_launcher_that_starts_each_by_itself(home):
+    """As deepspeed does: a process a rank, told by its environment and a last argument."""
+    home.script("launch.py", LAUNCHER)
+    done = home.nnwatch("run", "--headless", "--", sys.executable, "launch.py", SCRIPT, "none", 40)
+    assert done.returncode == 0, done.stderr
+    seen = history(home.session())
+    assert last_steps(seen) == {(0, 0): 40, (0, 1): 40}
+    assert not open_findings(seen).keys() - PACE
