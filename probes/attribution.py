@@ -27,8 +27,6 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 _OF_ALL = [vars(module).get("_global" + name, {}) for name in _HOOKS]
 _ALL = ("ignore", None, Warning, None, 0)
 """As of ``warnings.filters``: action, message, category, module, line."""
-
-
 _plain: Any = warnings.warn
 
 
@@ -44,20 +42,20 @@ def _warn(message: Any, category: Any = None, stacklevel: int = 1, source: Any =
 _warn._torchdynamo_inline = _plain  # type: ignore[attr-defined]
 
 
-def attribute() -> Any:
-    """From now on frames of ours do not count. ``restore`` is to be called with what this gives; not always, as
-    torch.jit knows ``warnings.warn`` by its identity."""
-    global _plain
-    before = warnings.warn
-    if before is not _warn:
-        _plain = before
+def attribute() -> bool:
+    """From now on frames of ours do not count, until ``restore``: not always, as torch.jit knows ``warnings.warn`` by
+    its identity. One that the user has put there stays: it may call what it found there, and that may be ours. Gives
+    whether it is this call that has exchanged it."""
+    if warnings.warn is not _plain:
+        return False
     warnings.warn = _warn
-    return before
+    return True
 
 
-def restore(before: Any) -> None:
-    if warnings.warn is _warn:
-        warnings.warn = before
+def restore(exchanged: bool) -> None:
+    """With what ``attribute`` has given: passes may lie within each other."""
+    if exchanged and warnings.warn is _warn:
+        warnings.warn = _plain
 
 
 def _level(frame: FrameType | None, level: int) -> int:

@@ -81,7 +81,8 @@ class Layers:
         self._hooked: list[nn.Module] = []
         self._names: dict[int, str] = {}
         self._inside: nn.Module | None = None
-        self._warn: Any = None
+        self._exchanged = False
+        """Has the pass exchanged ``warnings.warn``?"""
         """``warnings.warn`` as it was before the pass."""
         self._mode: Functions | None = None
         self._swapped: Swapped | None = None
@@ -222,7 +223,7 @@ class Layers:
                 else:
                     self.other = self._outer(self.other, call)
                     if self.evaluating and self.modes.functional and self.state in ("all", "modes"):
-                        self._inside, self._warn = module, attribute()
+                        self._inside, self._exchanged = module, attribute()
                         self._watch_functions(self.modes.watchers, evaluating=True)
                     self.evaluating = False
         except Exception as error:
@@ -248,7 +249,7 @@ class Layers:
         return before if inner and before is not None else call
 
     def _begin(self, module: nn.Module) -> None:
-        self._inside, self._warn = module, attribute()
+        self._inside, self._exchanged = module, attribute()
         if self.plans is not None:
             self._swapped = self.plans.functions
             self._swapped.begin()
@@ -295,7 +296,7 @@ class Layers:
 
     def _end(self) -> None:
         self._inside = None
-        restore(self._warn)
+        restore(self._exchanged)
         self._leaf = False
         for leaf in self._hooked:
             leaf._forward_pre_hooks.pop(KEY, None)  # type: ignore[call-overload]

@@ -48,7 +48,7 @@ def loss(standby: Standby, original: Function) -> Function:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         if _tracing() is not None or _traced():
             return original(*args, **kwargs)
-        before = attribute()
+        exchanged = attribute()
         try:
             value = original(*args, **kwargs)
         except Exception:
@@ -58,7 +58,7 @@ def loss(standby: Standby, original: Function) -> Function:
                 failed(error, None)
             raise
         finally:
-            restore(before)
+            restore(exchanged)
         try:
             if not lane.loss(name, original, args, kwargs, value):
                 told(value, args, kwargs)

@@ -95,3 +95,39 @@ def test_errors_made_of_warnings_do_not_stop_a_probe(tmp_path: Path):
                 optimizer.step()
 
     assert watched(tmp_path, run).steps("loss.train") == [1, 2, 3]
+
+
+def test_what_the_user_puts_in_the_place_of_warn_stays_and_may_call_what_it_found(tmp_path: Path):
+    plain, heard = warnings.warn, []
+    put: list[object] = []
+
+    class Wraps(Warns):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if not put:  # within the first pass that is watched
+                found = warnings.warn
+
+                def warn(message: str, *args: object, **kwargs: object) -> None:
+                    heard.append(message)
+                    found("again", stacklevel=1)
+
+                put.append(warn)
+                warnings.warn = warn  # type: ignore[assignment]
+            return super().forward(x)
+
+    def run() -> None:
+        model = Wraps()
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        for _ in range(4):
+            optimizer.zero_grad()
+            F.mse_loss(model(torch.randn(8, 4)).sum(1), torch.zeros(8)).backward()
+            optimizer.step()
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            recorded = watched(tmp_path, run)
+        assert [warnings.warn] == put
+    finally:
+        warnings.warn = plain
+    assert recorded.steps("loss.train") == [1, 2, 3, 4]
+    assert len(heard) == 2 * 4
