@@ -21,11 +21,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from .card import Card
 from .frame import SEVERITIES, Finding, Frame
 from .narrate import remedy
 from .notify import masked
+from .process import Process
 from .report import finding_json
-from .runs import Card, Process
 
 _SECONDS = 30.0
 """A command that takes longer is killed with its whole process group."""

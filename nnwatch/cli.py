@@ -11,7 +11,7 @@ from collections.abc import Callable
 from . import __version__
 from .command import Parser
 from .commands import checking, lists, looking, recordings, running, screens
-from .runs import RunError
+from .errors import RunError
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,9 +9,9 @@ import time
 from . import wire
 from .detail import Detail
 from .dial import Dial
+from .errors import RunError
 from .frame import End, Frame, Stretch
 from .parser import Parser
-from .runs import RunError
 from .seal import MARK, FrameError
 
 _WAIT = 0.1

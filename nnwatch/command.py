@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from . import interpreter, listen, notify
-from .runs import RunError
+from .errors import RunError
 
 SEVERITIES = ("info", "watch", "warn", "error", "fatal")
 _ONE = ("--session", "--name", "--python", "--budget", "--fail-on", "--listen", "--token-file", "--join")

@@ -7,7 +7,7 @@ import os
 import signal
 from pathlib import Path
 
-from .runs import Process
+from .process import Process
 
 KILLED = "killed"
 """File of the job folder: the user chose to kill the run."""

@@ -13,7 +13,7 @@ import tempfile
 from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 
-from .runs import RunError
+from .errors import RunError
 
 _SECONDS = 5.0
 _LOGIN = 30.0

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from . import runs
+from .card import Card
 from .parser import SessionError
-from .runs import Card
 from .session import Reader
 from .trial import EVENT
 

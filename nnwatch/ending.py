@@ -10,7 +10,7 @@ from pathlib import Path
 from . import stopping
 from .frame import End, Status
 from .memory import Kills
-from .runs import Process
+from .process import Process
 
 
 def ended(job: Path, trainer: Process, launcher: Process, kills: Kills) -> End | None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .card import Card
 from .listen import Address, TcpDoor, UnixDoor
-from .runs import Card
 from .server import Server
 
 

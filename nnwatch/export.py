@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from .card import Card
 from .curves import curves
+from .errors import RunError
 from .frame import Frame, Run
 from .parser import SessionError
-from .runs import Card, RunError
 from .session import Reader
 from .tables import ROWS, Table, Tables
 

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from . import earlier, git, lineage, notices, stacks, stopping
+from .card import Card
 from .console import Follower
 from .frame import Block, Event, Segment
 from .ingest import Ingest
 from .look import Look
 from .nodes.role import Role
 from .parts import Parts
+from .process import Process
 from .recorder import Recorder
-from .runs import Card, Process
 from .stall import Silence
 from .system import System
 

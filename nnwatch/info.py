@@ -7,11 +7,11 @@ from collections import Counter
 from pathlib import Path
 
 from .archive import Archive
+from .errors import RunError
 from .frame import Block, Commit, End, Event, Frame, Run, Schema, Segment
 from .history import MACHINE
 from .parser import PRELUDE, SessionError, check, pieces
 from .retold import Chapter, Columns
-from .runs import RunError
 from .seal import FrameError
 
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from .frame import Block, Event, FieldSpec, Frame, Labels, Schema, Segment
+from .process import Process
 from .ring import EVENT, Cursor, Reader, RingError
-from .runs import Process
 
 _MOST = 50_000
 """Records read from one ring in one flush; the rest comes with the next."""

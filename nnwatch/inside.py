@@ -18,10 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from . import folders, settings
 from . import job as jobs
-from . import runs, settings
+from .card import Card
+from .errors import RunError
+from .folders import write_json
 from .nodes import group
-from .runs import Card, Process, RunError, write_json
+from .process import Process, start_ticks
 
 _NEEDED = ("msgspec", "psutil")
 """What the monitor needs besides numpy."""
@@ -78,7 +81,7 @@ def _job_of_parent() -> Path | None:
     if parent is None and not getattr(multiprocessing.current_process(), "_inheriting", False):
         return None
     trainer = Process.of(parent.pid if parent is not None else os.getppid())
-    for registry in runs.registries():
+    for registry in folders.registries():
         for path in registry.glob("*/job.json"):
             with contextlib.suppress(ValueError):
                 if Card.load(path).trainer == trainer and (path.parent / "boot").exists():
@@ -167,7 +170,7 @@ def _patch(job: Path, model: Any, *, under_way: bool = False) -> None:
 
     from . import probes
 
-    hello = {"pid": os.getpid(), "start": runs.start_ticks(os.getpid()), "torch": str(torch.__version__), "error": None}
+    hello = {"pid": os.getpid(), "start": start_ticks(os.getpid()), "torch": str(torch.__version__), "error": None}
     try:
         probes.install(json.loads((job / "boot" / "settings.json").read_text()))
         probes.adopt(model, under_way=under_way)

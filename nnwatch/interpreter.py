@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from .runs import RunError
+from .errors import RunError
 
 _HAS_TORCH = (
     "import sys, importlib.util as u; sys.path = [p for p in sys.path if p]; sys.exit(u.find_spec('torch') is None)"

@@ -14,10 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import restart, runs
+from . import folders, restart, runs
+from .card import SUFFIX, Card
+from .errors import RunError
 from .listen import TOKEN, Address, new_token
 from .nodes.group import ALONE, Place
-from .runs import SUFFIX, Card, Process, RunError
+from .process import Process, here
 
 RING_BYTES = 16 << 20
 _LEAST_BYTES = 1 << 20
@@ -70,7 +72,7 @@ def prepare(
     prune()
     id = secrets.token_hex(4)
     name = name or default_name([word for word in command if word != python and not word.startswith("-")] or command)
-    path = Path(session).absolute() if session else runs.sessions_folder() / f"{_plain(name)}-{id}{SUFFIX}"
+    path = Path(session).absolute() if session else folders.sessions_folder() / f"{_plain(name)}-{id}{SUFFIX}"
     began = restart.start()
     if began.number and path.is_file():
         path = restart.free(path, began.number)
@@ -78,9 +80,9 @@ def prepare(
         raise RunError(f"--session {session}: a directory; give the name of a new file")
     if path.exists():
         raise RunError(f"--session {session}: exists already and is not overwritten; give the name of a new file")
-    job = runs.new_job(id)
+    job = folders.new_job(id)
     taken = any(card.name == name for card in runs.runs())
-    sockets = runs.short_folder()
+    sockets = folders.short_folder()
     card = Card(
         id=id,
         name=name,
@@ -98,7 +100,7 @@ def prepare(
         socket=str(sockets / f"{id}.sock") if sockets else "",
         attach=f"nnwatch attach {id if taken or place.node else name}",  # a name means the first node's
         launcher=Process.of(os.getpid()),  # until the one that starts the command takes over: nobody prunes it
-        **runs.here(),
+        **here(),
     )
     if (earlier := restart.before(card)) is not None:
         card.continues = earlier.id
@@ -111,9 +113,9 @@ def prepare(
     shutil.copyfile(_PACKAGE / "boot" / "sitecustomize.py", job / "boot" / "sitecustomize.py")
     boot = {"job": str(job), "session": str(path), "rings": rings, "ring_bytes": ring_bytes, "budget": budget}
     boot |= {"compiled_layers": compiled_layers, "host": card.host, "nnwatch": sys.executable}
-    runs.write_json(job / "boot" / "settings.json", boot)
+    folders.write_json(job / "boot" / "settings.json", boot)
     if check is not None:
-        runs.write_json(job / "check.json", dict(check))
+        folders.write_json(job / "check.json", dict(check))
     options: dict[str, Any] = {
         "rings": rings,
         "fail_on": fail_on,
@@ -128,7 +130,7 @@ def prepare(
     options |= {"settings": settings or {}, "interactive": interactive, "late": late}
     options |= {"listen": wanted, "quiet": check is not None}
     options["join"] = {"host": join.host, "port": join.port} if join is not None else None
-    runs.write_json(job / "options.json", options)
+    folders.write_json(job / "options.json", options)
     card.save(job / "job.json")
     return job
 
@@ -152,18 +154,18 @@ def _rings(id: str, job: Path) -> tuple[list[str], int]:
     if free // 8 >= _LEAST_BYTES:
         size = min(RING_BYTES, free // 8 // 4096 * 4096)
         parents.insert(0, shared)
-    folders = []
+    rings = []
     for parent in parents:
         try:
-            folder = runs.private(parent) / id
+            folder = folders.private(parent) / id
             folder.mkdir(mode=0o700)
         except OSError:
             continue
-        folders.append(str(folder))
+        rings.append(str(folder))
     if not _on_network(job):
         (job / "rings").mkdir()
-        folders.append(str(job / "rings"))
-    return folders, size
+        rings.append(str(job / "rings"))
+    return rings, size
 
 
 def _on_network(folder: Path) -> bool:
@@ -219,7 +221,7 @@ def clear(job: Path, rings: list[str]) -> None:
 def prune() -> None:
     """Forget what dead jobs left: rings of those that were killed as a whole, jobs whose session was deleted."""
     known = set()
-    for registry in runs.registries():
+    for registry in folders.registries():
         for path in registry.glob("*/job.json"):
             with contextlib.suppress(OSError, ValueError):
                 card, job = Card.load(path), path.parent

@@ -19,9 +19,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import inside, runs, settings
+from . import folders, inside, runs, settings
 from . import job as jobs
-from .runs import Card, Process, RunError
+from .card import Card
+from .errors import RunError
+from .process import Process
 
 PATIENCE = 60.0
 """Seconds until the process has to be back from a long call, such as one into a library that keeps Python waiting."""
@@ -100,7 +102,7 @@ def _python(pid: int) -> str:
 def _watched(target: Process) -> Card | None:
     """The run that the process is part of already."""
     for card in runs.runs():
-        job = next((registry / card.id for registry in runs.registries() if (registry / card.id).exists()), None)
+        job = next((registry / card.id for registry in folders.registries() if (registry / card.id).exists()), None)
         said_hello = job is not None and (job / "hello" / f"{target.pid}-{target.start}").exists()
         if card.state == "running" and (said_hello or target in (card.trainer, card.launcher)):
             return card

@@ -23,10 +23,13 @@ from typing import Any
 
 from . import job as jobs
 from . import slurm, stopping
+from .card import Card
 from .control import BY_HAND, KILLED
+from .errors import RunError
+from .folders import write_json
 from .keeper import Monitor, Voice, sleep
 from .memory import Kills
-from .runs import Card, Process, RunError, write_json
+from .process import Process
 
 _FORWARDED = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
 _SAME_SIGNAL = 0.1

@@ -4,8 +4,8 @@ that starts a job again says so (`restart.py`)."""
 from __future__ import annotations
 
 from . import runs
+from .card import Card
 from .frame import Event, Frame
-from .runs import Card
 
 KEPT = 64
 """Checkpoints remembered for a run, the newest."""

@@ -13,7 +13,8 @@ import socket
 from pathlib import Path
 from typing import NamedTuple
 
-from .runs import SOCKET_PATH_LIMIT, RunError, private
+from .errors import RunError
+from .folders import SOCKET_PATH_LIMIT, private
 
 TOKEN = "NNWATCH_TOKEN"
 """Environment variable that may hold the token."""

@@ -10,8 +10,8 @@ from . import stacks
 from .frame import Event
 from .nodes.role import Role
 from .parts import Parts
+from .process import Process
 from .recorder import Recorder
-from .runs import Process
 
 _PATIENCE = 10.0
 """Seconds for other nodes to answer; what they say later is left out."""

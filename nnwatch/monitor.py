@@ -20,6 +20,7 @@ from typing import Any
 from . import heap, notices, stopping
 from . import job as jobs
 from .alert import Alerts, outlived
+from .card import Card, card_path
 from .ending import ended
 from .entrance import open_doors
 from .frame import SEVERITIES, End, Finding, Frame
@@ -31,9 +32,9 @@ from .nodes import choose
 from .nodes.role import Role
 from .parser import SessionError
 from .parts import Parts
+from .process import Process
 from .recorder import Recorder
 from .report import Summary, headline
-from .runs import Card, Process, card_path
 from .server import Server
 from .voice import Voice
 

@@ -14,7 +14,7 @@ import os
 import sys
 from typing import Any
 
-from .runs import RunError
+from .errors import RunError
 
 
 def check(address: str) -> None:

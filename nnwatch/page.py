@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .errors import RunError
 from .frame import Finding
 from .history import Track
 from .metric import METRICS
 from .report import Summary, headline
-from .runs import RunError
 from .series import Doubles
 from .tui.draw.text import of_step
 from .tui.transcript import printed

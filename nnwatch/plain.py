@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Protocol
 
+from .card import Card
 from .frame import Console, Frame, Run
 from .history import History
 from .narrate import Narrator
 from .report import Summary, headline, numbers
-from .runs import Card
 
 
 class Source(Protocol):

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import __version__, scratch
+from .card import Card
 from .frame import Block, Commit, Event, Frame, Run
 from .history import History
 from .ingest import Ids
 from .parser import SessionError
-from .runs import Card
 from .session import Reader, Writer
 
 _MOST_PENDING = 32 << 20

@@ -14,10 +14,11 @@ import time
 from pathlib import Path
 from threading import Thread
 
+from .card import Card
 from .dial import Unix
+from .errors import RunError
 from .history import History
 from .parser import SessionError
-from .runs import Card, RunError
 from .server import Server
 from .session import Reader
 

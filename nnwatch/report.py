@@ -11,11 +11,11 @@ import numpy as np
 
 from . import stopping
 from .autopsies import autopsies
+from .card import Card
 from .frame import Finding, Status
 from .history import History, Track
 from .narrate import ending, remedy
 from .printable import printable
-from .runs import Card
 
 SCHEMA = 1
 _SILENT = 60.0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import runs
-from .runs import SUFFIX, Card
+from .card import SUFFIX, Card
 
 
 class Start(NamedTuple):

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
 
 from . import command, heap, launch, plain, runs
+from .card import Card
 from .client import SocketSource
 from .control import Control
 from .dial import Dial, Unix
+from .errors import RunError
 from .follow import FileSource, NearSource
 from .frame import Run
 from .history import History
 from .parser import SessionError
 from .report import Summary
-from .runs import Card, RunError
 from .session import Reader
 
 if TYPE_CHECKING:

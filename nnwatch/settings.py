@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .runs import RunError
+from .errors import RunError
 
 if sys.version_info >= (3, 11):
     import tomllib

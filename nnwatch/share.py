@@ -13,8 +13,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from .errors import RunError
 from .frame import Commit, Console, End, Event, Finding, Frame, Judgement, Run, Segment
-from .runs import RunError
 from .session import Writer
 
 PARTS = {

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from . import runs
-from .runs import Card
+from . import folders
+from .card import Card
 
 _DAY = 86400.0
 _PAUSE = 0.1
@@ -23,7 +23,7 @@ _PAUSE = 0.1
 
 def join(command: list[str], prepare: Callable[[], Path]) -> tuple[Path, bool]:
     """The folder of the job that ``command`` belongs to, and whether this process leads it and ``prepare`` made it."""
-    folder = runs.short_folder()
+    folder = folders.short_folder()
     key = _key(command)
     if key is None or folder is None:
         return prepare(), True

@@ -18,7 +18,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .runs import Card, RunError, find_job, write_json
+from .card import Card
+from .errors import RunError
+from .folders import find_job, write_json
 
 if TYPE_CHECKING:
     from .history import History

@@ -14,7 +14,7 @@ import psutil
 from . import gpu
 from .frame import Block, Event, FieldSpec, Frame
 from .ingest import Ids
-from .runs import Process
+from .process import Process
 
 _TREE_EVERY = 5
 """Samples between two looks for new child processes: that reads every process of the machine."""

@@ -7,10 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from .card import Card, card_path
+from .errors import RunError
+from .folders import registries
 from .follow import FileSource
 from .frame import End
 from .parser import SessionError
-from .runs import Card, RunError, card_path, registries
 
 _PAUSE = 0.1
 """Seconds between two looks at a card."""

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..errors import RunError
+from ..folders import write_json
 from ..job import environment
-from ..runs import RunError, write_json
 from .enclosure import Enclosure
 from .held import Held
 from .told import Told

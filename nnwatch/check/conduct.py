@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..errors import RunError
+from ..folders import write_json
 from ..job import options
-from ..runs import RunError, write_json
 from ..trial import NAMES, done, impossible
 from .child import Child, adopt, prepare
 from .enclosure import Enclosure

@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ..errors import RunError
 from ..job import environment
-from ..runs import RunError
 from .contain import How, Spec
 from .held import Held
 

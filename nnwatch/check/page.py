@@ -18,8 +18,8 @@ from nnwatch.advisor.catalogue import origins
 from nnwatch.advisor.examine import Answer, Examination
 from nnwatch.advisor.finding import number
 
+from ..errors import RunError
 from ..history import History
-from ..runs import RunError
 from .plots import Mark, bars, curve, picture
 from .report import first, measured, touched, trials
 

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..process import start_ticks
 from ..ring import RingError, Writer
-from ..runs import start_ticks
 from ..trial import EVENT
 
 SIZE = 8 << 20

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..card import Card
 from ..check import request
-from ..runs import Card, RunError
+from ..errors import RunError
 
 
 def add(commands: Any) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import runs
+from ..card import Card, leading, together
 from ..command import has_screen
-from ..runs import Card, RunError
+from ..errors import RunError
 from . import command
 
 
@@ -43,11 +44,11 @@ def ls(options: argparse.Namespace) -> int:
         return 0
     if not cards:
         print("no runs yet; start one: nnwatch run train.py")
-    for card in runs.leading(cards):
+    for card in leading(cards):
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(card.started))
         latest = card.latest
         said = f"{latest['severity']} {latest['finding']}" if latest.get("finding") else ""
-        if nodes := sum(runs.together(card, other) for other in cards) - 1 if card.group else 0:
+        if nodes := sum(together(card, other) for other in cards) - 1 if card.group else 0:
             said += f"  {nodes + 1} nodes"
         if card.continues:
             said += f"  goes on from {card.continues}"

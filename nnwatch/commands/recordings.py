@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import runs
-from ..runs import Card, RunError
+from ..card import Card
+from ..errors import RunError
 from . import RUN, WHICH, command
 
 

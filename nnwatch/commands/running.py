@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import command, listen
-from ..runs import Card
+from ..card import Card
 
 
 def add(commands: Any) -> None:

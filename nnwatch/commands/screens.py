@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import listen, runs
 from ..command import has_screen, screen_options, take_screen_options
-from ..runs import RunError
+from ..errors import RunError
 from . import RUN, WHICH, command
 
 

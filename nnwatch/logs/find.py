@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from nnwatch.runs import Card, RunError
+from nnwatch.card import Card
+from nnwatch.errors import RunError
 
 from .log import Format, changed
 from .mlflow import Mlflow

@@ -11,9 +11,9 @@ import numpy as np
 from msgspec import structs
 
 from nnwatch.advisor.engine import Advisor
+from nnwatch.card import Card
 from nnwatch.frame import Block, Commit, End, Event, FieldSpec, Frame, Run, Schema, Segment
 from nnwatch.history import History
-from nnwatch.runs import Card
 
 from .log import Log, Row
 from .names import MOST, Names

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from nnwatch import settings
 from nnwatch.advisor.engine import Advisor
+from nnwatch.card import Card
+from nnwatch.errors import RunError
 from nnwatch.frame import End, Frame
-from nnwatch.runs import Card, RunError
 
 from . import judged
 from .find import format_of

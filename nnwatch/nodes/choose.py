@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import wire
+from ..card import Card
 from ..listen import Address, TcpDoor
 from ..recorder import Recorder
-from ..runs import Card
 from ..server import Server
 from .first import First
 from .folder import Folder

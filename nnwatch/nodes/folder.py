@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from ..runs import CARD_SUFFIX, SUFFIX, Card, precedence, together
+from ..card import CARD_SUFFIX, SUFFIX, Card, precedence, together
 
 _EVERY = 5.0
 _PATIENCE = 30.0

@@ -20,10 +20,12 @@ import sys
 import time
 from pathlib import Path
 
+from .. import folders
 from .. import job as jobs
-from .. import runs
+from ..card import SUFFIX, Card
+from ..folders import write_json
 from ..keeper import Monitor, Voice
-from ..runs import SUFFIX, Card, Process, write_json
+from ..process import Process, here
 from .group import Place, place
 
 _PATIENCE = 5.0
@@ -34,7 +36,7 @@ _TICK = 0.2
 def start(job: Path, rank: int) -> None:
     """Make this node's job, unless another rank has, and leave a process to keep it. Raises OSError and RunError."""
     rings = [Path(ring) for ring in jobs.options(job)["rings"]]
-    folder = runs.short_folder()
+    folder = folders.short_folder()
     if folder is None:
         return
     with (folder / f"outpost-{Card.load(job / 'job.json').id}").open("a") as file:
@@ -42,7 +44,7 @@ def start(job: Path, rank: int) -> None:
         if rings[0].exists():
             return
         made = _prepare(job, rank)
-        runs.private(rings[0].parent)
+        folders.private(rings[0].parent)
         rings[0].mkdir(mode=0o700)
     with (made / "launch.log").open("ab") as log:
         words = [sys.executable, "-m", "nnwatch.nodes.outpost", str(job), str(rank), str(made)]
@@ -51,7 +53,7 @@ def start(job: Path, rank: int) -> None:
 
 def _prepare(job: Path, rank: int) -> Path:
     whole, options = Card.load(job / "job.json"), jobs.options(job)
-    host = runs.here()["host"]
+    host = here()["host"]
     session = f"{whole.session.removesuffix(SUFFIX)}.{host}{SUFFIX}"
     made = jobs.prepare(
         whole.command, python=whole.python, name=whole.name, session=session, settings=options["settings"],

@@ -6,9 +6,9 @@ import os
 import time
 
 from .. import stacks
+from ..folders import find_job
 from ..frame import Commit, Frame, Labels, Schema, Segment
 from ..parser import SessionError, pieces
-from ..runs import find_job
 from ..seal import FrameError
 from ..session import Reader
 from .clock import Clock

@@ -18,11 +18,12 @@ from statistics import median
 
 import numpy as np
 
+from nnwatch.card import Card
 from nnwatch.frame import Block, Commit, FieldSpec, Frame, Schema, Segment, pack
 from nnwatch.nodes.adopt import Adopter
 from nnwatch.parser import Parser
+from nnwatch.process import Process
 from nnwatch.recorder import Recorder
-from nnwatch.runs import Card, Process
 
 from ..nnwatch.doors import Home, history, until
 from .soak import memory

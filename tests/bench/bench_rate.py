@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from statistics import fmean
 
-from nnwatch.runs import Card
+from nnwatch.card import Card
 from nnwatch.screen import summary
 
 from .rates import OPTIMIZERS, STEPS, TASKS, train

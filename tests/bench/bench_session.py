@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from nnwatch import ring
+from nnwatch.card import Card
 from nnwatch.client import SocketSource
 from nnwatch.dial import Unix
 from nnwatch.follow import NearSource
@@ -31,8 +32,8 @@ from nnwatch.history import History
 from nnwatch.ingest import Ids, Ingest
 from nnwatch.listen import UnixDoor
 from nnwatch.parser import PRELUDE, pieces
+from nnwatch.process import start_ticks
 from nnwatch.recorder import Recorder
-from nnwatch.runs import Card, start_ticks
 from nnwatch.server import Server
 from nnwatch.session import Reader, Writer
 

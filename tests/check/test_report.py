@@ -10,8 +10,8 @@ import pytest
 from nnwatch.advisor.check import all_checks
 from nnwatch.advisor.examine import examine
 from nnwatch.check import page, plots, report
+from nnwatch.errors import RunError
 from nnwatch.history import History
-from nnwatch.runs import RunError
 
 from ..advisor.test_checks import BROKEN, history
 

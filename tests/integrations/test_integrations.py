@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from nnwatch import __file__ as package
+from nnwatch.card import Card
 from nnwatch.history import History
-from nnwatch.runs import Card
 
 from ..nnwatch.conftest import home as _home
 from ..nnwatch.doors import PATIENCE, history, until

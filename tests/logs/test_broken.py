@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from nnwatch.errors import RunError
 from nnwatch.logs import find
 from nnwatch.logs.log import LogError, Row
 from nnwatch.logs.names import metric_of
-from nnwatch.runs import RunError
 
 from .reading import PATHS, REAL, needs_tensorboard, told, values
 

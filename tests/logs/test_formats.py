@@ -8,9 +8,9 @@ import shutil
 import numpy as np
 import pytest
 
+from nnwatch.errors import RunError
 from nnwatch.history import History
 from nnwatch.logs import find
-from nnwatch.runs import RunError
 
 from .reading import PATHS, REAL, main, more, needs_tensorboard, source, told, values
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from nnwatch.card import Card
 from nnwatch.frame import Block, Frame
 from nnwatch.history import History
-from nnwatch.runs import Card
 from nnwatch.session import Reader
 
 ROOT = Path(__file__).parents[2]

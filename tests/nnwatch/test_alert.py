@@ -12,9 +12,10 @@ import pytest
 
 from nnwatch import alert
 from nnwatch.alert import Alerts
+from nnwatch.card import Card
 from nnwatch.cli import main
 from nnwatch.frame import Finding, Remedy
-from nnwatch.runs import Card, Process
+from nnwatch.process import Process
 
 from .doors import PATIENCE, gone, history, steps, until
 

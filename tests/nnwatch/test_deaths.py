@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from nnwatch import recorder
+from nnwatch.card import Card
 from nnwatch.frame import Block
+from nnwatch.process import Process
 from nnwatch.recorder import Recorder
-from nnwatch.runs import Card, Process
 
 from .doors import NNWATCH, PATIENCE, fill, frames, history, kill, needs_tmpfs, steps, until
 from .terminals import in_a_terminal, read_until

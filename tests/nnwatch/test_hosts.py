@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nnwatch.runs import Card
+from nnwatch.card import Card
 
 from .doors import TRAINER, history, steps, until
 from .hosts import Hosts, machine, needs_machines

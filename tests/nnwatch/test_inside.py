@@ -11,7 +11,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
 from nnwatch import __file__ as package
-from nnwatch.runs import Card
+from nnwatch.card import Card
 
 from ..warm import warm
 from .doors import PATIENCE, gone, history, until

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nnwatch import wire
+from nnwatch.card import Card, card_path, together
 from nnwatch.frame import Block as Records
 from nnwatch.frame import Commit, Console, Event, FieldSpec, Frame, Labels, Run, Schema, Segment, pack
 from nnwatch.history import MACHINE, History
@@ -23,7 +24,6 @@ from nnwatch.nodes.group import place
 from nnwatch.nodes.line import START
 from nnwatch.nodes.tail import Tail
 from nnwatch.recorder import Recorder
-from nnwatch.runs import Card, card_path, together
 from nnwatch.session import Writer
 
 from .doors import until

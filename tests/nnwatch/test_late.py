@@ -16,8 +16,9 @@ from nnwatch import inside, late
 from nnwatch import job as jobs
 from nnwatch.advisor.context import Context
 from nnwatch.advisor.finding import Abstain
+from nnwatch.card import Card
 from nnwatch.cli import main
-from nnwatch.runs import Card, Process
+from nnwatch.process import Process
 
 from ..warm import warm
 from .doors import history, until

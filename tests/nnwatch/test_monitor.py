@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from nnwatch.card import Card, card_path
 from nnwatch.frame import Commit, End, Run
-from nnwatch.runs import Card, card_path
 
 from .doors import PATIENCE, fill, frames, history, needs_tmpfs, steps, until
 

@@ -7,9 +7,10 @@ import socket
 
 import pytest
 
+from nnwatch.card import Card
 from nnwatch.cli import main
 from nnwatch.frame import Event
-from nnwatch.runs import Card, resolve
+from nnwatch.runs import resolve
 
 from .doors import frames, free_port, gone, history, steps, until
 from .serving import Line

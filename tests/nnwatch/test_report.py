@@ -5,12 +5,12 @@ import math
 
 import pytest
 
+from nnwatch.card import Card
 from nnwatch.cli import main
 from nnwatch.frame import End, Event, Evidence, Finding, Judgement, Remedy, Run
 from nnwatch.history import History
 from nnwatch.narrate import Narrator
 from nnwatch.report import Summary, finding_json, headline, text
-from nnwatch.runs import Card
 
 from .doors import Home
 

@@ -12,10 +12,12 @@ import time
 import numpy as np
 import pytest
 
+from nnwatch import folders, runs
 from nnwatch import job as jobs
-from nnwatch import runs
+from nnwatch.card import Card, card_path
 from nnwatch.cli import main
-from nnwatch.runs import Card, Process, RunError
+from nnwatch.errors import RunError
+from nnwatch.process import Process, here
 from nnwatch.screen import _rows
 
 
@@ -33,8 +35,8 @@ def make(tmp_path, monkeypatch):
         session = tmp_path / "sessions" / f"{name}-{count}.nnw"
         session.touch()
         made = {"id": f"{count:08x}", "session": str(session), "command": ["x"], "cwd": "/", "started": float(count)}
-        card = Card(**({"name": name, "end": {"status": "finished"}} | made | runs.here() | fields))
-        card.save(runs.new_job(card.id) / "job.json")
+        card = Card(**({"name": name, "end": {"status": "finished"}} | made | here() | fields))
+        card.save(folders.new_job(card.id) / "job.json")
         return card
 
     return one
@@ -109,14 +111,16 @@ def test_a_broken_card_is_passed_over(make, tmp_path, text):
 
 def test_a_card_with_control_characters_is_no_card(make, tmp_path):
     make("good")
-    evil = dict(json.loads((next(runs.registries()[0].glob("*/job.json"))).read_text()), name="\x1b]0;evil\x07", id="x")
+    evil = dict(
+        json.loads((next(folders.registries()[0].glob("*/job.json"))).read_text()), name="\x1b]0;evil\x07", id="x"
+    )
     (tmp_path / "sessions" / "evil.run.json").write_text(json.dumps(evil))
     assert [card.name for card in runs.runs()] == ["good"]
 
 
 def test_a_folder_that_was_moved_is_listed_by_the_cards_in_it(make, tmp_path, monkeypatch):
     card = make("moved")
-    card.save(runs.card_path(tmp_path / "sessions" / "moved-1.nnw"))
+    card.save(card_path(tmp_path / "sessions" / "moved-1.nnw"))
     shutil.rmtree(tmp_path / "state")
     shutil.move(tmp_path / "sessions", tmp_path / "elsewhere")
     monkeypatch.setenv("NNWATCH_HOME", str(tmp_path / "elsewhere"))
@@ -136,7 +140,7 @@ def test_runs_whose_session_is_deleted_are_forgotten(make, tmp_path):
     (tmp_path / "sessions" / "deleted-1.nnw").unlink()
     assert [found.id for found in runs.runs()] == [kept.id]
     jobs.prune()
-    assert [path.parent.name for path in runs.registries()[0].glob("*/job.json")] == [kept.id]
+    assert [path.parent.name for path in folders.registries()[0].glob("*/job.json")] == [kept.id]
 
 
 def test_rings_of_a_job_that_was_killed_as_a_whole_are_removed_by_the_next(make, tmp_path, monkeypatch):
@@ -144,7 +148,7 @@ def test_rings_of_a_job_that_was_killed_as_a_whole_are_removed_by_the_next(make,
     dead = jobs.prepare(["x"], name="dead")
     rings = jobs.options(dead)["rings"]
     assert all(os.path.isdir(folder) for folder in rings)
-    card = runs.Card.load(dead / "job.json")
+    card = Card.load(dead / "job.json")
     jobs.prune()  # it is only being prepared
     assert all(os.path.isdir(folder) for folder in rings)
     dataclasses.replace(card, launcher=None).save(dead / "job.json")
@@ -154,11 +158,11 @@ def test_rings_of_a_job_that_was_killed_as_a_whole_are_removed_by_the_next(make,
 
 def test_the_registry_is_private_and_a_foreign_folder_is_not_used(make, tmp_path, monkeypatch):
     make("a")
-    assert stat.S_IMODE(runs.registries()[0].stat().st_mode) == 0o700
+    assert stat.S_IMODE(folders.registries()[0].stat().st_mode) == 0o700
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "state")
     with pytest.raises(PermissionError):
-        runs.private(link)
+        folders.private(link)
 
 
 def test_ls_says_what_there_is(make, capsys):

@@ -3,7 +3,7 @@
 import pytest
 
 from nnwatch import settings
-from nnwatch.runs import RunError
+from nnwatch.errors import RunError
 
 from .doors import history
 

@@ -15,7 +15,7 @@ import pytest
 
 from nnwatch.history import History
 from nnwatch.ingest import Ids
-from nnwatch.runs import Process
+from nnwatch.process import Process
 from nnwatch.system import System
 
 HERE = Path(__file__).parent
@@ -24,7 +24,7 @@ READS_GPUS = """
     import json, os
     from nnwatch.history import History
     from nnwatch.ingest import Ids
-    from nnwatch.runs import Process
+    from nnwatch.process import Process
     from nnwatch.system import System
 
     system, history = System(Process.of(os.getpid()), "/", Ids()), History()

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nnwatch import ledger
+from nnwatch.card import Card
 from nnwatch.history import History
 from nnwatch.report import Summary
-from nnwatch.runs import Card
 from nnwatch.tui.library import Library, RunRow
 
 from .recording import START
