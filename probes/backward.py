@@ -50,6 +50,8 @@ class Backward:
             self._segments.wake()
         self._segments.passes_back()
         self._closing.close_waiting()
+        if training.micro and not training.clock.stepping:
+            training.probes.run("voided", self._void)
         sample = training.sample
         if sample is not None and training.model is not None and not (training.micro or training.clock.backwards):
             model = training.model
@@ -76,6 +78,24 @@ class Backward:
         if sample is not None and training.clock.by_backward and node is not None:
             self._trained = list((leaves(node) or {}).values())
         self._counts(terms, node, value, at_root)
+
+    def _void(self) -> None:
+        """No gradient is there when a further pass of a step begins: what the earlier ones gave was cleared before a
+        step used it. They moved a sample along its own gradient, found the weights of SAM's second pass, or came to a
+        loss that the script threw away, and are no part of this step. Not of a distributed job: what shards or
+        offloads gradients keeps them elsewhere."""
+        training, lane = self._training, self._training.lane
+        groups = [group for optimizer in training.script.optimizers() for group in optimizer.param_groups]
+        shared = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if shared or not groups or any(p.grad is not None for group in groups for p in group["params"]):
+            return
+        lane.backwards -= training.micro
+        training.micro = training.clock.backwards = 0
+        training.summed = False
+        training.terms.taken.clear()
+        if lane.loader is None:
+            lane.rows = 0
+        training.voids = True
 
     def trains(self, outputs: Any, inputs: Any) -> bool:
         """Is torch.autograd.grad of ``outputs`` by ``inputs`` that of one loss by what is trained? With an optimizer

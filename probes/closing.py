@@ -177,7 +177,8 @@ class Closing:
     def _many(self) -> bool:
         """May several backward passes come before a step, or several loss calls before a pass?"""
         training = self._training
-        return len(training.optimizers) > 1 or training.lane.accumulates or training.terms.joint
+        several = len(training.optimizers) > 1 or training.lane.accumulates or training.terms.joint
+        return several and not training.voids
 
     def _plan(self) -> Plan:
         """Of the coming steps."""

@@ -120,10 +120,10 @@ class Sample:
 
     def stale(self, training_model: Model) -> None:
         """The gradients that are there before the first backward pass."""
-        self._stale = np.zeros(len(training_model.names))
+        left = self._stale = np.zeros(len(training_model.names))
 
         def done(each: NDArray[np.float64], _: float) -> None:
-            self._stale = np.nan_to_num(each, nan=0.0)
+            left[:] = np.nan_to_num(each, nan=0.0)
 
         parameters = training_model.parameters()
         if any(parameter.grad is not None for parameter in parameters):

@@ -111,6 +111,8 @@ class Training:
         """Sums over these passes."""
         self.summed = False
         """The losses are sums that the script divides itself: what it makes of them adds up to the step's loss."""
+        self.voids = False
+        """Has a step cleared what its first backward passes gave?"""
         self.unscaled: Value | None = None
         """The number that a gradient scaler scaled, before it did."""
         self.skipped: int | None = None

@@ -49,6 +49,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("too few evaluations with a checksum of their inputs")
     batches = int(np.min(np.diff(first)))
     placed = [[view.scalar[a : a + batches] for a in first[:-1]] for view in (targets, inputs)]
+    if not np.isfinite(placed[1]).all():
+        raise Abstain("the inputs were not seen in each of the newest evaluations")
     if not all(np.array_equal(placed[0][0], later) for later in placed[0][1:]):
         raise Abstain("the validation samples come in another order each time")
     if not all(np.all(a != b) for a, b in zip(placed[1], placed[1][1:], strict=False)):

@@ -42,6 +42,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     When it is a false alarm
         Fine-tuning (threshold a tenth) and the warm-up. Without a known number of steps it is judged at the end only.
+        Under 30 steps it is not judged.
 
     What to do
         Raise the rate to where a typical update is 0.55 / sqrt(S) of the weights, for S planned steps.
@@ -50,6 +51,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("the planned number of steps is not known: judged at the end")
     if at.adapters:
         raise Abstain("adapters are trained: lora-lr-too-low judges them")
+    if at.horizon < limit["shortest"]:
+        raise Abstain("so few steps are a part of a training: the inner loop of a learner that starts each task anew")
     age = at.step - max(at.track.segment.first_step, at.lr_warmup_end)
     if age < max(min(limit["steps"], 0.5 * at.horizon), 0.05 * at.horizon):
         raise Abstain("too early: the rate may still be warming up")
@@ -132,6 +135,7 @@ RULE = Rule(
     check,
     {
         "reach": 0.2,
+        "shortest": 30,
         "peak": 3e-2,
         "dead": 0.6,
         "loss": 0.8,

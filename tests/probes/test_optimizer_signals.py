@@ -128,6 +128,32 @@ def test_gradients_left_over(tmp_path, zeroed):
     assert norms[-1] > 0 if zeroed == "never" else norms[-1] == 0
 
 
+def test_passes_whose_gradients_are_cleared_are_no_part_of_the_step(tmp_path):
+    """A sample is moved along its own gradient, then what that left in the weights is cleared."""
+    losses = []
+
+    def run():
+        (x, y), model = batch(), small()
+        optimizer = torch.optim.SGD(model.parameters(), 0.01)
+        for _ in range(40):
+            moved = x.clone().requires_grad_()
+            for _ in range(3):
+                F.cross_entropy(model(moved), y).backward()
+                moved.data += 0.1 * moved.grad.sign()
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(moved.detach()), y)
+            losses.append(loss.item())
+            loss.backward()
+            optimizer.step()
+
+    done = watched(tmp_path, run)
+    close(done.scalars("loss.train"), losses)
+    close(done.scalars("loss.root"), losses)
+    assert len(done.scalars("grad.stale")) >= 17
+    assert not done.scalars("grad.stale").any()
+    assert done.facts()["accumulation"] == 1
+
+
 def test_a_gan_whose_judge_is_zeroed_late_has_no_gradient_left_over(tmp_path):
     def run():
         torch.manual_seed(0)
