@@ -11,7 +11,7 @@ from . import batch, nested, reduction
 from .clock import UNSTEPPED
 from .closing import Closing
 from .linkage import Linkage, leaves
-from .look import look
+from .look import look, look_written
 from .loss import Term, Value, scalar
 from .nonfinite import NonFinite
 from .pending import Pending
@@ -75,6 +75,7 @@ class Backward:
                 value = training.unscaled if training.unscaled is not None else at_root
             training.unscaled = None
         training.lane.form = form
+        training.layers.written.own = form == OWN
         if sample is not None and training.clock.by_backward and node is not None:
             self._trained = list((leaves(node) or {}).values())
         self._counts(terms, node, value, at_root)
@@ -134,6 +135,7 @@ class Backward:
         training, lane, clock = self._training, self._training.lane, self._training.clock
         if training.micro and clock.stepping and not lane.fresh:
             return  # a closure evaluated again (L-BFGS): its first loss counts
+        written, alike = training.layers.written.taken(node, at_root) if not terms else ([], None)
         term = terms[0] if terms else None
         training.terms.take(terms)
         if value is not None and at_root is not None:
@@ -141,16 +143,21 @@ class Backward:
             training.root = at_root if not training.micro else training.root + at_root
             training.micro += 1
         if training.sample is not None or training.layers.state == "call":  # else the graph dies as early as it would
-            training.term, training.node = term, node
+            training.term, training.node = term or alike, node
         training.probes.run("facts", lambda: training.script.passes_back(lane.step, clock.stepping != 0))
         self._count(term)
         if training.micro <= 1:
-            self._labels(term)
+            self._labels(next(iter(terms or written), None))
         if type(value) is float and value - value != 0.0 and self._nonfinite.alarm.armed:
             self._nonfinite.loss(term, node, value)
-        training.probes.run("linkage", lambda: self._linkage.see(node, terms))
-        if training.sample is not None and not training.sample.looked:
-            look(training, training.sample, terms)
+        calls = terms if alike is None else [alike]
+        training.probes.run("linkage", lambda: self._linkage.see(node, calls))
+        sample = training.sample
+        if sample is not None and not sample.looked:
+            look(training, sample, terms)
+            look_written(training, sample, written, alike is not None)
+            if calls and training.script.loss is None:
+                training.probes.run("facts", lambda: training.script.loss_called(calls[0]))
 
     def _labels(self, term: Term | None) -> None:
         """Of thorough samples and, that one pass over the data can be compared with the next, where one begins."""

@@ -50,7 +50,7 @@ class Evaluation:
             return
         self._misses += 1
         layers.evaluating = True
-        state = "modes" if layers.modes.functional else "call"
+        state = "modes" if layers.modes.functional or layers.written.validates else "call"
         if layers.state == "none" or (layers.state == "call" and state == "modes"):
             training.lane.leave()
             layers.place(state)

@@ -31,6 +31,7 @@ from .sample import Sample
 from .stages import ENTRY
 from .standby import KEY
 from .undo import Begun
+from .written import Written
 
 FUNCTIONAL = 32
 """Functional activations told apart in one pass."""
@@ -62,6 +63,7 @@ class Layers:
         self._failed = failed
         self.call: Call | None = None
         """The last one in training."""
+        self.written = Written(failed)
         self.calls = 0
         """Of the model in training, in the step that is being made."""
         self.output: Any = None
@@ -158,6 +160,7 @@ class Layers:
     def place(self, state: str) -> None:
         """Put the hooks there that the coming step needs."""
         self._resting = False
+        self.written.end()
         if state == self.state:
             return
         if state == "none" or self.state == "none":
@@ -179,6 +182,7 @@ class Layers:
 
     def remove(self) -> None:
         """No hook of ours is on any module after this."""
+        self.written.end()
         if self._inside is not None:
             self._end()
         for root in self._hung():
@@ -209,6 +213,7 @@ class Layers:
         if torch.compiler.is_compiling():
             return
         try:
+            self.written.pause()
             if self._inside is None and not self._resting:
                 training = module.training and torch.is_grad_enabled()
                 random = self._draws or self.keep or (self.state == "all" and self.plans is None)
@@ -293,6 +298,16 @@ class Layers:
             self._end()
             if self.call is not None and self.call.begun is not None and self.call.begun.cpu is not None:
                 self._draws = self.call.begun.drawn()
+            self._follow(output)
+        elif self.other is not None and self.other.module is module and not torch.is_grad_enabled():
+            self._follow(output)
+
+    def _follow(self, output: Any) -> None:
+        """The model has given ``output``: what becomes of it?"""
+        try:
+            self.written.follows(output, self.thorough or self.keep)
+        except Exception as error:
+            self._failed(error)
 
     def _end(self) -> None:
         self._inside = None

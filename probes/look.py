@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from . import batch, each, inputs, outputs, persistence, rows, sequence
 from .loss import Term
@@ -23,27 +23,40 @@ def look(training: Training, sample: Sample, terms: Sequence[Term]) -> None:
         run("inputs", lambda: inputs.moments("input", entered, fetch, sample.put))
     if training.node is not None:
         run("distributions", lambda: training.distributions.written(training.node))
-    if not terms:
-        return
-    term = terms[0]
-    run("confidence", lambda: sample.outputs(term))
+    if sample.thorough and entered is not None:
+        run("rows", lambda: rows.of_input(entered, fetch, sample.detail, "input.rows"))
+    if terms:
+        _compare(training, sample, terms, sample.put)
+        if sample.thorough:
+            _look_thoroughly(training, sample, terms[0], entered)
+
+
+def look_written(training: Training, sample: Sample, terms: Sequence[Term], whole: bool) -> None:
+    """The same, in a thorough sample, of what a loss compares that is written by hand; ``whole``: and nothing else."""
+    if terms and sample.thorough:
+        _compare(training, sample, terms, sample.detail)
+        if whole:
+            entered = training.layers.call[1:3] if training.layers.call is not None else None
+            _look_thoroughly(training, sample, terms[0], entered)
+
+
+def _compare(training: Training, sample: Sample, terms: Sequence[Term], put: Callable[..., None]) -> None:
+    """Predictions with targets, whatever becomes of it."""
+    run, fetch, term = training.probes.run, training.fetch, terms[0]
+    run("confidence", lambda: sample.outputs(term, put))
     if term.name in outputs.REGRESSION:
-        run("r2", lambda: outputs.r2(term, fetch, lambda value: sample.put("r2.train", value)))
-    if training.script.loss is None:
-        run("facts", lambda: training.script.loss_called(term))
+        run("r2", lambda: outputs.r2(term, fetch, lambda value: put("r2.train", value)))
     if sample.thorough:
-        _look_thoroughly(training, sample, terms, entered)
+        run("outputs", lambda: outputs.moments(term, fetch, sample.detail))
+        run("match", lambda: training.match.see(terms, sample.detail, "target"))
 
 
-def _look_thoroughly(training: Training, sample: Sample, terms: Sequence[Term], entered: object) -> None:
+def _look_thoroughly(training: Training, sample: Sample, term: Term, entered: object) -> None:
+    """What is of use where the call's number is the loss."""
     run, fetch, put, padding = training.probes.run, training.fetch, sample.detail, training.layers.padding
-    term = terms[0]
-    run("outputs", lambda: outputs.moments(term, fetch, put))
     run("losses", lambda: each.first(term, batch.EACH, fetch, lambda losses: put("loss.train.each", losses)))
-    run("match", lambda: training.match.see(terms, put, "target"))
     if padding:
         run("padding", lambda: batch.padding(term, padding, fetch, put))
     if entered is not None:
-        run("rows", lambda: rows.of_input(entered, fetch, put, "input.rows"))
         run("shown", lambda: sequence.shown(entered, term, fetch, put))
         run("persistence", lambda: persistence.loss(term, entered, fetch, lambda loss: put("loss.persistence", loss)))

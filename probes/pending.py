@@ -33,6 +33,13 @@ class Pending:
         self._validation = Validation(training.fetch, training.probes, training.match)
         self.evaluation = Evaluation(self._training)
         self._validated = False
+        training.layers.written.begin(training.terms.site, self._written)
+
+    def _written(self, term: Term) -> None:
+        """The loss of a validation batch, written by hand."""
+        layers, lane = self._training.layers, self._training.lane
+        term = term._replace(loader=lane.loader, inputs=layers.other)
+        self.validate(term, torch.as_tensor(term.value), gradients=False)
 
     def called(self, call: Call, number: Value | None, node: Any) -> Term:
         """A loss function is called now."""

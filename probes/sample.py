@@ -150,11 +150,12 @@ class Sample:
         micro-batch has nothing to do with it."""
         self._first = None
 
-    def outputs(self, term: Term) -> None:
-        """How right and how sure the model is on the training batch, and the targets."""
+    def outputs(self, term: Term, put: Callable[..., None]) -> None:
+        """How right and how sure the model is on the training batch, and the targets. ``put`` or ``detail`` gets it."""
 
         def done(prediction: confidence.Prediction | None) -> None:
-            self._columns += confidence.columns(prediction, confidence.TRAIN)
+            for metric, labels, value in confidence.columns(prediction, confidence.TRAIN):
+                put(metric, value, labels)
 
         native = confidence.native(term)
         if native is not None:
@@ -163,7 +164,7 @@ class Sample:
             parts, reduce = selected
             self._fetch(parts, lambda arrays: done(reduce(arrays)))
         if term.target is not None and term.target.is_floating_point():
-            inputs.moments("target", term.target, self._fetch, self.put)
+            inputs.moments("target", term.target, self._fetch, put)
 
     def gradients(self, optimizer: torch.optim.Optimizer) -> None:
         """Norms of what this optimizer is about to use, or has just used."""

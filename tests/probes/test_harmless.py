@@ -16,21 +16,24 @@ SCRIPT = """
     import torch, torch.nn as nn, torch.nn.functional as F
     from torch.utils.data import DataLoader, TensorDataset
 
-    def train(model, optimizer, x, y):
+    def by_hand(logits, labels):
+        return -logits.log_softmax(1)[range(len(labels)), labels].mean()
+
+    def train(model, optimizer, x, y, criterion=F.cross_entropy):
         loader = DataLoader(TensorDataset(x, y), batch_size=16, shuffle=True)
         losses = []
         for epoch in range(5):
             model.train()
             for a, b in loader:
                 optimizer.zero_grad()
-                loss = F.cross_entropy(model(a).flatten(0, -2), b.flatten())
+                loss = criterion(model(a).flatten(0, -2), b.flatten())
                 loss.backward()
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 losses.append(loss.item())
             model.eval()
             with torch.no_grad():
-                losses.append(F.cross_entropy(model(x).flatten(0, -2), y.flatten()).item())
+                losses.append(criterion(model(x).flatten(0, -2), y.flatten()).item())
         digest = hashlib.sha256()
         for value in model.state_dict().values():
             digest.update(value.numpy().tobytes())
@@ -41,6 +44,7 @@ SCRIPT = """
     for make in (mlp, cnn, transformer):
         torch.manual_seed(3)
         out.append(train(*make()))
+    out.append(train(*cnn(), criterion=by_hand))
     draws = [torch.rand(()).item(), sys.argv[1:], __name__]
     print(json.dumps([out, draws]))
 """
@@ -74,7 +78,8 @@ MODELS = """
 
 @pytest.mark.slow
 def test_bit_identical():
-    """A perceptron, a convolutional network with batch norm and dropout, a transformer, one after another."""
+    """A perceptron, a convolutional network with batch norm and dropout, a transformer, one after another, and one of
+    them by a loss that is written by hand."""
     script = textwrap.dedent(SCRIPT).replace("MODELS", textwrap.dedent(MODELS))
     bare = run(script, watched=False, args=("--lr", "3"))
     watched = run(script, args=("--lr", "3"))
@@ -82,8 +87,9 @@ def test_bit_identical():
     assert watched.printed() == bare.printed()
     assert watched.stdout == bare.stdout
     assert watched.stderr == bare.stderr
-    assert len(watched.segments) == 3
-    for segment in range(3):
+    assert len(watched.segments) == 4
+    assert len(watched.steps("loss.val", 3)) == 5
+    for segment in range(4):
         assert len(watched.steps("loss.train", segment)) == 30
         assert len(watched.steps("act.std", segment)) > 18  # it was looked at closely all the while
     assert not [event for event in watched.events if event["name"] == "probe.failed"]
@@ -290,9 +296,13 @@ LETTING_GO = """
 
     def main(epochs=3, rate=0.1):
         settings = locals()
-        return [sorted(settings), *(train(epochs, rate, loaded) for loaded in (True, False, True))]
+        kinds = (True, nn.functional.cross_entropy), (False, by_hand), (True, by_hand)
+        return [sorted(settings), *(train(epochs, rate, *kind) for kind in kinds)]
 
-    def train(epochs, rate, loaded):
+    def by_hand(logits, labels):
+        return -logits.log_softmax(1)[range(len(labels)), labels].mean()
+
+    def train(epochs, rate, loaded, criterion):
         model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
         optimizer = torch.optim.Adam(model.parameters(), lr=rate)
         data = TensorDataset(torch.randn(64, 6), torch.randint(0, 3, (64,)))
@@ -303,13 +313,13 @@ LETTING_GO = """
             for x, y in loader:
                 optimizer.zero_grad()
                 output = model(x)
-                loss = nn.functional.cross_entropy(output, y)
+                loss = criterion(output, y)
                 loss.backward()
                 optimizer.step()
             model.eval()
             with torch.no_grad():
                 for a, b in held_out:
-                    score = nn.functional.cross_entropy(model(a), b)
+                    score = criterion(model(a), b)
         alive = [weakref.ref(thing) for thing in (model, optimizer, data, x, output, loss, a, score)]
         del model, optimizer, loader, held_out, data, x, y, output, loss, a, b, score
         gc.collect()

@@ -152,10 +152,10 @@ MEASURED = ("Plain", "Net", "Counts", "loss inside", "language", "log softmax", 
 """All three passes can be made."""
 NOT = (
     *("Appends", "Seen", "Prints", "Global", "Generator", "Outside", "Fails", "InPlace"),
-    *("hand-written", "hook", "accumulation", "closure"),
+    *("hook", "accumulation", "closure"),
 )
 """Where a pass could be felt, or its loss is not known."""
-CASES = (*MEASURED, *NOT)
+CASES = (*MEASURED, "hand-written", *NOT)
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +190,11 @@ def test_all_three_are_measured_where_they_can_be(done, which):
     assert [*permuted] == ([] if which == "autoencoder" else [4, 16])
     if permuted and which != "language":
         assert permuted[16] > gains(done, which, "loss.train.eval")[16]  # the net has learned from its inputs
+
+
+def test_a_loss_written_by_hand_is_measured_once_it_is_known(done):
+    assert [*gains(done, "hand-written")] == [4, 8, 12, 16, 20]
+    assert [*gains(done, "hand-written", "loss.train.eval")] == [4, 16]
 
 
 @pytest.mark.parametrize("which", NOT)
