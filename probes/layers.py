@@ -216,6 +216,7 @@ class Layers:
             self.written.pause()
             if self._inside is None and not self._resting:
                 training = module.training and torch.is_grad_enabled()
+                self.modes.called(module)
                 random = self._draws or self.keep or (self.state == "all" and self.plans is None)
                 call = Call(module, args, kwargs, Begun.now(random) if training else None)
                 if training:

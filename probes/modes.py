@@ -19,14 +19,23 @@ class Modes:
     """``functional`` is true once a pass has called a dropout that is no module."""
 
     def __init__(self) -> None:
-        self._modules: list[weakref.ref[nn.Module]] = []
+        self._modules: list[list[weakref.ref[nn.Module]]] = []
+        self._roots: dict[int, int] = {}
+        self._called: set[int] = set()
         self._calls: dict[bool, list[bool]] = {False: [], True: []}
         self._evaluating = False
         self.functional = False
         self.watchers: dict[Any, Watcher] = dict.fromkeys(DROPOUTS, self._dropout)
 
     def adopt(self, model: Model) -> None:
-        self._modules = [weakref.ref(m) for root in model.roots for m in root.modules() if isinstance(m, KINDS)]
+        roots = [list(root.modules()) for root in model.roots]
+        self._modules = [[weakref.ref(module) for module in root if isinstance(module, KINDS)] for root in roots]
+        self._roots = {id(module): number for number, root in enumerate(roots) for module in root}
+        self._called.clear()
+
+    def called(self, module: nn.Module) -> None:
+        """A pass goes through it: of several models that have an optimizer each, one may never be called."""
+        self._called.add(self._roots.get(id(module), -1))
 
     def begin(self, evaluating: bool) -> None:
         """A pass begins, of training or not."""
@@ -43,6 +52,8 @@ class Modes:
     def share(self, evaluating: bool) -> float | None:
         """Share of the layers, and of the functional calls of the last such pass, that are in training mode. A dropout
         that drops nothing has no mode."""
-        modules = [module for ref in self._modules if (module := ref()) is not None and getattr(module, "p", None) != 0]
+        used = [root for number, root in enumerate(self._modules) if number in self._called] or self._modules
+        kept = [module for root in used for ref in root if (module := ref()) is not None]
+        modules = [module for module in kept if getattr(module, "p", None) != 0]
         flags = [module.training for module in modules] + self._calls[evaluating]
         return sum(flags) / len(flags) if flags else None

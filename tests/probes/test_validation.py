@@ -39,6 +39,28 @@ def test_the_mode_of_an_average_that_is_evaluated_is_not_that_of_the_model(tmp_p
     approx(done.scalars("mode.train"), [1.0] * STEPS)
 
 
+def test_a_model_that_has_an_optimizer_and_is_never_called_has_no_mode(tmp_path):
+    """It is made ready to take weights that were saved; another one is trained and evaluated meanwhile."""
+
+    def run():
+        torch.manual_seed(0)
+        make = lambda: nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.5), nn.Linear(8, 3))  # noqa: E731
+        batch = lambda rows: (torch.randn(rows, 6), torch.randint(0, 3, (rows,)))  # noqa: E731
+        (x, y), val, model, other = batch(20), batch(9), make(), make()
+        optimizer, _kept = torch.optim.SGD(model.parameters(), 0.1), torch.optim.SGD(other.parameters(), 0.1)
+        for _ in range(5):
+            optimizer.zero_grad()
+            F.cross_entropy(model.train()(x), y).backward()
+            optimizer.step()
+            with torch.no_grad():
+                F.cross_entropy(model.eval()(val[0]), val[1])
+
+    done = watched(tmp_path, run)
+    assert done.facts()["model"]["class"] == "Sequential + Sequential"
+    approx(done.scalars("mode.val"), [0.0] * 5)
+    approx(done.scalars("mode.train"), [1.0] * 5)
+
+
 def test_regression_and_validation(tmp_path):
     torch.manual_seed(0)
     make = lambda: nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))  # noqa: E731
