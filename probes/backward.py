@@ -15,6 +15,7 @@ from .look import look, look_written
 from .loss import Term, Value, scalar
 from .nonfinite import NonFinite
 from .pending import Pending
+from .policy import Policy
 from .sample import Sample
 from .segments import Segments
 from .stages import CALL, MORE, OWN, TOTAL
@@ -35,6 +36,7 @@ class Backward:
         self._segments = segments
         self._closing = closing
         self._linkage = Linkage(training)
+        self._policy = Policy(training)
         self._transformed = 0
         """Passes of torch.func so far."""
         self._trained: list[torch.Tensor] = []
@@ -153,6 +155,8 @@ class Backward:
         calls = terms if alike is None else [alike]
         training.probes.run("linkage", lambda: self._linkage.see(node, calls))
         sample = training.sample
+        if sample is not None and node is not None:
+            training.probes.run("policy", lambda: self._policy.begins(node, sample))
         if sample is not None and not sample.looked:
             look(training, sample, terms)
             look_written(training, sample, written, alike is not None)
@@ -198,6 +202,8 @@ class Backward:
         clock = training.clock
         clock.backwards += 1
         sample = training.sample
+        if sample is not None:
+            training.probes.run("policy", self._policy.ends)
         if sample is not None and clock.by_backward:
             trained, self._trained = self._trained, []
             found = [tensor.grad for tensor in trained] if gave is None else gave

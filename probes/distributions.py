@@ -23,6 +23,8 @@ from .sample import Sample
 USED = ("log_prob", "sample", "rsample")
 MOST = 8
 """Calls looked at in a step, at most."""
+LOGS = 1024
+"""Log-probabilities of a step that are known, at most: an episode has one an action."""
 DRAWN = 64
 """Samples remembered, the last ones."""
 LINEAR = ("Add", "Sub", "Rsub", "Mul", "Div", "Neg", "Sum", "Mean")
@@ -52,6 +54,8 @@ class Distributions:
         self._drawn: deque[weakref.ref[torch.Tensor]] = deque(maxlen=DRAWN)
         self._rated = False
         """The log-probability of a sample was asked for."""
+        self._logs: dict[int, torch.Tensor] = {}
+        """What log_prob gave in the step, with a gradient, by the numbers of their nodes."""
         self.reinforces = False
         """And one with a gradient after it: a policy is told by it which of its actions to repeat."""
 
@@ -70,7 +74,7 @@ class Distributions:
                 self._used(distribution)
                 if original.__name__ == "sample":
                     self._drawn.append(weakref.ref(found))
-                elif original.__name__ == "log_prob" and not self.reinforces:
+                elif original.__name__ == "log_prob":
                     self._rates(args[0] if args else kwargs.get("value"), found)
 
             return self._watched(original, (distribution, *args), kwargs, see)
@@ -79,8 +83,15 @@ class Distributions:
 
     def _rates(self, value: Any, found: torch.Tensor) -> None:
         """log_prob(``value``) gave ``found``. A sample is rated before it is put into a buffer, or for the loss."""
+        if found.grad_fn is not None and len(self._logs) < LOGS and self._looking():
+            self._logs[found.grad_fn._sequence_nr()] = found.detach()
         self._rated = self._rated or any(drawn() is value for drawn in self._drawn)
-        self.reinforces = self._rated and found.requires_grad
+        self.reinforces = self.reinforces or (self._rated and found.requires_grad)
+
+    @property
+    def logs(self) -> dict[int, torch.Tensor]:
+        """Log-probabilities of the step so far that have a gradient, by the numbers of their nodes."""
+        return self._logs if self._looking() else {}
 
     def divergence(self, original: Callable[..., torch.Tensor], p: Distribution, q: Distribution) -> torch.Tensor:
         """kl_divergence is called."""
@@ -123,7 +134,7 @@ class Distributions:
         if sample is None:
             return False
         if sample is not self._owner:
-            self._owner, self._seen, self._values = sample, set(), {}
+            self._owner, self._seen, self._values, self._logs = sample, set(), {}, {}
             sample.at_end(self._put)
         return True
 
@@ -143,7 +154,7 @@ class Distributions:
     def _put(self, sample: Sample) -> None:
         for metric, values in self._values.items():
             sample.put(metric, np.mean(values))
-        self._owner = None
+        self._owner, self._logs = None, {}
 
 
 def _gaussian(root: Any) -> tuple[torch.Tensor, torch.Tensor] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from . import batch, each, inputs, outputs, persistence, rows, sequence
+from .ctc import by_sample
 from .loss import Term
 from .sample import Sample
 from .training import Training
@@ -48,13 +49,13 @@ def _compare(training: Training, sample: Sample, terms: Sequence[Term], put: Cal
         run("r2", lambda: outputs.r2(term, fetch, lambda value: put("r2.train", value)))
     if sample.thorough:
         run("outputs", lambda: outputs.moments(term, fetch, sample.detail))
-        run("match", lambda: training.match.see(terms, sample.detail, "target"))
+        run("match", lambda: training.match.see([by_sample(t) for t in terms], sample.detail, "target"))
 
 
 def _look_thoroughly(training: Training, sample: Sample, term: Term, entered: object) -> None:
     """What is of use where the call's number is the loss."""
     run, fetch, put, padding = training.probes.run, training.fetch, sample.detail, training.layers.padding
-    run("losses", lambda: each.first(term, batch.EACH, fetch, lambda losses: put("loss.train.each", losses)))
+    run("losses", lambda: each.first(by_sample(term), batch.EACH, fetch, lambda losses: put("loss.train.each", losses)))
     if padding:
         run("padding", lambda: batch.padding(term, padding, fetch, put))
     if entered is not None:

@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 
-from . import bundle, labels
+from . import bundle, ending, labels
 from .alarm import Alarm
 from .case import Case, Report
 from .loaders import indices
 from .loss import Term
 from .model import Model
 from .training import Training
+from .wrong import finite
 
 CANARY = 4096
 """Elements, at most, of the gradient that is looked at on every step."""
@@ -89,6 +90,16 @@ class NonFinite:
         if training.awake and labels.of_term(term) is not None:
             training.term, training.node = term, None
             self.alarm.refused(self._case, training.lane.step + 1)
+
+    def raised(self) -> None:
+        """An exception has ended the script: where it complains of such a number, and the weights are sound, that came
+        in with the data."""
+        training = self._training
+        report = ending.spoiled() if self.alarm.armed and training.model is not None else None
+        if report is not None and training.model is not None and all(map(finite, training.model.parameters())):
+            step = training.lane.step + 1
+            data = {"layer": None, "op": None, **report, "loss": None, "last_finite_step": step - 1}
+            training.emit.event("nonfinite", step, data)
 
     def _keep(self, case: Case, step: int, report: Report) -> None:
         """Save the batch beside the session, where there is one."""

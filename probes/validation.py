@@ -11,6 +11,7 @@ import torch
 
 from . import confidence, each, inputs, outputs, persistence, rows
 from .confidence import Prediction
+from .ctc import by_sample
 from .emit import Column
 from .fetch import Arrays, Fetch
 from .loss import Term
@@ -58,7 +59,7 @@ class Validation:
         size = counted.shape[0] if counted is not None and counted.dim() else 1
         parts = [value.detach().mean(dtype=torch.float32)]
         parts.append(target.detach().reshape(-1)[:CHECKED] if target is not None else parts[0].new_empty(0))
-        parts.append(each.losses(term, EACH))
+        parts.append(each.losses(by_sample(term), EACH))
         selected = confidence.select(term)
         if selected is not None:
             parts += selected[0]
@@ -91,7 +92,7 @@ class Validation:
         run, fetch, target = self._probes.run, self._fetch, term.target
         run("val.outputs", lambda: outputs.spread(term, fetch, put))
         run("val.r2", lambda: outputs.r2(term, fetch, lambda number: put("r2.val", number)))
-        run("val.match", lambda: self._match.see([term], put, "target.val"))
+        run("val.match", lambda: self._match.see([by_sample(term)], put, "target.val"))
         if target is not None:
             run("val.target", lambda: inputs.moments("target.val", target, fetch, put, SAMPLED))
         if term.inputs is not None:

@@ -230,6 +230,7 @@ class Watch:
             self.pending.give_up()
             training.fetch.poll()
             if (error := ending.exception()) is not None:
+                self.probes.run("exit", self._nonfinite.raised)
                 training.emit.event("exception", self.step, error)
             training.emit.close()
         except Exception as problem:

@@ -179,3 +179,33 @@ def test_a_training_that_leaves_out_bad_batches_is_the_same_bit_for_bit():
     told = [event["data"] for event in watched.events if event["name"] == "nonfinite"]
     assert [(data["origin"], data["op"], data.get("bad_samples")) for data in told] == [("forward", "div", [4])] * 2
     assert sum(event["name"] == "autopsy" for event in watched.events) == 2
+
+
+@pytest.mark.parametrize("spoiled", ["state", "weights"])
+def test_what_a_distribution_refuses_came_in_with_the_data(spoiled):
+    """It raises before there is a loss, of so many rows that its message shows none that is bad."""
+    done = run(f"""
+        import torch
+        model = torch.nn.Linear(3, 4)
+        optimizer = torch.optim.Adam(model.parameters())
+        for step in range(4):
+            state = torch.randn(2000, 3)
+            if step == 3:
+                with torch.no_grad():
+                    (state if {spoiled!r} == "state" else model.weight)[1, 2] = float("nan")
+            policy = torch.distributions.Categorical(logits=model(state))
+            optimizer.zero_grad()
+            policy.log_prob(policy.sample()).mean().backward()
+            optimizer.step()
+    """)
+    assert done.returncode == 1
+    assert done.event("exception")["data"]["type"] == "ValueError"
+    found = [event for event in done.events if event["name"] == "nonfinite"]
+    if spoiled == "weights":
+        assert not found
+    else:
+        (event,) = found
+        assert event["step"] == 4
+        assert event["data"]["origin"] == "input"
+        assert event["data"]["bad_samples"] == [1]
+        assert event["data"]["detail"] == "1 NaN of 6000 state values, column 2; line 10"

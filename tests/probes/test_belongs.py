@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nnwatch.probes import sequence
+from nnwatch.probes import each, sequence
+from nnwatch.probes.ctc import by_sample
 from nnwatch.probes.emit import Emitter
 from nnwatch.probes.fetch import Fetch
 from nnwatch.probes.heap import Heap, in_use
@@ -164,3 +165,22 @@ def test_a_step_that_sleeps(tmp_path):
     asleep = watched(tmp_path, run).scalars("step.idle")[1:]  # the first one has no beginning
     assert len(asleep) == 3
     assert (asleep >= 0.005).all()
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_ctc_is_compared_by_sample(padded):
+    """Each row says its own labels, blanks between them; all are one after the other or padded."""
+    texts = [torch.tensor(text) for text in ([1, 2], [3, 1, 2], [2, 2], [3], [1, 1], [2, 3])]
+    said = [torch.stack([text, torch.zeros_like(text)], 1).flatten() for text in texts]
+    places = torch.tensor([len(row) for row in said])
+    output = 9 * F.one_hot(torch.nn.utils.rnn.pad_sequence(said), 4).float().log_softmax(2)  # (places, rows, classes)
+    lengths = torch.tensor([len(text) for text in texts])
+    target = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=7) if padded else torch.cat(texts)
+    term = Term("ctc_loss", F.ctc_loss, (output, target, places, lengths), {"zero_infinity": True}, None, 0, None)
+    alike = by_sample(term)
+    wanted = F.ctc_loss(output, torch.cat(texts), places, lengths, reduction="none", zero_infinity=True)
+    torch.testing.assert_close(each.losses(alike, 9), wanted)
+    found = _seen(Match(Emitter([], 0), Fetch()), alike)
+    assert found == {"target.match": [1.0], "target.pairs": [6.0]}
+    plain = _term(F.mse_loss, output, output)
+    assert by_sample(plain) is plain
