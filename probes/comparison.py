@@ -22,6 +22,8 @@ FUNCTIONS = 64
 """Calls after a pass that are looked at, at most."""
 ELEMENTS = 1 << 20
 """Elements of a tensor that is kept until the backward pass, at most."""
+MOST_PAIRS = 1024
+"""Pairs whose similarities are kept, at most."""
 SAME = 1e-4
 """How far the number of another function may be from that of the script, relative: sums in another order."""
 
@@ -33,11 +35,13 @@ SIZES = (_T.abs, _f.abs)
 NORMS = (_T.norm, _f.norm, _f.linalg.norm, _f.linalg.vector_norm)
 PRODUCTS = (_T.mul, _f.mul)
 CHOSEN = (_T.__getitem__, _T.gather, _f.gather)
+DIAGONALS = (_T.diag, _T.diagonal, _f.diag, _f.diagonal)
 KEPT = (_f.softmax, _f.log_softmax, _f.sigmoid, _T.softmax, _T.log_softmax, _T.sigmoid, _T.float, _T.clamp, _f.clamp,
-        F.softmax, F.log_softmax, F.sigmoid, F.logsigmoid, _T.log, _f.log, _T.exp, _f.exp)  # fmt: skip
+        F.softmax, F.log_softmax, F.sigmoid, F.logsigmoid, _T.log, _f.log, _T.exp, _f.exp, _T.matmul, _T.__matmul__,
+        _f.matmul, _T.add, _T.mul, _T.div, F.normalize)  # fmt: skip
 """Made of a prediction they are one."""
 CARRIED = (_T.mean, _T.sum, _f.mean, _f.sum, _T.neg, _f.neg, _T.div, _T.add, _T.__rsub__, _T.log, _f.log, _T.clamp,
-           _f.clamp, F.relu, F.softplus, *LESS, *PRODUCTS)  # fmt: skip
+           _f.clamp, _T.squeeze, _T.reshape, _T.view, _T.flatten, F.relu, F.softplus, *LESS, *PRODUCTS)  # fmt: skip
 """Made of a part of a loss they are one."""
 
 
@@ -100,6 +104,7 @@ def _ways(comparison: Comparison) -> Iterator[tuple[str, torch.Tensor, torch.Ten
         yield name, output, target
     elif name == "nll_loss":
         yield name, output, target
+        yield "cross_entropy", output, target  # less their logsumexp
         if bool((output >= 0).all()):  # probabilities, whose logarithm is taken later
             yield name, output.log(), target
     else:
@@ -115,6 +120,8 @@ def _ways(comparison: Comparison) -> Iterator[tuple[str, torch.Tensor, torch.Ten
             for signs in (target, -target):  # softplus(-y * x) is one product or the other
                 yield "soft_margin_loss", output, signs
                 yield "hinge", output, signs
+        elif bool((target >= 0).all()):
+            yield "poisson_nll_loss", output, target
 
 
 class Reader:
@@ -138,6 +145,7 @@ class Reader:
             **dict.fromkeys((*SIZES, *NORMS), self._size),
             **dict.fromkeys(PRODUCTS, self._product),
             **dict.fromkeys(CHOSEN, self._choose),
+            **dict.fromkeys(DIAGONALS, self._match),
         }
         self._functions = 0
 
@@ -226,6 +234,13 @@ class Reader:
             labels = labels[..., 0] if labels is not None and labels.shape == (*values.shape[:-1], 1) else None
         if labels is not None:
             self._add("nll_loss", values.flatten(0, -2), labels.flatten(), output)
+
+    def _match(self, func: Any, args: Any, kwargs: Any, output: Any) -> None:
+        """Each row of a square is to choose the one of its own number: similarities of pairs."""
+        values = args[0]
+        square = values.dim() == 2 and len(values) == values.shape[1] <= MOST_PAIRS and len(args) == 1 and not kwargs
+        if square and self._predicted(values):
+            self._add("nll_loss", values, torch.arange(len(values), device=values.device), output)
 
     def _penalise(self, name: str, difference: Any, output: torch.Tensor) -> None:
         found = self._differences.get(id(difference))

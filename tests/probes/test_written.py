@@ -37,6 +37,19 @@ def gathered(out, labels):
     return -out.softmax(1).gather(1, labels[:, None]).log().mean()
 
 
+def by_logsumexp(out, labels):
+    return (out.logsumexp(1) - out.gather(1, labels[:, None]).squeeze(1)).mean()
+
+
+def by_pairs(out, labels):
+    alike = out @ F.one_hot(labels, CLASSES).float().T + torch.eye(len(out))
+    return -alike.log_softmax(1).diag().mean()
+
+
+def by_counts(out, y):
+    return (out.exp() - y * out).mean()
+
+
 def by_one_hot(out, labels):
     return -(F.one_hot(labels, CLASSES).float() * torch.log_softmax(out, 1)).sum(1).mean()
 
@@ -64,7 +77,9 @@ YES = (torch.arange(ROWS) % 3 == 0).float()[:, None]
 FORMS = [
     (squared, NUMBERS, "mse_loss", "mean"), (turned, NUMBERS, "mse_loss", "sum"), (sizes, NUMBERS, "l1_loss", "mean"),
     (indexed, LABELS, "nll_loss", "mean"), (arranged, LABELS, "nll_loss", "mean"),
-    (gathered, LABELS, "nll_loss", "mean"), (by_one_hot, LABELS, "cross_entropy", "mean"),
+    (gathered, LABELS, "nll_loss", "mean"), (by_logsumexp, LABELS, "cross_entropy", "mean"),
+    (by_pairs, LABELS, "nll_loss", "mean"), (by_counts, 3 * YES, "poisson_nll_loss", "mean"),
+    (by_one_hot, LABELS, "cross_entropy", "mean"),
     (by_shares, YES, "binary_cross_entropy", "mean"),
     (by_softplus, YES, "binary_cross_entropy_with_logits", "mean"),
     (by_margins, 2 * YES - 1, "soft_margin_loss", "mean"), (by_hinge, 2 * YES - 1, "hinge", "mean"),
@@ -143,3 +158,30 @@ def test_what_is_no_comparison_is_absent(tmp_path, loss):
     done = watched(tmp_path, lambda: fit(loss, NUMBERS))
     assert "loss" not in done.facts()
     assert not {"target.match", "target.mean", "r2.train", "loss.val"} & set(done.series)
+
+
+def test_a_mode_of_the_users_stays_where_he_put_it(tmp_path):
+    class Counts(torch.overrides.TorchFunctionMode):
+        calls = 0
+
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            Counts.calls += 1
+            return function(*args, **(kwargs or {}))
+
+    def around(out, y):
+        with Counts():
+            return squared(out, y)
+
+    def run():
+        fit(around, NUMBERS, 12)
+        assert torch._C._len_torch_function_stack() == 0
+        entered = Counts()
+        mode = entered.__enter__()
+        fit(squared, NUMBERS, 12)
+        assert torch._C._get_function_stack_at(0) is mode
+        mode.__exit__(None, None, None)
+
+    done = watched(tmp_path, run)
+    assert Counts.calls > 0
+    assert done.facts(0)["loss"]["name"] == "mse_loss"
+    assert "loss" not in done.facts(1)  # under a mode of his own nothing is put
