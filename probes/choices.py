@@ -17,6 +17,8 @@ NODES = 600
 """Operations looked at between a loss and its log-probabilities, at most."""
 MOST = 64
 """Log-probabilities of one loss, at most: an episode has one a step."""
+NEAR = 16
+"""Operations between a ratio and its log-probabilities, at most."""
 DEEP = 8
 """Operations between a log-probability and its softmax, at most."""
 BETWEEN = {"Squeeze", "Unsqueeze", "Expand", "View", "UnsafeView", "Transpose", "Permute", "Clamp", "Div"}
@@ -47,7 +49,7 @@ class Choice(NamedTuple):
 
 class Found(NamedTuple):
     """Between a loss and the log-probabilities it learns from. ``errors`` are differences to a target, of a critic it
-    may be; ``ratios`` results of exp, of log-probabilities it may be; ``factors`` what something was multiplied by."""
+    may be; ``ratios`` results of exp, of log-probabilities; ``factors`` what something was multiplied by."""
 
     choices: list[Choice]
     errors: list[Any]
@@ -58,6 +60,7 @@ class Found(NamedTuple):
 def find(root: Any, rated: Mapping[int, torch.Tensor]) -> Found:
     """Below ``root``, before backward(). ``rated`` are what log_prob gave, by the numbers of their nodes."""
     found = Found([], [], [], [])
+    powers: list[Any] = []
     queue, seen = [root], {root}
     for node in queue:
         kind = operation(node)
@@ -72,7 +75,7 @@ def find(root: Any, rated: Mapping[int, torch.Tensor]) -> Found:
         elif kind == "Pow" and node._saved_exponent == 2 and operation(node.next_functions[0][0]) == "Sub":
             found.errors.append(node.next_functions[0][0])
         elif kind == "Exp":
-            found.ratios.append(node._saved_result.detach())
+            powers.append(node)
         elif kind == "Mul":
             sides = (node._saved_self, node._saved_other)
             found.factors.extend(s for s in sides if isinstance(s, torch.Tensor) and not s.requires_grad)
@@ -80,7 +83,19 @@ def find(root: Any, rated: Mapping[int, torch.Tensor]) -> Found:
             if below is not None and below not in seen and len(seen) < NODES:
                 seen.add(below)
                 queue.append(below)
+    known = {choice.node for choice in found.choices}
+    found.ratios.extend(power._saved_result.detach() for power in powers if _above(power, known))
     return found
+
+
+def _above(node: Any, wanted: set[Any]) -> bool:
+    """Is one of these a little below ``node``?"""
+    queue = [node]
+    for node in queue:
+        if node in wanted:
+            return True
+        queue.extend(below for below, _ in node.next_functions if below is not None and len(queue) < NEAR)
+    return False
 
 
 def _choice(node: Any, kind: str, rated: Mapping[int, torch.Tensor]) -> Choice | None:

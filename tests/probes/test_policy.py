@@ -160,16 +160,17 @@ def test_log_probabilities_without_their_graph(tmp_path):
 
 
 def test_a_continuous_policy(tmp_path):
-    """An action of several numbers, whose log-probabilities are added up."""
+    """An action of several numbers, whose log-probabilities are added up; the exp of a deviation is no ratio."""
 
     def loss(logits, values, action, returns):
-        policy = Normal(logits[:, :2], 1.0)
+        policy = Normal(logits[:, :2], (0.01 * logits[:, 2:]).exp())
         logs = policy.log_prob(policy.sample()).sum(-1)
-        return -(logs * (returns - values.detach())).mean() + F.smooth_l1_loss(values, returns, beta=9.0)
+        gain = (logs * (returns - values.detach())).mean() - 1e-3 * policy.stddev.square().mean()
+        return -gain + F.smooth_l1_loss(values, returns, beta=9.0)
 
     done = train(tmp_path, loss)
     np.testing.assert_allclose(done.scalars("policy.agreement"), 1, rtol=1e-4)
-    assert "policy.entropy" not in done.series
+    assert not {"policy.entropy", "policy.drift"} & done.series.keys()
 
 
 def test_an_episode_is_a_step(tmp_path):
