@@ -10,7 +10,7 @@ import re
 import sysconfig
 import tokenize
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +24,35 @@ WORDS, VOCABULARY = 24, 1200
 PROSE, COMMON = 24_000, 500
 """Words of running text, and how many different ones are known."""
 PHOTO = (64, 96)
-"""Rows and columns of the photograph."""
+"""Rows and columns of the photograph of a flower."""
+NAMES, IDENTIFIERS = 32, 1000
+"""Names within a function that are kept, padding included, and how many different ones are known."""
+CLAUSES = (
+    (ast.For, ast.While, ast.AsyncFor),
+    (ast.If, ast.IfExp),
+    (ast.Raise,),
+    (ast.Try,),
+    (ast.With, ast.AsyncWith),
+    (ast.Yield, ast.YieldFrom, ast.Await),
+    (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda),
+)
+"""What a function may contain: a loop, a condition, an exception, its handling, a context, a wait, a function in it."""
+COUNTED = (
+    ast.Call, ast.Name, ast.Attribute, ast.Constant, ast.Assign, ast.arg, ast.Return, ast.BinOp, ast.Compare,
+    ast.If, ast.For, ast.Tuple,
+)  # fmt: skip
+"""What is counted in a function, to foretell how many lines it has."""
 
 
 def write(folder: Path) -> None:
     """digits, cancer, wine and diabetes as ``.npz`` with ``x`` (rows, columns) and ``y`` (rows,), ``text.txt``,
     ``source.npz``: lines of Python as letters ``x`` and kinds of token ``y`` (rows, LENGTH), both padded with 0,
     ``docs.npz``: docstrings as numbers of words ``x`` (rows, WORDS), padded with 0, and of packages ``y`` (rows,),
-    ``prose.npz``: whole docstrings, one after the other, as numbers of words ``x`` (PROSE,), and ``photo.npz``: colours
-    ``x`` (*PHOTO, 3) of a flower, 0 to 1."""
+    ``prose.npz``: whole docstrings, one after the other, as numbers of words ``x`` (PROSE,), ``photo.npz``: colours
+    ``x`` (*PHOTO, 3) of a flower, 0 to 1, ``temple.npz``: light ``x`` (128, 208) of a larger picture, 0 to 1,
+    ``functions.npz``: numbers of names ``x`` (rows, NAMES), padded with 0, of functions, which CLAUSES ``y`` they have,
+    how many COUNTED things ``counts`` and how many ``lines``, and ``facts.npz``: ``x`` (facts, 3), which class is
+    derived from which, has which method, is in which module: numbers of subject, relation and object."""
     import sklearn.datasets as datasets
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,6 +93,18 @@ def write(folder: Path) -> None:
         height, width = PHOTO
         image = datasets.load_sample_image("flower.jpg")[: 6 * height, 32 : 32 + 6 * width]
         np.savez(photo, x=image.reshape(height, 6, width, 6, 3).mean((1, 3)).astype(np.float32) / 255)
+    temple = folder / "temple.npz"
+    if not temple.exists():
+        image = datasets.load_sample_image("china.jpg")[40:424, 8:632].mean(2)
+        np.savez(temple, x=image.reshape(128, 3, 208, 3).mean((1, 3)).astype(np.float32) / 255)
+    functions = folder / "functions.npz"
+    if not functions.exists():
+        names, y, counts, lines = zip(*_functions(), strict=True)
+        x = _coded(names)
+        np.savez(functions, x=x, y=np.array(y), counts=np.array(counts), lines=np.array(lines))
+    facts = folder / "facts.npz"
+    if not facts.exists():
+        np.savez(facts, x=_facts())
 
 
 def _docstrings(most: int | None = WORDS) -> Iterator[tuple[list[str], int]]:
@@ -84,6 +116,52 @@ def _docstrings(most: int | None = WORDS) -> Iterator[tuple[list[str], int]]:
                     found = re.findall(r"[a-z]+", (ast.get_docstring(node) or "").lower())
                     if len(found) >= 6:
                         yield found[:most], number
+
+
+def _modules() -> Iterator[tuple[str, ast.Module]]:
+    """Each module of the packages: its name and its syntax."""
+    for package in PACKAGES:
+        for file in sorted(Path(sysconfig.get_path("stdlib"), package).rglob("*.py")):
+            yield f"{package}.{file.stem}", ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _functions() -> Iterator[tuple[list[str], list[float], list[int], int]]:
+    """Of each function with a body: the names in it, which clauses it has, what is counted in it, its lines."""
+    for _, tree in _modules():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                parts = list(ast.walk(node))[1:]
+                names = [part.id for part in parts if isinstance(part, ast.Name)]
+                names += [part.attr for part in parts if isinstance(part, ast.Attribute)]
+                if len(names) >= 6:
+                    does = [float(any(isinstance(part, kinds) for part in parts)) for kinds in CLAUSES]
+                    counts = [sum(isinstance(part, kind) for part in parts) for kind in COUNTED]
+                    yield names, does, counts, (node.end_lineno or 0) - node.lineno + 1
+
+
+def _coded(rows: Sequence[list[str]]) -> np.ndarray:
+    """Names by how frequent they are, from 2; 1 is any other name."""
+    count = Counter(name for names in rows for name in names)
+    known = {name: number for number, (name, _) in enumerate(count.most_common(IDENTIFIERS), 2)}
+    kept = [names[:NAMES] for names in rows]
+    return np.array([[known.get(n, 1) for n in names] + [0] * (NAMES - len(names)) for names in kept], dtype=np.int64)
+
+
+def _facts() -> np.ndarray:
+    """What is said of classes with things that at least three facts are about."""
+    found: list[tuple[str, int, str]] = []
+    for module, tree in _modules():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                found.append((node.name, 2, module))
+                found += [(node.name, 0, base.id) for base in node.bases if isinstance(base, ast.Name)]
+                found += [(node.name, 1, f"{part.name}()") for part in node.body if isinstance(part, ast.FunctionDef)]
+    found = sorted(set(found))
+    for _ in range(4):
+        count = Counter(name for subject, _, object in found for name in (subject, object))
+        found = [fact for fact in found if count[fact[0]] >= 3 and count[fact[2]] >= 3]
+    known = {name: i for i, name in enumerate(sorted({name for fact in found for name in (fact[0], fact[2])}))}
+    return np.array([(known[subject], relation, known[object]) for subject, relation, object in found])
 
 
 def _numbered(docs: list[tuple[list[str], int]]) -> tuple[np.ndarray, np.ndarray]:
