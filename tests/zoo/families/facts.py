@@ -60,7 +60,7 @@ def ranks(rows):
         fits = model(torch.tensor(subject), torch.tensor(relation), everything)
         other = fits.clone()
         other[known[subject, relation]] = -torch.inf
-        found.append(1 + int((other >= fits[thing]).sum()))
+        found.append(1 + int((~(other < fits[thing])).sum()))
     return torch.tensor(found, dtype=torch.float32)
 
 
