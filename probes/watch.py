@@ -233,5 +233,7 @@ class Watch:
                 self.probes.run("exit", self._nonfinite.raised)
                 training.emit.event("exception", self.step, error)
             training.emit.close()
+        except KeyboardInterrupt:  # Ctrl+C once more: what is missing now is not worth a traceback of ours
+            training.emit.close()
         except Exception as problem:
             self.probes.failed("exit", problem)

@@ -331,3 +331,28 @@ LETTING_GO = """
 
 def test_what_the_user_lets_go_of_is_gone() -> None:
     assert run(LETTING_GO, budget=1.0).printed() == [["epochs", "rate"], [], [], []]
+
+
+INTERRUPTED = """
+    import torch
+    from torch import nn
+
+    class Interrupted(Exception):
+        def __str__(self):
+            raise KeyboardInterrupt
+
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    for _ in range(3):
+        model(torch.randn(8, 4)).sum().backward()
+        optimizer.step()
+    raise Interrupted
+"""
+
+
+def test_a_second_interrupt_while_the_script_ends_shows_nothing_of_ours():
+    done = run(INTERRUPTED)
+    assert done.returncode == 1
+    assert "Interrupted" in done.stderr
+    assert "atexit" not in done.stderr
+    assert done.steps("loss.train") == [1, 2, 3]
