@@ -125,6 +125,8 @@ class _Judge:
             try:
                 if rule.slow and at.broken:
                     raise Abstain("the loss is no number any more: it has no trend")
+                if rule.kind == "statistical" and at.searched:
+                    raise Abstain("the learning rate is being searched for: this is no training")
                 found = rule.check(at, rule.thresholds)
             except Abstain as reason:
                 reasons[rule.id] = str(reason)

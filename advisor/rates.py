@@ -15,6 +15,8 @@ from .window import block_medians, trend
 
 LR_JUMP = 1.5
 """A learning rate or batch size that changes by more than this factor begins a new phase."""
+FAINT = 1e-6
+"""A first rate that teaches nothing: what rises from it by equal factors searches for one that does."""
 CALM = 60
 """Steps of a falling loss after which what goes wrong next is not a fault of the start."""
 
@@ -54,6 +56,19 @@ class Schedule:
             return False
         after = self.rates[falls[0] :]
         return bool(np.any(after > 1.2 * np.minimum.accumulate(after)))
+
+    @cached_property
+    def climbs(self) -> bool:
+        """The rate has risen after every step so far, from the first one on."""
+        return len(self.rates) >= 6 and bool(np.all(np.diff(self.steps)[1:] == 1) and np.all(np.diff(self.rates) > 0))
+
+    @cached_property
+    def from_nothing(self) -> bool:
+        """It began at a rate that teaches nothing and was multiplied by the same factor each time."""
+        if not 0 < self.rates[0] <= FAINT:
+            return False
+        moves = np.diff(np.log(self.rates.astype(np.float64)))
+        return bool(np.ptp(moves) < 0.02 * np.mean(moves))
 
     @cached_property
     def jumped(self) -> int:
@@ -118,6 +133,16 @@ class Rates(Measured):
     def lr_warmup_end(self) -> int:
         """The step at which a rate that rises from the start stops rising; 0 when it does not rise."""
         return self.schedule.warmup_end
+
+    @cached_property
+    def searched(self) -> bool:
+        """A range test: the rate is raised after every step, from next to nothing or to an end that the schedule names,
+        to see where the loss no longer falls. What it does to the loss is no fault, and nothing is to be learned."""
+        if not self.schedule.climbs:
+            return False
+        return self.schedule.from_nothing or any(
+            "num_iter" in (known.get("settings") or ()) for known in self.facts.get("scheduler") or ()
+        )
 
     @property
     def cyclic(self) -> bool:

@@ -45,14 +45,17 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     When it is a false alarm
         A cosine that is to rise again is better written as CosineAnnealingWarmRestarts. A run that is to be stopped
-        early, or gone on with later, has a longer schedule on purpose. A learning-rate range test raises the rate
-        until the loss no longer falls: that is the test, and it is told where it goes on far beyond.
+        early, or gone on with later, has a longer schedule on purpose. A range test of the learning rate, which begins
+        at next to nothing or whose schedule names its end, is not judged; another one is told where it goes on far
+        beyond the rate at which the loss no longer falls.
 
     What to do
         T_max, or total_steps, in the unit in which step() is called: steps where it is called per batch, epochs where
         it is called per epoch.
     """
     schedulers = at.facts.get("scheduler")
+    if at.searched:
+        raise Abstain("the schedule is a range test of the learning rate")
     if at.no_goal:
         raise Abstain("several schedules, or none that is meant to end")
     if not schedulers:
