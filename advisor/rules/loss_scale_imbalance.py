@@ -94,7 +94,7 @@ def _by_hand(at: Context, limit: Mapping[str, float]) -> Found | None:
     if at.amp or at.scored or not at.has("loss.root"):
         raise Abstain("the loss has one term, or a score beside it")
     root, loss = at.view("loss.root").last(60), at.loss.last(60)
-    if not np.array_equal(root.steps, loss.steps) or not np.all(loss.scalar > 0):
+    if not np.array_equal(root.steps, loss.steps) or not np.all((loss.scalar > 0) & np.isfinite(loss.scalar)):
         return None
     if smothered := _smothered(at, limit):
         return smothered
