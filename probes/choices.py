@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .graph import operation
+from .graph import operation, saved
 
 NODES = 600
 """Operations looked at between a loss and its log-probabilities, at most."""
@@ -61,6 +61,7 @@ def find(root: Any, rated: Mapping[int, torch.Tensor]) -> Found:
     """Below ``root``, before backward(). ``rated`` are what log_prob gave, by the numbers of their nodes."""
     found = Found([], [], [], [])
     powers: list[Any] = []
+    products: list[Any] = []
     queue, seen = [root], {root}
     for node in queue:
         kind = operation(node)
@@ -77,14 +78,16 @@ def find(root: Any, rated: Mapping[int, torch.Tensor]) -> Found:
         elif kind == "Exp":
             powers.append(node)
         elif kind == "Mul":
-            sides = (node._saved_self, node._saved_other)
-            found.factors.extend(s for s in sides if isinstance(s, torch.Tensor) and not s.requires_grad)
+            products.append(node)
         for below, _ in node.next_functions:
             if below is not None and below not in seen and len(seen) < NODES:
                 seen.add(below)
                 queue.append(below)
     known = {choice.node for choice in found.choices}
-    found.ratios.extend(power._saved_result.detach() for power in powers if _above(power, known))
+    ratios = (saved(power, "result") for power in powers if _above(power, known))
+    found.ratios.extend(ratio.detach() for ratio in ratios if ratio is not None)
+    sides = (saved(product, side) for product in products if _above(product, known) for side in ("self", "other"))
+    found.factors.extend(side for side in sides if side is not None and not side.requires_grad)
     return found
 
 
@@ -105,7 +108,7 @@ def _choice(node: Any, kind: str, rated: Mapping[int, torch.Tensor]) -> Choice |
         return Choice(node, 1, *_picked(node), values)
     if kind == "NllLoss" and node._saved_reduction == 0:
         logits, _ = _picked(node)
-        return None if logits is None else Choice(node, -1, logits, node._saved_target, None)
+        return None if logits is None else Choice(node, -1, logits, saved(node, "target"), None)
     if kind in PICKED or kind == "Log":
         logits, taken = _picked(node)
         if logits is not None and taken is not None:
@@ -115,26 +118,34 @@ def _choice(node: Any, kind: str, rated: Mapping[int, torch.Tensor]) -> Choice |
 
 def _picked(node: Any) -> tuple[Logits | None, torch.Tensor | None]:
     """The softmax that ``node`` picked from, and what was picked."""
-    taken, logarithm, outer = None, False, node
+    picking, logarithm, outer = None, False, node
     for _ in range(DEEP):
         kind = operation(node)
-        if kind == "Gather":
-            taken = node._saved_index
-        elif kind == "Index":
-            taken = node._saved_indices[-1]
+        if kind in PICKED:
+            picking = node
         elif kind == "Log":
             logarithm = True
         elif kind == "LogSoftmax" or (kind == "Softmax" and logarithm):
-            result = node._saved_result.detach()
-            return _logits(node, result.exp() if kind == "LogSoftmax" else result), taken
+            result = saved(node, "result")
+            if result is None:
+                return None, None
+            return _logits(node, result.detach().exp() if kind == "LogSoftmax" else result.detach()), _taken(picking)
         elif kind == "Sub" and operation(node.next_functions[1][0]) == "Logsumexp":
-            return _logits(node, node.next_functions[1][0]._saved_self.detach().softmax(-1)), taken
+            values = saved(node.next_functions[1][0], "self")
+            return (None, None) if values is None else (_logits(node, values.detach().softmax(-1)), _taken(picking))
         elif node is not outer and kind not in BETWEEN:
             return None, None
         if not node.next_functions or node.next_functions[0][0] is None:
             return None, None
         node = node.next_functions[0][0]
     return None, None
+
+
+def _taken(picking: Any) -> torch.Tensor | None:
+    """The actions that an operation, if there was one, picked out."""
+    taken: torch.Tensor | None = saved(picking, "index")
+    indices = saved(picking, "indices")
+    return taken if indices is None else indices[-1]
 
 
 def _logits(node: Any, shares: torch.Tensor) -> Logits:

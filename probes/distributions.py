@@ -17,7 +17,7 @@ import torch
 from torch.distributions import Distribution
 
 from .fetch import Fetch
-from .graph import operation
+from .graph import operation, saved
 from .sample import Sample
 
 USED = ("log_prob", "sample", "rsample")
@@ -159,22 +159,24 @@ class Distributions:
 
 def _gaussian(root: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
     """mu and exp(logvar) of the one KL term to the standard normal that the loss at ``root`` has, if it has one."""
-    means: list[torch.Tensor] = []
-    variances: list[torch.Tensor] = []
+    means: list[torch.Tensor | None] = []
+    variances: list[torch.Tensor | None] = []
     queue, seen = [root], {root}
     for node in queue:
         if node is None:
             continue
         kind = operation(node)
         if kind == "Exp":
-            variances.append(node._saved_result)
+            variances.append(saved(node, "result"))
         elif kind == "Pow" and node._saved_exponent == 2:
-            means.append(node._saved_self)
+            means.append(saved(node, "self"))
         elif kind in LINEAR:
             for below, _ in node.next_functions:
                 if below is not None and below not in seen and len(seen) < NODES:
                     seen.add(below)
                     queue.append(below)
-    if len(means) == len(variances) == 1 and means[0].shape == variances[0].shape:
-        return means[0].detach(), variances[0].detach()
+    if len(means) == len(variances) == 1:
+        mean, variance = means[0], variances[0]
+        if mean is not None and variance is not None and mean.shape == variance.shape:
+            return mean.detach(), variance.detach()
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from typing import Any, NamedTuple
 
 import torch
@@ -36,6 +36,20 @@ def operation(node: Any) -> str:
     return str(type(node).__name__).rstrip("0123456789").removesuffix("Backward")
 
 
+def saved(node: Any, name: str) -> Any:
+    """What an operation keeps for the backward pass: ``"self"``, ``"result"`` ... None where it keeps no such thing, or
+    hooks keep it (activation checkpoints, ``save_on_cpu``), or torch is too old to say: to read it would run the hooks,
+    a whole forward pass it may be. Raises RuntimeError where it was freed."""
+    raw = getattr(node, f"_raw_saved_{name}", None)
+    parts = raw if isinstance(raw, tuple) else (raw,)
+    if any(getattr(part, "unpack_hook", _UNTOLD) is not None for part in parts):
+        return None
+    return getattr(node, f"_saved_{name}")
+
+
+_UNTOLD = object()
+
+
 class Pole(NamedTuple):
     """An operation, how it stood at a pole, and in which rows of what it was given (none where it has no rows)."""
 
@@ -56,11 +70,11 @@ def pole(root: Any) -> Pole | None:
         op = name.lower()
         try:
             if name in ("Log", "Log2", "Log10"):
-                found = _pole(op, f"{op} of a number that is not positive", node._saved_self <= 0)
-            elif name == "Div" and isinstance(node._saved_other, torch.Tensor):
-                found = _pole(op, "a division by 0", node._saved_other == 0)
+                found = _pole(op, f"{op} of a number that is not positive", saved(node, "self"), lambda x: x <= 0)
+            elif name == "Div":
+                found = _pole(op, "a division by 0", saved(node, "other"), lambda x: x == 0)
             elif name in ("Sqrt", "Rsqrt", "Exp", "Reciprocal"):
-                found = _pole(op, f"the result of {op} is not finite", ~torch.isfinite(node._saved_result))
+                found = _pole(op, f"the result of {op} is not finite", saved(node, "result"), _not_finite)
             elif name == "Mean" and node._saved_self_sym_numel == 0:
                 found = Pole(op, "a mean of no elements", [])
             else:
@@ -72,7 +86,17 @@ def pole(root: Any) -> Pole | None:
     return None
 
 
-def _pole(op: str, detail: str, where: torch.Tensor) -> Pole | None:
+def _not_finite(values: torch.Tensor) -> torch.Tensor:
+    return ~torch.isfinite(values)
+
+
+def _pole(
+    op: str, detail: str, values: torch.Tensor | None, at_pole: Callable[[torch.Tensor], torch.Tensor]
+) -> Pole | None:
+    """None where ``values`` cannot be had."""
+    if values is None:
+        return None
+    where = at_pole(values)
     times = int(where.sum())
     if not times:
         return None
@@ -88,13 +112,13 @@ def entered(root: Any) -> torch.Tensor | None:
     if root is None:
         return None
     for node in reversed([node for node in nodes(root) if not hasattr(node, "variable")]):
-        for name in ("_saved_mat1", "_saved_input", "_saved_self", "_saved_indices"):
+        for name in ("mat1", "input", "self", "indices"):
             try:
-                saved = getattr(node, name, None)
+                found = saved(node, name)
             except RuntimeError:  # already freed
                 return None
-            if isinstance(saved, torch.Tensor) and saved.dim() and not saved.requires_grad:
-                return saved
+            if isinstance(found, torch.Tensor) and found.dim() and not found.requires_grad:
+                return found
     return None
 
 
