@@ -191,9 +191,13 @@ class Measured:
 
     @cached_property
     def batch_size(self) -> float | None:
-        """Samples in a usual step, None where not measured."""
+        """Samples in a usual step; of a loss that is written by hand, and a script without a loader, those of the first
+        targets. None where neither is known."""
         size = median(self.view("batch.size").last(50).scalar) if self.has("batch.size") else math.nan
-        return size if math.isfinite(size) else None
+        if math.isfinite(size):
+            return size
+        target = (self.facts.get("shapes") or {}).get("target")
+        return float(target[0]) if target else None
 
     @cached_property
     def train_rows(self) -> int | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from nnwatch.frame import SEVERITIES, Evidence, Remedy, Severity
 
-from ..baseline import untrained_loss
+from ..baseline import trivial_loss, untrained_loss
 from ..beginning import FAINT, LOUD, Start, indifferent, passes, scaled, starved
 from ..context import Context
 from ..finding import Abstain, Found, number, some
@@ -30,17 +30,17 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         small: nothing passes through the layers, forwards or backwards. All zero: every unit stays like every other.
 
     How it is decided
-        Too large: the very first loss of a classifier against that of a guess (ln C); default initialisation has 1.0
-        to 1.1 times it. Over three times is *watch*; over one and a half times, and the loss (or that of every
-        evaluation) still not under a guess after 60 steps, is *warn*. Too small: the output of the last ReLU layer
-        varies a thousand times less than that of the first one at the first step, or two or more weight matrices start
-        at exactly zero, and the loss has not left its first value after 60 steps; exact where two or more stay at zero
-        because each passes the other no gradient. Either way: two or more matrices of linear and recurrent layers
-        start under 0.02 or over 5 times 1 / sqrt(fan-in) (healthy: 0.3 to 0.8), and the loss has not left its first
-        value, or the first gradient is under a hundredth of the ones soon after; or, without any loss, what passes
-        them at the first step is off as well: activations or predictions of a deviation over 5, activations that are
-        saturated, predictions that are next to the same for all samples, matrices that the first 30 steps make five
-        times as large.
+        Too large: the very first loss of a classifier against that of a guess (ln C); default initialisation has 1.0 to
+        1.1 times it. Over three times is *watch*; over one and a half times, and the loss (or that of every evaluation)
+        still not under a guess after 60 steps, is *warn*. Too small: the output of the last ReLU layer varies a
+        thousand times less than that of the first one at the first step, or two or more weight matrices start at
+        exactly zero, and the loss has not left its first value after 60 steps, or is no better than a guess; exact
+        where two or more stay at zero because each passes the other no gradient. Either way: two or more matrices of
+        linear and recurrent layers start under 0.02 or over 5 times 1 / sqrt(fan-in) (healthy: 0.3 to 0.8), and the
+        loss has not left its first value, or is no better than a guess, or the first gradient is under a hundredth of
+        the ones soon after; or, without any loss, what passes them at the first step is off as well: activations or
+        predictions of a deviation over 5, activations that are saturated, predictions that are next to the same for all
+        samples, matrices that the first 30 steps make five times as large.
 
     When it is a false alarm
         Nets that were trained before (not judged). A zero in the last layer, or in the second matrix of an adapter, is
@@ -179,7 +179,7 @@ def _val_lost(at: Context, baseline: float) -> bool:
 def _small(at: Context, limit: Mapping[str, float]) -> Found | None:
     if at.step - at.track.segment.first_step < limit["patience"]:
         return None
-    outcome = at.loss_key()
+    outcome = at.loss_key() or _only_guesses(at)
     if outcome is None and not at.has("grad.norm"):
         return None
     found = _off_scale(at, limit) or (_zeros(at) or _fades(at, limit) if outcome else None)
@@ -188,6 +188,18 @@ def _small(at: Context, limit: Mapping[str, float]) -> Found | None:
         return None
     what, key, layer, evidence = found
     return _found(at, "error", what, (key, outcome), layer, evidence)
+
+
+def _only_guesses(at: Context) -> str | None:
+    """The last bias has learned the mean, and nothing else has been learned."""
+    with suppress(Abstain):
+        guess, meaning = trivial_loss(at)
+        now = at.recent_loss()
+        if now > 0.97 * guess:
+            return (
+                f"after {at.step} steps the loss is {number(now)}, no better than a guess: {number(guess)} ({meaning})"
+            )
+    return None
 
 
 def _zeros(at: Context) -> Start | None:
