@@ -13,6 +13,8 @@ KILLED = "killed"
 """File of the job folder: the user chose to kill the run."""
 BY_HAND = "killed from the screen"
 """The cause of that end; rule crashed reads it."""
+INTERRUPTED = "interrupted by Ctrl+C"
+"""That of one which the command made of SIGINT itself (frameworks catch it and exit with 1); the rule reads it too."""
 
 
 class Control:

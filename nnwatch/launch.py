@@ -24,7 +24,7 @@ from typing import Any
 from . import job as jobs
 from . import slurm, stopping
 from .card import Card
-from .control import BY_HAND, KILLED
+from .control import BY_HAND, INTERRUPTED, KILLED
 from .errors import RunError
 from .folders import write_json
 from .keeper import Monitor, Voice, sleep
@@ -63,6 +63,8 @@ def watch(job: Path, greeting: str = "", driver: list[str] | None = None) -> int
         command.question.wait()
         asked = stopping.why(job)
         cause = BY_HAND if (job / KILLED).exists() else asked or kills.cause(number)
+        if code > 0 and command.interrupted:
+            cause = cause or INTERRUPTED
         write_json(job / "exit.json", end | {"cause": cause if code else asked})
     monitor.finish(command.signals)
     return code
@@ -86,6 +88,8 @@ class _Command:
     def __init__(self, job: Path, card: Card) -> None:
         self.signals = {number for number in _FORWARDED if signal.getsignal(number) is not signal.SIG_IGN}
         self.question = stopping.Question(job)
+        self.interrupted = False
+        """SIGINT came for it."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, self.signals)
         # A parent may have left SIGCHLD ignored; the kernel would then throw the exit status away.
         on_child = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -106,6 +110,7 @@ class _Command:
             # Only ever asked with a timeout of 0: with another one, Python hands out an uninitialised siginfo when it
             # was stopped (Ctrl+Z) for longer than that.
             while (info := signal.sigtimedwait(self.signals, 0)) is not None:
+                self.interrupted |= info.si_signo == signal.SIGINT
                 # si_code > 0: the kernel sent it, for the terminal, to the whole process group; but that a terminal
                 # is gone is told to the leader of its session alone.
                 to_all = info.si_code > 0 and not (info.si_signo == signal.SIGHUP and os.getsid(0) == os.getpid())

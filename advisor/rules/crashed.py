@@ -22,6 +22,8 @@ NOT_YOURS = re.compile(r"/(site|dist)-packages/|/lib/python3|/nnwatch/probes/")
 """Installed packages, the standard library, and the probes that a call passed through."""
 BY_HAND = "killed from the screen"
 """What the launcher says where the user chose so."""
+BY_CTRL_C = "interrupted by Ctrl+C"
+"""What it says of a non-zero exit status after SIGINT: frameworks catch the signal."""
 BY_ANOTHER = "killed by another process"
 """How the launcher's word on a SIGKILL begins where the kernel counted no kill for want of memory."""
 BY_SCHEDULER = "Slurm ends job"
@@ -62,7 +64,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     raised = (own or exceptions)[-1].data if exceptions else {}
     kind, message = str(raised.get("type", "")), str(raised.get("message", "")).strip()
     scheduled = end.cause.startswith(BY_SCHEDULER)
-    if end.signal in STOPPED or end.cause == BY_HAND or kind in ("KeyboardInterrupt", "SystemExit") or scheduled:
+    chosen = end.cause == BY_HAND or (end.cause == BY_CTRL_C and not exceptions)
+    if end.signal in STOPPED or chosen or kind in ("KeyboardInterrupt", "SystemExit") or scheduled:
         how = _name(end.signal) if end.signal else kind or "the end"
         why = end.cause if scheduled else f"{how} came from outside"
         return _found("info", at, f"stopped from outside at step {at.step}", why, (_resume(at),), title="stopped")

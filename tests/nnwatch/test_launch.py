@@ -137,6 +137,22 @@ def test_an_untouched_ctrl_c_ends_it_as_without_us(home):
     os.close(terminal)
 
 
+def test_a_ctrl_c_that_a_framework_turns_into_a_status_is_no_crash(home):
+    home.script(
+        "caught.py",
+        "import sys, time\n"
+        "try:\n    print('ready', flush=True)\n    time.sleep(30)\n"
+        "except KeyboardInterrupt:\n    sys.exit(1)\n",
+    )
+    process = home.start("run", "caught.py")
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    end = history(home.session()).end
+    assert (end.status, end.exit, end.cause) == ("failed", 1, "interrupted by Ctrl+C")
+
+
 def test_ctrl_z_stops_the_whole_job_and_fg_goes_on(home):
     home.gate(51)
     job = shlex.join([*NNWATCH, "run", "--headless", "trainer.py", "150", "0", "close"])

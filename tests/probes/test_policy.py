@@ -188,3 +188,21 @@ def test_an_episode_is_a_step(tmp_path):
 def test_labels_are_no_actions(tmp_path):
     done = train(tmp_path, lambda logits, values, action, returns: F.cross_entropy(logits, action))
     assert not [metric for metric in done.series if metric.startswith("policy.")]
+
+
+def test_attention_is_passed_through(tmp_path):
+    """Its scale is a plain number that the graph does not keep."""
+
+    def run():
+        torch.manual_seed(0)
+        body, head = nn.Linear(5, 16), nn.Linear(16, ACTIONS)
+        optimizer = torch.optim.SGD([*body.parameters(), *head.parameters()], 0.1)
+        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+            for _ in range(3):
+                h = body(torch.randn(8, 3, 5))
+                logits = head(F.scaled_dot_product_attention(h, h, h)).mean(1)
+                optimizer.zero_grad()
+                F.cross_entropy(logits, torch.zeros(8).long()).backward()
+                optimizer.step()
+
+    assert len(watched(tmp_path, run).scalars("loss.train")) == 3
