@@ -20,14 +20,18 @@ Start = tuple[str, str, str, Evidence]
 """What is wrong with how it starts, the key, the layer, and the number."""
 
 
+def _scales(at: Context, record: int) -> dict[int, float]:
+    """How large the matrices were at a record, times 1 / sqrt(fan-in), by column; those that were zero are left out."""
+    view = at.view("weight.norm")
+    norms = view.values[record]
+    return {i: float(norms[i]) / math.sqrt(shape_of(view.notes[i])[0]) for i in at.mixing if norms[i] > 0}
+
+
 def scaled(at: Context, faint: float, loud: float) -> Start | None:
     """Two matrices or more begin far off 1 / sqrt(fan-in), where the usual ones lie (0.4 to 1.5 times)."""
     if not (at.has("weight.norm") and at.has("update.ratio")):
         return None
-    view = at.view("weight.norm")
-    scales = {
-        i: float(view.values[0, i]) / math.sqrt(shape_of(view.notes[i])[0]) for i in at.mixing if view.values[0, i] > 0
-    }
+    view, scales = at.view("weight.norm"), _scales(at, 0)
     for off, side in (([i for i in scales if scales[i] < faint], "small"),
                       ([i for i in scales if scales[i] > loud], "large")):  # fmt: skip
         if len(off) > 1:
@@ -40,6 +44,36 @@ def scaled(at: Context, faint: float, loud: float) -> Start | None:
             )
             return f"these weights start far too {side}: {some([view.names[i] for i in off])}", key, layer, said
     return None
+
+
+def one_loud(at: Context, loud: float) -> str | None:
+    """A single matrix begins far over 1 / sqrt(fan-in)."""
+    if not (at.has("weight.norm") and at.has("update.ratio")):
+        return None
+    scales = _scales(at, 0)
+    worst = max(scales, key=scales.__getitem__, default=None)
+    if worst is None or scales[worst] <= loud:
+        return None
+    return f"{at.view('weight.norm').names[worst]} began at {number(scales[worst])} times 1 / sqrt(fan-in)"
+
+
+def faint_still(at: Context, faint: float) -> str | None:
+    """Two matrices or more began at next to nothing, and 60 steps have not built them up."""
+    view = at.view("weight.norm")
+    if view.steps[-1] < at.track.segment.first_step + 60:
+        return None
+    begun, now = _scales(at, 0), _scales(at, -1)
+    still = [i for i, scale in begun.items() if scale < faint and now.get(i, 0.0) < faint]
+    if len(still) < 2:
+        return None
+    return f"{len(still)} matrices, {view.names[still[0]]} among them, are no larger after {int(view.steps[-1])} steps"
+
+
+def fed_back(at: Context, loud: float) -> str | None:
+    """A recurrent layer that begins with large weights reads its own outputs, which nothing can make small."""
+    names = at.view("weight.norm").names
+    name = next((names[i] for i, scale in _scales(at, 0).items() if scale > loud and "weight_hh" in names[i]), None)
+    return f"{name} takes in what the layer put out one step before: its gates stand at their ends" if name else None
 
 
 def passes(at: Context, limit: Mapping[str, float]) -> str | None:

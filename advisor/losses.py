@@ -11,10 +11,13 @@ from nnwatch.series import Steps
 
 from .clocks import STEADY, Clocks
 from .finding import Abstain, number
-from .window import Numbers, block_medians, finite, median, medians, slope, trend
+from .window import Numbers, block_medians, column_medians, finite, median, medians, slope, trend
 
 REGION, MOVED = 20, 3
 """Records at either end of a run whose targets are compared; how far they may lie apart."""
+
+EARLY, LATE = 60, 200
+"""Steps that a loss may stay at its first value, at least, and at most but for a warm-up."""
 
 LEAST, SIGN = 20, 0.1
 """Records of either sign that make a score, and the share of them that each sign has."""
@@ -138,15 +141,33 @@ class Losses(Clocks):
         below = float(np.mean(roots < 0)) if len(roots) >= LEAST else 0.0
         return SIGN < below < 1 - SIGN and float(np.min(finite(self.loss.thin(400).scalar), initial=0.0)) >= 0
 
+    @property
+    def patience(self) -> int:
+        """Steps that a sound net may need to leave its first loss: the warm-up, 60, and half the plan of a short run
+        (200 at most). One healthy run of 25 is still at nine tenths of it after 60 steps, most of these by the middle
+        of their plan no more."""
+        return max(self.warmup, EARLY, min((self.planned or 0) // 2, LATE))
+
     def loss_key(self, patient: bool = True) -> str | None:
-        """The outcome that goes with most mechanisms: the loss has not left its initial value. None if it has or, with
-        ``patient``, while it still falls: how far a loss can fall differs from task to task."""
+        """The outcome that goes with most mechanisms: the loss has not left its initial value. None if it has, while it
+        may still and, with ``patient``, while it falls: how far a loss can fall differs from task to task."""
         if self.facts.get("attached"):
             raise Abstain("it was under way when nnwatch came: whether the loss has fallen is not known")
+        if self.step - self.track.segment.first_step < self.patience or self.learned_apart:
+            return None
         now, first = self.recent_loss(), self.initial_loss
         if self.no_goal or now < 0.9 * first or (patient and now < first and self.falling):
             return None
         return f"the loss has not fallen: {number(now)} now, {number(first)} at the start"
+
+    @cached_property
+    def learned_apart(self) -> bool:
+        """One of several losses has come down to half: their sum stays where it is because another one has risen, as
+        that of a code does that is no longer trivial."""
+        if not self.has("loss.term") or self.view("loss.term").values.shape[1] < 2:
+            return False
+        terms = self.view("loss.term").values
+        return bool(np.any(column_medians(terms[-20:]) < 0.5 * terms[0]))
 
     def stands_key(self, left: float = 1 / 3) -> str | None:
         """A milder outcome, for mechanisms that no healthy run has: in the second half of the plan the loss gains no

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
@@ -43,6 +45,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("a step adds several losses")
     if (at.facts.get("loss") or {}).get("reduction") == "sum":
         raise Abstain("the loss is a sum over samples")
+    if at.has("step.skipped") and np.nansum(at.view("step.skipped").last(50).scalar) > 0:
+        raise Abstain("the gradient scaler skips steps: their backward passes are no accumulation")
     if at.step - at.track.segment.first_step < limit["steps"]:
         return None
     root, loss = median(at.view("loss.root").last(50).scalar), median(at.loss.last(50).scalar)
@@ -75,7 +79,7 @@ RULE = Rule(
     "accumulated-loss-not-divided",
     "accumulated gradients are not averaged",
     "invariant",
-    ("loss.root", "loss.train", "amp.scale", "lr"),
+    ("loss.root", "loss.train", "amp.scale", "step.skipped", "lr"),
     (DIVIDE, RATE),
     "Exact: the number that backward() was called on.",
     check,

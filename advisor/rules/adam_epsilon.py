@@ -61,7 +61,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         return None
     keys = [f"the typical sqrt(v) is {number(typical)} times eps"]
     severity: Severity = "watch"
-    outcome = at.loss_key() if at.step >= max(60, at.warmup) else None
+    outcome = at.loss_key()
     if chosen and slow:
         keys.append(slow)
         severity = "warn"

@@ -26,9 +26,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         (float16 ends at 65,504), and no scale repairs that.
 
     How it is decided
-        Exact: over 10 steps skipped in a row, a loss scale under 1, or a first non-finite number that the same forward
-        pass in float32 does not have. A scaler that looks for its scale skips a few steps at the start and one now and
-        then; that is not counted.
+        Exact: over 10 steps skipped in a row, over a quarter of the last hundred, a loss scale that has fallen under 1,
+        or a first non-finite number that the same forward pass in float32 does not have. A scaler that looks for its
+        scale skips a few steps at the start and one now and then; that is not counted.
 
     When it is a false alarm
         Never about the skipped steps themselves. A scale that starts far too high (2^24) needs ten skips to come down
@@ -55,14 +55,17 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         )
     if not at.has("amp.scale"):
         raise Abstain("no gradient scaler is in use")
-    scale = float(at.view("amp.scale").scalar[-1])
+    scales = at.view("amp.scale").scalar
+    scale = float(scales[-1])
+    fallen = scale < limit["scale"] and scale < scales[0]  # where it began so, nothing overflowed: somebody chose it
     skips = at.view("step.skipped").last(int(limit["window"])) if at.has("step.skipped") else None
     skipped = skips.scalar if skips is not None else np.zeros(1)
     worst, total = float(np.nanmax(skipped)), float(np.nansum(skipped))
-    if not (scale < limit["scale"] or worst > limit["skips"]):
-        return None
     share = total / (total + len(skipped))
-    severity: Severity = "error" if share > 0.5 or scale < limit["scale"] else "warn"
+    often = len(skipped) >= limit["window"] and at.exceeds(share, limit["often"])
+    if not (fallen or often or worst > limit["skips"]):
+        return None
+    severity: Severity = "error" if share > 0.5 or fallen else "warn"
     step = int(skips.steps[int(np.nanargmax(skipped))]) if skips is not None else at.step
     keys = [f"the loss scale is {number(scale)}"]
     if total:
@@ -99,6 +102,6 @@ RULE = Rule(
     (BFLOAT, WIDER, SMALLER),
     "Range of float16 (65,504); a scaler that halves its scale at each skip needs ten skips from 65,536 to 64.",
     check,
-    {"scale": 1, "skips": 10, "window": 100},
+    {"scale": 1, "skips": 10, "often": 0.25, "window": 100},
     votes=(1, 1),
 )

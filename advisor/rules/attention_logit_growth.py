@@ -52,7 +52,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     sharp = _little(at) if began > limit["large"] and not at.finetune else None
     if not (at.open or sharp) and (grown < limit["grown"] or trend(blocks) < 1.64):
         return None
-    outcome = at.risen(limit["worse"]) or (at.loss_key() if at.step >= max(60, at.warmup) else None) or sharp
+    outcome = at.risen(limit["worse"]) or at.loss_key() or sharp
     came = f"grew by a factor of {number(grown)} since step {view.steps[0]}"
     key = f"they were {number(began)} before the first step: the softmax began as a choice" if sharp else f"they {came}"
     severity: Severity = "warn" if outcome else "watch"

@@ -10,7 +10,7 @@ import numpy as np
 from nnwatch.frame import SEVERITIES, Evidence, Remedy, Severity
 
 from ..baseline import trivial_loss, untrained_loss
-from ..beginning import FAINT, LOUD, Start, indifferent, passes, scaled, starved
+from ..beginning import FAINT, LOUD, Start, faint_still, fed_back, indifferent, one_loud, passes, scaled, starved
 from ..context import Context
 from ..finding import Abstain, Found, number, some
 from ..place import of_layer
@@ -31,20 +31,22 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Too large: the very first loss of a classifier against that of a guess (ln C); default initialisation has 1.0 to
-        1.1 times it. Over three times is *watch*; over one and a half times, and the loss (or that of every evaluation)
-        still not under a guess after 60 steps, is *warn*. Too small: the output of the last ReLU layer varies a
-        thousand times less than that of the first one at the first step, or two or more weight matrices start at
-        exactly zero, and the loss has not left its first value after 60 steps, or is no better than a guess; exact
-        where two or more stay at zero because each passes the other no gradient. Either way: two or more matrices of
-        linear and recurrent layers start under 0.02 or over 5 times 1 / sqrt(fan-in) (healthy: 0.3 to 0.8), and the
-        loss has not left its first value, or is no better than a guess, or the first gradient is under a hundredth of
-        the ones soon after; or, without any loss, what passes them at the first step is off as well: activations or
-        predictions of a deviation over 5, activations that are saturated, predictions that are next to the same for all
-        samples, matrices that the first 30 steps make five times as large.
+        1.1 times it. Over three times is *watch*, and *warn* where a matrix begins over 5 times 1 / sqrt(fan-in); over
+        one and a half times, and the loss (or that of every evaluation) still not under a guess after 60 steps, is
+        *warn*. Too small: the output of the last ReLU layer varies a thousand times less than that of the first one at
+        the first step, or two or more weight matrices start at exactly zero, and the loss has not left its first value
+        in half of the plan (60 to 200 steps), or is no better than a guess; exact where two or more stay at zero
+        because each passes the other no gradient. Either way: two or more matrices of linear and recurrent layers start
+        under 0.02 or over 5 times 1 / sqrt(fan-in) (healthy: 0.3 to 0.8), and the loss has not left its first value, or
+        is no better than a guess, or the first gradient is under a hundredth of the ones soon after; or, without any
+        loss, what passes them at the first step is off as well: activations or predictions of a deviation over 5,
+        activations that are saturated, predictions that are next to the same for all samples, matrices that the first
+        30 steps make five times as large, or that are as small after 60 steps; a recurrent layer that large weights
+        read its own outputs with.
 
     When it is a false alarm
         Nets that were trained before (not judged). A zero in the last layer, or in the second matrix of an adapter, is
-        common and harmless; so is one matrix alone.
+        common and harmless; so is one matrix alone, where the first loss is that of a guess.
 
     What to do
         kaiming_normal_ for ReLU, xavier_normal_ for tanh, the last layer times 0.01, biases 0. Inputs that are not
@@ -69,8 +71,10 @@ def _off(at: Context, limit: Mapping[str, float]) -> Found | None:
     found = _off_scale(at, limit)
     if found is None:
         return None
-    large = found[3].value > 1
-    shown = passes(at, limit) if large else indifferent(at, limit)
+    if found[3].value > 1:
+        shown = passes(at, limit) or fed_back(at, limit["loud"])
+    else:
+        shown = indifferent(at, limit) or faint_still(at, limit["faint"])
     if shown is None or _recovered(at):
         return None
     what, key, layer, evidence = found
@@ -145,11 +149,15 @@ def _large(at: Context, limit: Mapping[str, float]) -> Found | None:
     now = at.recent_loss()
     late = at.step - at.track.segment.first_step >= limit["patience"]
     keys = [f"the first loss is {number(at.initial_loss)}; a guess has {number(baseline)} ({meaning})"]
-    recovered = now < baseline and not _val_lost(at, baseline)
+    reason = at.first("one loud", lambda: one_loud(at, limit["loud"])) if ratio > limit["alone"] else None
+    recovered = now < (0.5 if reason else 1) * baseline and not _val_lost(at, baseline)
     if recovered or ratio <= limit["high"] or (ratio <= limit["alone"] and not late):
         return None
     severity: Severity = "watch"
-    if late:
+    if reason:
+        keys.append(reason)
+        severity = "warn"
+    if late and (now >= baseline or _val_lost(at, baseline)):
         lost = now if now >= baseline else float(at.evaluations.loss[-1])
         keys.append(f"after {at.step} steps the loss is {number(lost)}, still no better than a guess")
         severity = "error" if ratio > limit["alone"] else "warn"
@@ -192,6 +200,8 @@ def _small(at: Context, limit: Mapping[str, float]) -> Found | None:
 
 def _only_guesses(at: Context) -> str | None:
     """The last bias has learned the mean, and nothing else has been learned."""
+    if at.step - at.track.segment.first_step < at.patience:
+        return None
     with suppress(Abstain):
         guess, meaning = trivial_loss(at)
         now = at.recent_loss()

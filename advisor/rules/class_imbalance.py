@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nnwatch.frame import Evidence
+from nnwatch.frame import Evidence, Severity
 from nnwatch.series import Doubles
 
 from ..context import Context
@@ -33,8 +33,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     When it is a false alarm
         A rare class that cannot be told from the input. Where frequent classes are hardly told apart either (the next
-        letter of a text) rarity is not what is in the way, and nothing is said. Weighted losses and balanced samplers
-        are judged at the end only: rare classes come last there too.
+        letter of a text) rarity is not what is in the way, and nothing is said. With a weighted loss or a balanced
+        sampler it is *watch*, at the end only: what can be done is done, and rare classes come last there too.
 
     What to do
         Judge by recall per class. Draw the classes equally often, or weigh them; start the last bias at the class
@@ -52,18 +52,20 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     rare = np.flatnonzero(ratios > limit["ratio"])
     if not len(rare):
         return None
-    missed = _missed(at, limit, rare)
+    balanced = bool(loss(at).get("weighted")) or at.facts.get("shuffle") == "WeightedRandomSampler"
+    missed = [] if balanced and not at.over else _missed(at, limit, rare, known)
     worst = missed[0] if missed else int(np.argmax(ratios))
     ratio = float(ratios[worst])
     keys = [f"class {worst} is outnumbered {ratio:.0f} to 1 in the training batches"]
     if missed:
         keys.append(f"under {percent(limit['recall'])} of its validation samples are recognised")
-    elif ratio < limit["fact"] or len(counts) > TOKENS or loss(at).get("weighted"):
+    elif ratio < limit["fact"] or len(counts) > TOKENS or balanced:
         return None
+    severity: Severity = "info" if not missed else "watch" if balanced else "warn"
     more = f" (and {len(missed) - 1} more)" if len(missed) > 1 else ""
     seen = f", and it is hardly ever recognised{more}" if missed else ""
     return Found(
-        "warn" if missed else "info",
+        severity,
         f"class {worst} is {percent(float(counts[worst] / counts.sum()))} of the training labels{seen}",
         tuple(keys),
         at.track.segment.first_step + 1,
@@ -73,19 +75,17 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )
 
 
-def _missed(at: Context, limit: Mapping[str, float], rare: np.ndarray) -> list[int]:
-    """Rare classes that the newest evaluations do not recognise; none while it is too early to expect it."""
+def _missed(at: Context, limit: Mapping[str, float], rare: np.ndarray, known: np.ndarray) -> list[int]:
+    """Rare classes that the newest evaluations do not recognise; none while it is too early to expect it. ``known``
+    (C,): classes that occur in training at all."""
     if at.step < at.track.segment.first_step + max(at.warmup, limit["part"] * at.horizon):
         return []
-    balanced = loss(at).get("weighted") or at.facts.get("shuffle") == "WeightedRandomSampler"
-    if balanced and not at.over:
-        return []  # what can be done is done: it shows at the end whether it sufficed
     try:
         newest = classes(at, int(limit["evaluations"]))
     except Abstain:
         return []
     shown, recall = newest.labels[-1], newest.recall
-    frequent = [c for c in np.flatnonzero(shown >= 10) if c not in rare]
+    frequent = [c for c in np.flatnonzero(shown >= 10) if c < len(known) and known[c] and c not in rare]
     if not median(recall[frequent]) >= limit["others"]:
         return []
     return [int(c) for c in rare if c < len(shown) and shown[c] >= 10 and recall[c] < limit["recall"]]

@@ -26,15 +26,15 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         nearly all are dead, nothing passes the layer and the net outputs a constant.
 
     How it is decided
-        Mechanism: 40 % of a layer dead. Outcome: the loss has not left its first value after 60 steps. Without the
-        second it takes 60 % and is *watch*: 30 % dead channels cost a CNN nothing, 56 % cost an MLP one point. 90 % of
-        a layer with a loss that does not move is an error; so is, whatever the loss does, a whole layer that is dead
-        while no matrix in front of it has had a gradient at any of ten sampled steps. A tenth of a layer that died
-        since the first measurement is *info*.
+        Mechanism: 40 % of a layer dead. Outcome: the loss has not left its first value in half of the plan (60 to 200
+        steps). Without the second it takes 60 % and is *watch*: 30 % dead channels cost a CNN nothing, 56 % cost an MLP
+        one point. 90 % of a layer with a loss that does not move is an error; so is, whatever the loss does, a whole
+        layer that is dead while no matrix in front of it has had a gradient at any of ten sampled steps. A tenth of a
+        layer that died since the first measurement is *info*.
 
     When it is a false alarm
         Layers that are sparse by design (mixture of experts, top-k), and padding that makes most inputs zero. Large
-        first steps can leave a layer silent that comes back as the ones in front of it move: hence the 60 steps.
+        first steps can leave a layer silent that comes back as the ones in front of it move: hence the wait.
 
     What to do
         If it came with large updates, lower the learning rate; if it was so from the first batch, look at biases,
@@ -49,7 +49,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("no layer was seen for 512 samples yet")
     outcome = _cut(at, limit)
     exact = outcome is not None
-    if outcome is None and at.step >= max(60, at.warmup):
+    if outcome is None:
         outcome = at.loss_key()
     index, name, at_start = at.once("dead at first", ("act.dead",), lambda: _at_start(view, layer))
     if not at.exceeds(dead, limit["dead"] if outcome else limit["alone"]):

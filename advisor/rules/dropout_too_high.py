@@ -29,8 +29,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         At once where a p of 0.9 or more leaves three units or fewer of the layer in front of it on average. Else:
         Mechanism: a dropout layer with p over 0.5. Outcome, after half of the run: the training loss in evaluation
         mode is still over half that of a guess, in training mode it is higher by a fifth (not asked of a p of 0.9 and
-        more, which leaves too little of the net to differ), and validation is no worse than training in evaluation
-        mode: nothing is overfitted.
+        more, which leaves too little of the net to differ), no longer falls (under that p, before the end), and
+        validation is no worse than training in evaluation mode: nothing is overfitted.
 
     When it is a false alarm
         p = 0.5, and a training loss over the validation loss, are what dropout looks like when it works: both alone
@@ -53,6 +53,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     both, guess = _modes(at, begin + int(0.2 * at.horizon), p >= limit["nearly"]), trivial_loss(at)[0]
     if both.eval < limit["far"] * guess or (both.train < 1.2 * both.eval and p < limit["nearly"]):
         return None
+    if p < limit["nearly"] and at.falling and not at.over:
+        return None  # a net with dropout learns slowly: it may still come down
     val = median(at.evaluations.loss[-3:]) if len(at.evaluations.loss) else both.eval
     if val > 1.1 * both.eval:
         return None

@@ -53,7 +53,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         key, evidence = _uneven(at, limit)
     if key is None or evidence is None:
         return None
-    outcome = at.risen(limit["worse"], limit["lost"]) or (at.loss_key() if at.step >= max(60, at.warmup) else None)
+    outcome = at.risen(limit["worse"], limit["lost"]) or at.loss_key()
     severity: Severity = "error" if outcome else "watch"
     if not outcome and (at.falling or (len(finite(norms.scalar)) and now <= factor * usual)):
         return None

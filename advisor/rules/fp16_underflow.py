@@ -28,7 +28,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         In half precision (of the weights, or by casts in autograd's graph) with no gradient scaler, or one whose scale
         is under 16; or where backward() is called on less than 1e-5 of the loss. Mechanism: over half of the elements
         of the gradient are exactly zero in half of the weight matrices, where no layer is dead. Outcome: the loss has
-        not left its first value, or has stopped falling.
+        not left its first value. A scaler that began under 1 and has skipped no step makes gradients smaller still: an
+        eighth of them zero is then *warn*, whatever the loss does.
 
     When it is a false alarm
         Dead units, rows of an embedding that did not occur and inputs that are always zero have zero gradients as well:
@@ -45,16 +46,20 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     columns = at.weights(view)
     if len(view.steps) < limit["samples"] or not columns:
         raise Abstain("it needs two sampled steps of weight matrices")
-    if at.dead[0] >= limit["zeros"]:
+    shrunk = _shrunk(at)
+    if at.dead[0] >= limit["zeros"] and not shrunk:
         return None
     shares = np.nan_to_num(column_medians(view.values[:, columns]))
     share = float(np.median(shares))
-    if not at.exceeds(share, limit["zeros"]):
+    if not at.exceeds(share, limit["some"] if shrunk else limit["zeros"]):
         return None
     worst = view.names[columns[int(np.argmax(shares))]]
     keys = [f"{percent(share)} of the gradient is exactly zero in half of the weight matrices"]
     severity: Severity = "watch"
-    outcome = at.loss_key() if at.step >= max(60, at.warmup) else None
+    if shrunk:
+        keys.append(shrunk)
+        severity = "warn"
+    outcome = at.loss_key()
     if outcome:
         keys.append(outcome)
         severity = "error"
@@ -76,6 +81,15 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )  # fmt: skip
 
 
+def _shrunk(at: Context) -> str | None:
+    """A scaler that makes the gradient smaller, and by no step that it had to skip."""
+    if not at.has("amp.scale"):
+        return None
+    first = float(at.view("amp.scale").scalar[0])
+    skipped = at.has("step.skipped") and np.nansum(at.view("step.skipped").scalar) > 0
+    return f"the scale began at {number(first)}, and no step was skipped" if first < 1 and not skipped else None
+
+
 def _cast(at: Context) -> bool:
     """Operations in front of the loss change the type of the numbers, and change it back: autocast does so."""
     before = (at.facts.get("loss.graph") or {}).get("before") or ()
@@ -94,9 +108,9 @@ RULE = Rule(
     "fp16-underflow",
     "gradients underflow in half precision",
     "statistical",
-    ("grad.zeros", "amp.scale", "act.dead", "loss.train", "loss.root"),
+    ("grad.zeros", "amp.scale", "step.skipped", "act.dead", "loss.train", "loss.root"),
     (SCALE, BFLOAT),
     "Smallest number of float16: 6e-8; Micikevicius et al. 2018 for the scaling.",
     check,
-    {"scale": 16, "samples": 2, "zeros": 0.5, "tiny": 1e-5},
+    {"scale": 16, "samples": 2, "zeros": 0.5, "some": 0.125, "tiny": 1e-5},
 )

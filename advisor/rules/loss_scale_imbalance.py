@@ -28,7 +28,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Mechanism: what each term contributes to the number backward() is called on (its weight in the sum is found by
         least squares over the newest window) differs by over 100 times, or did by over 500 at the start. Outcome:
-        after a fifth of the run the small term has not fallen by a tenth while the large one has, or by a fifth while
+        after half of the run the small term has not fallen by a tenth while the large one has, or by a fifth while
         that fell to a quarter. The first alone is *watch* from 1,000 times on. Beside a single loss function: what
         backward() is called on is over 1,000 times its value, and no fixed multiple of it; or what is added by hand was
         over five times the loss at first and has come down to a quarter, while the loss in the second half of the plan
@@ -152,6 +152,8 @@ def _smothered(at: Context, limit: Mapping[str, float]) -> Found | None:
 def _contributions(at: Context, terms: View) -> tuple[np.ndarray, np.ndarray]:
     """Weight times size of each term (m,), and the weights (m,). Raises Abstain where the sum is not of that form."""
     root, terms = together(at.window(at.view("loss.root")), terms)
+    if (terms.values == root.scalar[:, None]).all(axis=0).any():
+        raise Abstain("backward() is called on one of the losses itself: the others are switched off")
     x, y = terms.values.astype(np.float64), root.scalar.astype(np.float64)
     known = np.isfinite(x).all(axis=1) & np.isfinite(y)
     if known.sum() < 10 * x.shape[1]:
@@ -188,5 +190,5 @@ RULE = Rule(
     (BALANCE,),
     "Notes C70, D70; over 30 times was seen on two tasks that both trained.",
     check,
-    {"ratio": 100, "alone": 1000, "after": 60, "part": 0.2, "varies": 0.03, "begun": 500, "added": 5},
+    {"ratio": 100, "alone": 1000, "after": 60, "part": 0.5, "varies": 0.03, "begun": 500, "added": 5},
 )

@@ -50,7 +50,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     worst = view.names[columns[int(np.nanargmax(shares))]]
     severity: Severity = "warn" if at.exceeds(share, limit["most"]) else "watch"
     keys = [f"{percent(share)} of the weights that had a gradient were left exactly as they were"]
-    outcome = at.loss_key() if at.has("loss.train") and at.step >= max(at.warmup, 60) else None
+    outcome = at.loss_key() if at.has("loss.train") else None
     if outcome and severity == "warn":
         severity = "error"
         keys.append(outcome)

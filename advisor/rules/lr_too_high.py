@@ -29,7 +29,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Mechanism: the largest ||update|| / ||weight|| of any weight matrix in steps 1 to 8 and while the rate warms up
         (or in the eight sampled steps before a loss that grew until it was NaN). Outcome: the loss is still at its
-        first value after 60 steps, and was thrown (an update of a quarter of a matrix, updates that still are over a
+        first value (97 %) after half of the plan (60 to 200 steps), none of several losses has come down to half, and
+        it was thrown (an update of a quarter of a matrix, updates that still are over a
         tenth, steps that made their own batch worse, or a loss a fifth over the first; one that only stays flat may be
         a task that is learned late); or it rose to three times that and is over it after 30; or it is ten times that
         after 10; or it is no number any more. Both are needed: healthy runs with large first updates are common. After
@@ -169,8 +170,8 @@ def _stuck(at: Context, limit: Mapping[str, float], peak: float, worse: bool) ->
     now, first = at.recent_loss(), at.initial_loss
     highest = float(np.max(finite(at.loss.scalar)))
     thrown = worse or peak > limit["huge"] or highest > limit["thrown"] * first
-    stuck = age >= limit["patience"] and at.exceeds(now, limit["stuck"] * first)
-    if stuck and (thrown or _tossed(at, limit)):
+    stuck = age >= at.patience and at.exceeds(now, limit["stuck"] * first)
+    if stuck and not at.learned_apart and (thrown or _tossed(at, limit)):
         return f"after {age} steps the loss is {number(now)}, it began at {number(first)}"
     huge, soon = (2, 1) if at.batchnorm else (1, 0.5)
     if age >= limit["lasting"] and peak > huge * limit["huge"] and at.exceeds(now, limit["lost"] * first):
@@ -203,7 +204,7 @@ RULE = Rule(
         "peak": 5e-2,
         "huge": 0.24,
         "late": 0.1,
-        "stuck": 0.9,
+        "stuck": 0.97,
         "thrown": 1.2,
         "over": 1.05,
         "patience": 60,

@@ -32,13 +32,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         The loss falls, so the run looks right; it would need ten or a hundred times the steps.
 
     How it is decided
-        Mechanism: the typical ||update|| / ||weight||, at its fastest so far, times the planned steps is under 0.2:
-        the weights could move by a fifth of their size at most. Outcome: the loss is still over 80 % of its first
-        value. Where a step's gain on its own batch is measured, a median under 0.3 % in steps 3 to 60, with under 10 %
-        of them making it worse, is a mechanism as well, up to five times that reach. Where the loss is no goal (two
-        optimizers, sampled actions) a reach under 0.05 is enough: the weights end as they began.
-        Never when an early update was over 3e-2 or 60 % of a layer is dead: a net killed by a high rate looks the
-        same, and to raise the rate would be the opposite of the cure.
+        Mechanism: the typical ||update|| / ||weight||, at its fastest so far, times the planned steps is under 0.2: the
+        weights could move by a fifth of their size at most. Outcome: the loss is still over 80 % of its first value.
+        Where a step's gain on its own batch is measured, a median under 0.3 % in steps 3 to 60, with under 10 % of them
+        making it worse, is a mechanism as well, up to five times that reach, from half of the plan on (60 to 200
+        steps): some nets learn late. Where the loss is no goal (two optimizers, sampled actions) a reach under 0.05 is
+        enough: the weights end as they began. Never when an early update was over 3e-2 or 60 % of a layer is dead: a
+        net killed by a high rate looks the same, and to raise the rate would be the opposite of the cure.
 
     When it is a false alarm
         Fine-tuning (threshold a tenth) and the warm-up. Without a known number of steps it is judged at the end only.
@@ -68,7 +68,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if at.no_goal:
         return _standing(at, fastest, reach, limit)
     now, first = at.recent_loss(), at.initial_loss
-    gain = _gain(at, limit)
+    gain = _gain(at, limit) if age >= at.patience else None
     slow = fastest > 0 and at.undercuts(reach, allowed * (limit["gentle"] if gain is not None else 1))
     if not slow or trend(block_medians(at.window(at.loss).scalar)) > 1.64:
         return None

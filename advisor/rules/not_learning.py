@@ -34,10 +34,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         No block of the training loss has been under the trivial baseline (entropy of the labels, variance of the
-        targets) by three standard errors and 0.2 %, after 300 steps or a fifth of a shorter run, and an epoch. That
-        alone is at most *watch*: some tasks (parity, grokking, long memory) stay flat for half the run and then are
-        solved. It is *warn* with a mechanism (dead layer, wrong learning rate, frozen or vanishing), or when the run is
-        over. A loss that began higher, has come down by a fifth and still falls is slow, but no standstill.
+        targets) by three standard errors and 0.2 %, after 300 steps or half of a shorter run, and an epoch. That alone
+        is at most *watch*: some tasks (parity, grokking, long memory) stay flat for half the run and then are solved.
+        It is *warn* with a mechanism (dead layer, wrong learning rate, frozen or vanishing), or when the run is over
+        and the loss no longer falls. A loss that began higher, has come down by a fifth and still falls is slow, but no
+        standstill.
 
     When it is a false alarm
         Late bloomers, as above; losses with weights or other reductions are not judged.
@@ -66,7 +67,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         return None
     keys = [f"the best part of the run has a loss of {number(float(levels[best]))}, a guess has {number(baseline)}"]
     keys += [text for rule, text in MECHANISMS.items() if rule in at.opened][:1]
-    if at.over:
+    if at.over and not at.falling:
         keys.append("the run is over")
     return Found(
         "warn",
@@ -92,7 +93,7 @@ def _coming(at: Context, levels: Numbers, limit: Mapping[str, float]) -> bool:
 def _patience(at: Context, limit: Mapping[str, float]) -> float:
     """Steps that may be flat: 300, less in a short run, an epoch and 5 % of the plan at least."""
     planned = at.planned or 0
-    short = max(60.0, 0.2 * planned) if planned else limit["steps"]
+    short = max(60.0, 0.5 * planned) if planned else limit["steps"]
     epoch = float(at.facts.get("steps_per_epoch") or 0)
     return max(min(limit["steps"], short), min(epoch, at.horizon / 2), 0.05 * planned)
 

@@ -49,7 +49,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )
     worst = int(np.argmax(shares))
     share, layer = float(shares[worst]), view.names[worst]
-    outcome = at.loss_key() if at.step >= max(60, at.warmup) and not at.no_goal else None
+    outcome = None if at.no_goal else at.loss_key()
     if not at.exceeds(share, limit["share"] if outcome else limit["alone"]):
         return None
     if not outcome and layer == view.names[-1]:

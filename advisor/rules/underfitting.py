@@ -38,7 +38,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         nnwatch.toml), or above half of what a guess costs. It is *warn* when a goal is missed, or a hidden layer has
         fewer units than there are classes; *watch* with dropout of 0.5 or more or a weight decay of 0.05 or more; else
         *info*. A hidden layer with fewer than log2(classes) units, or of one unit before four outputs or more, is
-        *warn* from step 60 on while the loss has not left its first value, or in the second half of the plan is over
+        *warn* where the loss has not left its first value in half of the plan (60 to 200 steps), or then is over
         half that of a guess (of the untrained net where that is not known): dead units are then no wonder.
         So is, at the end of the run, a net whose layers have no activation between them and whose loss is no better
         than a guess.

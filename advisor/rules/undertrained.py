@@ -26,10 +26,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         At the end: a quarter or more of all that the loss has lost was lost in the last fifth of the steps, where a
         curve that has bent loses a few per cent, and over 5 % of the loss of then; 70 % of the first loss is left:
-        *warn*. In the last tenth of the plan: the median confidence of the predictions is under half of the way from a
-        guess to certainty, over the newest batches of the second half of the run; the training loss still falls
-        (Mann-Kendall), and the validation loss, where measured, is not over the training loss by a tenth: *info*;
-        *warn* where the whole plan has under 100 steps and 70 % of the first loss is left.
+        *warn* where the whole plan has under 100 steps, else *watch*: nets that are learned late do so too. In the last
+        tenth of the plan: the median confidence of the predictions is under half of the way from a guess to certainty,
+        over the newest batches of the second half of the run; the training loss still falls (Mann-Kendall), and the
+        validation loss, where measured, is not over the training loss by a tenth: *info*; *warn* where the whole plan
+        has under 100 steps and 70 % of the first loss is left.
 
     When it is a false alarm
         Label smoothing (not judged), mixup, distillation and noisy labels keep the confidence low on purpose; a
@@ -61,7 +62,7 @@ def _unbent(at: Context, limit: Mapping[str, float]) -> Found | None:
         return None
     step = int(at.loss.steps[int(0.8 * n)])
     return Found(
-        "warn",
+        "warn" if at.horizon < limit["few"] else "watch",
         f"the loss still fell from {number(then)} to {number(now)} in the last fifth of {at.step:,} steps",
         (
             f"{percent(share)} of all that it has lost since {number(first)} was lost there",

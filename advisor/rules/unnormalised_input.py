@@ -37,8 +37,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         and of the bias of the first layer that has both, what enters it has a size of over 30 or under 0.005 (healthy:
         0.03 to 9). Outcome: a first loss of over 1.5 times that of a guess (ten times for squares), trouble that it
         explains (dead or saturated layers, divergence), activations of a deviation over 5 at the first step, a loss
-        that has not fallen after 60 steps, or one that stands over a third of its first value in the second half of the
-        run. Both mechanisms together are enough. One alone is *watch*; that at the entrance until the loss has halved.
+        that has not fallen in half of the plan (60 to 200 steps), or one that stands over a third of its first value in
+        the second half of the run. Both mechanisms together are enough. One alone is *watch*; that at the entrance
+        until the loss has halved.
 
     When it is a false alarm
         A net that begins with a normalisation (BatchNorm, LayerNorm) takes any scale and is silent. Sparse and one-hot
@@ -137,7 +138,7 @@ def _outcome(at: Context, limit: Mapping[str, float]) -> str | None:
             return f"the first loss is {number(at.first_loss)}, a guess has {number(guess)} ({meaning})"
     if known := trouble(at):
         return known
-    return at.loss_key() if at.step >= at.track.segment.first_step + 60 else None
+    return at.loss_key()
 
 
 def _normalises_first(at: Context) -> bool:

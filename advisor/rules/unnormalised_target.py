@@ -31,14 +31,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         gradient throws the weights out of their range, or hundreds of epochs go into moving the last bias.
 
     How it is decided
-        Mechanism: a standard deviation over 10, or a mean of over ten standard deviations. Outcome: trouble
-        that it explains (divergence, NaN, dead layers), a loss that has not fallen after 60 steps, or, after a
-        fifth of the run, one that is still over the variance of the targets. Alone it is *watch*, until the net
-        beats their mean. Of the second of two losses: its first value (the root of a squared error) is over 10,
-        and in the second half of the plan four fifths are left. Where the loss is written by hand, and no
-        target is seen: a first loss of over 10,000 with activations of the usual scale, half of which, or more
-        than that, is left after half of the plan (four fifths of one of over 1,000). Targets that the net makes
-        itself are not judged.
+        Mechanism: a standard deviation over 10, or a mean of over ten standard deviations. Outcome: trouble that it
+        explains (divergence, NaN, dead layers), a loss that has not fallen in half of the plan (60 to 200 steps), or,
+        after a fifth of the run, one that is still over the variance of the targets. Alone it is *watch*, until the net
+        beats their mean. Of the second of two losses: its first value (the root of a squared error) is over 10, and in
+        the second half of the plan four fifths are left. Where the loss is written by hand, and no target is seen: a
+        first loss of over 10,000 with activations of the usual scale, half of which, or more than that, is left after
+        half of the plan (four fifths of one of over 1,000). Targets that the net makes itself are not judged.
 
     When it is a false alarm
         A rate that was tuned for these very targets.
@@ -140,7 +139,7 @@ def _outcome(at: Context, limit: Mapping[str, float], guess: float) -> str | Non
         missed = 1 - median(at.window(at.view("r2.train")).scalar) if at.has("r2.train") else 0.0
         if at.exceeds(missed, 1.1):
             return f"the squared errors are {number(missed)} times those of always the mean of the targets"
-    return at.loss_key() if at.step >= first + 60 else None
+    return at.loss_key()
 
 
 RULE = Rule(

@@ -33,9 +33,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Mechanism: reduction="sum" without a division before backward(), or a loss that falls with the last, smaller
         batch of an epoch in the proportion of their sizes, at least three times. Outcome: trouble that a rate too high
-        brings (large first updates, divergence, an exploding gradient), or a loss that has not fallen after 60 steps.
-        The sum alone is silent: variational autoencoders are written that way. With Adam and its like, whose steps do
-        not grow with the gradient, it is no cause.
+        brings (large first updates, divergence, an exploding gradient), or a loss that has not fallen in half of the
+        plan (60 to 200 steps). The sum alone is silent: variational autoencoders are written that way. With Adam and
+        its like, whose steps do not grow with the gradient, it is no cause.
 
     When it is a false alarm
         A rate that was tuned for the sum, with other trouble at the same time.
@@ -51,9 +51,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     ragged = _ragged(at) if not declared else 0
     if not declared and ragged < limit["batches"]:
         return None
-    outcome = trouble(at)
-    if outcome is None and at.step >= at.track.segment.first_step + 60:
-        outcome = at.loss_key()
+    outcome = trouble(at) or at.loss_key()
     if outcome is None:
         return None
     size = at.batch_size or math.nan
