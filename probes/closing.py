@@ -119,7 +119,7 @@ class Closing:
             layers.thorough = training.sample.thorough
         training.disturbed = False
         layers.call = layers.other = layers.output = training.term = training.node = None
-        layers.calls = 0
+        layers.calls, layers.spent = 0, False
         layers.keep = due and keep
         state = "all" if due else "call" if sampler.seconds >= LONG else "none"
         if not training.script.compiled:

@@ -73,6 +73,8 @@ class Layers:
         """Of the tensors that went in, where ``keep`` is set: they rise when one is overwritten."""
         self.other: Call | None = None
         """The last one that was not."""
+        self.spent = False
+        """A validation loss has been told of a call of the whole model: what is called after that are parts of it."""
         self._roots: list[weakref.ref[nn.Module]] = []
         self._outermost: set[int] = set()
         self.leaves: list[tuple[weakref.ref[nn.Module], str]] = []
@@ -227,7 +229,8 @@ class Layers:
                     if self.state == "all":
                         self._begin(module)
                 else:
-                    self.other = self._outer(self.other, call)
+                    if id(module) in self._outermost or not self.spent:
+                        self.other, self.spent = self._outer(self.other, call), False
                     if self.evaluating and self.modes.functional and self.state in ("all", "modes"):
                         self._inside, self._exchanged = module, attribute()
                         self._watch_functions(self.modes.watchers, evaluating=True)
@@ -248,6 +251,11 @@ class Layers:
         """A call in training that the lane has noted instead: it drew no random numbers, without autocast."""
         self.call = self._outer(self.call, Call(module, args, kwargs, Begun(None, (), ())))
         self.calls += 1
+
+    def spend(self) -> None:
+        """A validation loss has been told of the last call that was not training."""
+        self.spent |= self.other is not None and id(self.other.module) in self._outermost
+        self.other = None
 
     def _outer(self, before: Call | None, call: Call) -> Call:
         """Of two calls the later one, unless it is of a part of the model, called by the model."""

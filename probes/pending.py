@@ -106,7 +106,7 @@ class Pending:
             if lane.loader is not None and not self._learned_from(lane.loader):
                 lane.forget_batch()
             self._measure(term, value, gradients)
-        training.layers.other = None
+        training.layers.spend()
 
     def _is_metric(self, term: Term, gradients: bool) -> bool:
         """Is it of the training batch once more, of a pass over the training data, or of a batch to be trained on?"""

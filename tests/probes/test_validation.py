@@ -151,6 +151,46 @@ def test_a_model_of_short_steps_is_watched_as_soon_as_an_evaluation_is_noticed(t
     assert not any(hooks[10:])
 
 
+class Coder(nn.Module):
+    """Some of its losses come out of its own pass, before its decoder is called."""
+
+    def __init__(self):
+        super().__init__()
+        self.encode = nn.Sequential(nn.Linear(4, 3), nn.Tanh())
+        self.decode = nn.Sequential(nn.Linear(3, 4), nn.Tanh())
+
+    def forward(self, x):
+        code = self.encode(x)
+        small = F.mse_loss(code, torch.zeros_like(code))
+        return self.decode(code), small
+
+
+def test_what_a_part_of_the_model_is_given_is_no_input_of_validation(tmp_path):
+    torch.manual_seed(0)
+    x, val = torch.randn(8, 4), torch.randn(6, 4)
+
+    def loss(output, y):
+        return F.mse_loss(output[0], y) + output[1]
+
+    def run():
+        model = Coder()
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        for _ in range(12):
+            optimizer.zero_grad()
+            loss(model(x), x).backward()
+            optimizer.step()
+            model.eval()
+            with torch.no_grad():
+                loss(model(val), val)
+            model.train()
+
+    done = watched(tmp_path, run)
+    assert done.scalars("loss.val").size == 24  # two calls in each evaluation
+    orders = done.scalars("input.val.order")
+    assert len(set(orders[np.isfinite(orders)])) == 1
+    assert np.isfinite(orders).sum() == len(orders) / 2
+
+
 def test_rows_are_the_same_in_training_and_validation(tmp_path):
     torch.manual_seed(0)
     make = lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 40 * 40, 2))  # noqa: E731
