@@ -23,6 +23,7 @@ from .batchnorm import BatchNorm
 from .carried import Carrier, Swapped, carried
 from .fetch import Fetch
 from .functions import ACTIVATIONS, Functions, Watcher
+from .fused import Fused
 from .lane import Lane
 from .model import Model, plain, prefixes
 from .modes import Modes
@@ -64,6 +65,7 @@ class Layers:
         self.call: Call | None = None
         """The last one in training."""
         self.written = Written(failed)
+        self._fused = Fused()
         self.calls = 0
         """Of the model in training, in the step that is being made."""
         self.output: Any = None
@@ -129,6 +131,7 @@ class Layers:
         self._functional = None
         self.modes.adopt(model)
         self.padding = padding_indices(model)
+        self._fused = Fused(model.roots)
         roots = model.roots
         self._roots, self.leaves, self.carriers, self._norms, self.widths = [], [], [], [], set()
         self._outermost = {id(root) for root in roots}
@@ -231,7 +234,8 @@ class Layers:
                 else:
                     if id(module) in self._outermost or not self.spent:
                         self.other, self.spent = self._outer(self.other, call), False
-                    if self.evaluating and self.modes.functional and self.state in ("all", "modes"):
+                    wanted = self.evaluating and self.modes.functional and self.state in ("all", "modes")
+                    if wanted and not self._fused.parts:
                         self._inside, self._exchanged = module, attribute()
                         self._watch_functions(self.modes.watchers, evaluating=True)
                     self.evaluating = False
@@ -264,12 +268,13 @@ class Layers:
 
     def _begin(self, module: nn.Module) -> None:
         self._inside, self._exchanged = module, attribute()
+        fused = self._fused.parts
         if self.plans is not None:
             self._swapped = self.plans.functions
             self._swapped.begin()
             for ref, hook, calls in self.plans.layers:
                 layer = ref()
-                if layer is not None:
+                if layer is not None and id(layer) not in fused:
                     calls[0] = 0
                     layer._forward_hooks[KEY] = hook  # type: ignore[index]
                     self._hooked.append(layer)
@@ -278,7 +283,7 @@ class Layers:
         self._functions = 0
         for ref, name in self.leaves:
             leaf = ref()
-            if leaf is not None:
+            if leaf is not None and id(leaf) not in fused:
                 self._names[id(leaf)] = name
                 leaf._forward_pre_hooks[KEY] = self._leaf_enters  # type: ignore[index]
                 leaf._forward_hooks[KEY] = self._leaf_leaves  # type: ignore[index]
@@ -290,9 +295,8 @@ class Layers:
                     self._names[id(norm)] = name
                     norm._forward_pre_hooks[KEY] = self._norm_enters  # type: ignore[index]
                     self._hooked.append(norm)
-        if (
-            self.thorough or self._functional is not False or self.modes.functional
-        ):  # each function of the pass costs 10 us and more
+        wanted = self.thorough or self._functional is not False or self.modes.functional
+        if wanted and not fused:  # each function of the pass costs 10 us and more
             self._watch_functions(self._more_watchers if self.thorough else self._watchers)
 
     def _watch_functions(self, watchers: dict[Any, Watcher], evaluating: bool = False) -> None:

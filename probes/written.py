@@ -12,11 +12,14 @@ from threading import get_ident
 from typing import Any
 
 import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.overrides import _get_current_function_mode
 
 from .attribution import attribute, restore
 from .comparison import Comparison, Reader, whole
 from .functions import Functions
+from .fused import fused
 from .loss import Term, Value, consumed
 from .nested import tensors
 
@@ -34,6 +37,8 @@ class Written:
         self._thread = 0
         self._exchanged = False
         """Has the mode exchanged ``warnings.warn``?"""
+        self._other: Any = None
+        """Tells of modules that are called while the mode is entered: a teacher."""
         self.begin(lambda name: None, lambda term: None)
 
     def begin(self, site: Callable[[str], str | None], validated: Callable[[Term], None]) -> None:
@@ -67,6 +72,12 @@ class Written:
         self._mode = Functions(self._reader.follow(list(tensors(output))), self._failed)
         self._thread, self._exchanged = get_ident(), attribute()
         self._mode.__enter__()  # type: ignore[no-untyped-call]
+        self._other = register_module_forward_pre_hook(self._called)
+
+    def _called(self, module: nn.Module, args: Any) -> None:
+        """Another model's part may be computed otherwise where a mode is."""
+        if fused(module):
+            self.pause()
 
     def pause(self) -> None:
         """What the model does itself is not looked at."""
@@ -74,6 +85,7 @@ class Written:
         if mode is None or self._thread != get_ident():
             return
         restore(self._exchanged)
+        self._other.remove()
         if _get_current_function_mode() is mode:
             mode.leave()
             self._mode = None

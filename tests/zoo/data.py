@@ -99,9 +99,9 @@ def write(folder: Path) -> None:
         np.savez(temple, x=image.reshape(128, 3, 208, 3).mean((1, 3)).astype(np.float32) / 255)
     functions = folder / "functions.npz"
     if not functions.exists():
-        names, y, counts, lines = zip(*_functions(), strict=True)
-        x = _coded(names)
-        np.savez(functions, x=x, y=np.array(y), counts=np.array(counts), lines=np.array(lines))
+        called, kinds, counts, lengths = zip(*_functions(), strict=True)
+        coded = _coded(called)
+        np.savez(functions, x=coded, y=np.array(kinds), counts=np.array(counts), lines=np.array(lengths))
     facts = folder / "facts.npz"
     if not facts.exists():
         np.savez(facts, x=_facts())
