@@ -14,11 +14,13 @@ from .entering import entering
 from .finding import Abstain
 from .nonfinite import complaint
 from .script import no_activation
-from .window import median
+from .window import finite, median
 
 Test = Callable[[Context], bool]
 EPS = 1e-6
 """An eps of Adam over this was chosen."""
+GROWN = 5
+"""Times the size of the first targets: no shuffled data are so by chance."""
 
 
 def always(at: Context) -> bool:
@@ -80,6 +82,30 @@ def given_targets(at: Context) -> bool:
     return not at.moving_targets
 
 
+def own_targets(at: Context) -> bool:
+    """The targets are the net's own, or have grown to many times those of the first step: what is wrong with them is
+    what has become of the net."""
+    with suppress(Abstain):
+        sizes = finite(np.hypot(at.view("target.mean").scalar, at.view("target.std").scalar))
+        return at.moving_targets or bool(len(sizes) > 1 and sizes[-1] > GROWN * sizes[0] > 0)
+    return False
+
+
+def from_outside(at: Context) -> bool:
+    """The opposite: what the net is given is not what has become of it."""
+    return not own_targets(at)
+
+
+def thrown(at: Context) -> bool:
+    """Targets of an unusual scale were so from outside and from the start."""
+    return from_outside(at) and from_the_start(at)
+
+
+def odd_targets(at: Context) -> bool:
+    """The weights began on the usual scale, and it was from outside that the targets came as they are."""
+    return usual_weights(at) and from_outside(at)
+
+
 def complained_of_nan(at: Context) -> bool:
     """The exception that ended the script speaks of a number that is none."""
     return complaint(at) is not None
@@ -136,10 +162,16 @@ def misled(at: Context) -> bool:
 
 
 def fits(at: Context) -> bool:
-    """The training targets have come to fit their own samples: steps and units do what they should."""
+    """The training targets have come to fit their own samples, and the loss is lower for it: steps and units do what
+    they should."""
     with suppress(Abstain):
-        return trained(at, 0.5).told
+        return trained(at, 0.5).told and at.recent_loss() < at.first_loss
     return False
+
+
+def astray(at: Context) -> bool:
+    """The opposite: nothing fits a net that was written over."""
+    return not fits(at)
 
 
 def strait(at: Context) -> bool:

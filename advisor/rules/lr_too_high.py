@@ -6,15 +6,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nnwatch.frame import Evidence, Severity
+from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
 from ..finding import Found, number, of_size, percent
 from ..learning_rate import LOWER, back_remedy, lower_remedy
 from ..nonfinite import GIVEN, growth, onset
+from ..place import of_optimizer
 from ..rule import Rule
 from ..window import Numbers, block_medians, finite, median, trend
 
+DAMP = "Lower the momentum"
 COLLAPSED = frozenset({"background-collapse", "prediction-collapse", "input-ignored"})
 """Findings of a net that gives the same answer to everything."""
 
@@ -30,19 +32,19 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Mechanism: the largest ||update|| / ||weight|| of any weight matrix in steps 1 to 8 and while the rate warms up
         (or in the eight sampled steps before a loss that grew until it was NaN). Outcome: the loss is still at its
         first value (97 %) after half of the plan (60 to 200 steps), none of several losses has come down to half, and
-        it was thrown (an update of a quarter of a matrix, updates that still are over a
-        tenth, steps that made their own batch worse, or a loss a fifth over the first; one that only stays flat may be
-        a task that is learned late); or it rose to three times that and is over it after 30; or it is ten times that
-        after 10; or it is no number any more. Both are needed: healthy runs with large first updates are common. After
-        an update of more than a whole matrix it is enough that the loss is 5 % over its first value after 30 steps, or
-        that only one answer is left. Where over half of the first sampled steps made the loss of their own batch worse,
-        that is a mechanism as well; where nine of ten made it better, an update of under a quarter of a matrix is none.
-        Losses of sampled actions, or of targets that the net makes itself, show no outcome.
-        A layer that was alive until an update of more than a matrix's size and is dead since, or a policy whose entropy
-        is under a thousandth of its first since then, is an outcome where the loss is none (two optimizers, sampled
-        actions); a layer that is dead to the last unit since is one everywhere. Later in the run: the rate rose by half
-        or more over all before, the loss was falling until then, and is a tenth higher and not falling since: *warn*;
-        or it is ten times as high after 10 steps: *error*.
+        it was thrown (an update of a quarter of a matrix, updates that still are over a tenth, steps that made their
+        own batch worse, or a loss a fifth over the first; one that only stays flat may be a task that is learned late);
+        or it rose to three times that and is over it after 30; or it is ten times that after 10; or it is no number any
+        more. Both are needed: healthy runs with large first updates are common. After an update of more than a whole
+        matrix it is enough that the loss is 5 % over its first value after 30 steps, or that only one answer is left.
+        Where over half of the first sampled steps made the loss of their own batch worse, that is a mechanism as well;
+        where nine of ten made it better, an update of under a quarter of a matrix is none. Losses of sampled actions,
+        or of targets that the net makes itself, show no outcome. A layer that was alive until an update of more than a
+        matrix's size and is dead since, or a policy whose entropy is under a thousandth of its first since then, is an
+        outcome where the loss is none (two optimizers, sampled actions); a layer that is dead to the last unit since is
+        one everywhere. Later in the run: the rate rose by half or more over all before, the loss was falling until
+        then, and is a tenth higher and not falling since: *warn*; or it is ten times as high after 10 steps: *error*. A
+        momentum of one or more is exact, from the first step on: the velocity that it keeps never comes down.
 
     When it is a false alarm
         A learning-rate range test; the peak of a one-cycle schedule (the finding is resolved when the loss comes down).
@@ -53,7 +55,26 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Lower the rate to where the first update moves a typical layer by 0.55 / sqrt(S) of its size (S planned steps),
         and start again: dead units do not come back.
     """
-    return _from_the_start(at, limit) or _since_a_rise(at, limit)
+    return _undamped(at) or _from_the_start(at, limit) or _since_a_rise(at, limit)
+
+
+def _undamped(at: Context) -> Found | None:
+    """A momentum of one or more: the velocity keeps all that was ever added to it, and grows."""
+    momentum = max((float(o.get("momentum") or 0) for o in at.facts.get("optimizers") or ()), default=0.0)
+    if momentum < 1:
+        return None
+    first = at.track.segment.first_step + 1
+    return Found(
+        "error",
+        f"the momentum is {number(momentum)}: no gradient is ever forgotten",
+        (f"after 100 steps a gradient still moves the weights, {number(momentum**100)} times as far as at first",),
+        first,
+        (Evidence("momentum", momentum, 1.0, "momentum of the optimizer", first, at.step),),
+        (Remedy(DAMP, f"momentum {number(momentum)} → 0.9{of_optimizer(at)}", "the gradient norm does not grow"),),
+        "If it still diverges at 0.9, lower the learning rate.",
+        title="momentum of one or more",
+        exact=True,
+    )
 
 
 def _from_the_start(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -195,8 +216,18 @@ RULE = Rule(
     "lr-too-high",
     "learning rate too high",
     "statistical",
-    ("update.ratio", "weight.norm", "loss.train", "lr", "grad.norm", "step.gain", "act.dead", "distribution.entropy"),
-    (LOWER,),
+    (
+        "update.ratio",
+        "weight.norm",
+        "loss.train",
+        "lr",
+        "grad.norm",
+        "step.gain",
+        "act.dead",
+        "distribution.entropy",
+        "momentum",
+    ),
+    (LOWER, DAMP),
     "168 small runs, 78 of them healthy: peak > 5e-2 with the loss not under 0.9 of its first value found 31 of 37 "
     "with no false alarm. Karpathy's 1e-3 is the centre of long runs, not a limit.",
     check,

@@ -40,11 +40,21 @@ def test_nothing_explains_itself_however_long_the_way():
     """But for edges whose test is the opposite of that of the edge that goes the other way."""
     opposite = {("input-ignored", "dead-relu"), ("vanishing-gradient", "adam-epsilon")}
     opposite |= {("underfitting", effect) for effect in EDGES["underfitting"]}
+    opposite |= {(c, e) for c in ("lr-too-high", "divergence") for e in ("unnormalised-target", "nan-input")}
+    opposite |= {("lr-too-high", "label-misaligned"), ("lr-too-low", "dead-relu")}
     graph = {c: {e for e in effects if (c, e) not in opposite} for c, effects in EDGES.items()}
     assert set(TopologicalSorter(graph).static_order()) <= set(PRIORITY)
     for dead, cause in (("0.97x100", "dead-relu"), ("0.5x100", "input-ignored")):
         at = context(**{"act.dead": {"relu ReLU": dead}})
         both = {"dead-relu": standing(), "input-ignored": standing(exact=True)}
+        assert fold(both, at).primary == cause
+    for grown, cause in (("0.1*1.1x100", "lr-too-high"), ("900~9x100", "unnormalised-target")):
+        at = context(**{"target.mean": "0x100", "target.std": grown})
+        both = {"lr-too-high": standing(), "unnormalised-target": standing(exact=True)}
+        assert fold(both, at).primary == cause
+    for dead, cause in (("0.97x100", "dead-relu"), ("0.5x100", "lr-too-low")):
+        at = context(**{"act.dead": {"relu ReLU": dead}})
+        both = {"dead-relu": standing(), "lr-too-low": standing()}
         assert fold(both, at).primary == cause
 
 
