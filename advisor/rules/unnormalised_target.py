@@ -134,8 +134,9 @@ def _outcome(at: Context, limit: Mapping[str, float], guess: float) -> str | Non
         return known
     first = at.track.segment.first_step
     if at.step >= first + max(60, limit["part"] * at.horizon):
-        if median(at.window(at.loss).scalar) > 1.1 * guess:
-            return f"the loss is {number(at.recent_loss())}, always the mean of the targets has {number(guess)}"
+        now = median(at.window(at.loss).scalar)
+        if now > 1.1 * guess:
+            return f"the loss is {number(now)}, always the mean of the targets has {number(guess)}"
         missed = 1 - median(at.window(at.view("r2.train")).scalar) if at.has("r2.train") else 0.0
         if at.exceeds(missed, 1.1):
             return f"the squared errors are {number(missed)} times those of always the mean of the targets"
