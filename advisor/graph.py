@@ -121,6 +121,7 @@ EDGES: Mapping[str, Mapping[str, Test]] = {
                                 "overfitting": always},
     "wrong-loss-sign": {
         **_BLOWN, **_USELESS, "lr-too-high": always, "exploding-gradient": always, "overfitting": always,
+        "entropy-collapse": always, "input-ignored": always, "vanishing-gradient": always,
     },
     "wrong-reduction": {"lr-too-high": always, "exploding-gradient": always, "loss-spike": always, **_BLOWN},
     "accumulated-loss-not-divided": {

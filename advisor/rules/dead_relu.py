@@ -47,7 +47,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     dead, layer = at.dead
     if not layer:
         raise Abstain("no layer was seen for 512 samples yet")
-    outcome = _cut(at, limit)
+    outcome, stopped = _cut(at, limit)
     exact = outcome is not None
     if outcome is None:
         outcome = at.loss_key()
@@ -57,6 +57,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     column = view.values[:, index]
     known = np.flatnonzero(np.isfinite(column))
     began = int(view.steps[known[int(np.argmax(column[known] > limit["dead"]))]])
+    began = min(began, stopped) if exact else began
     keys = [f"{percent(dead)} of {name} has not fired since step {began} or before"]
     severity: Severity = "watch"
     if outcome:
@@ -86,20 +87,28 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )
 
 
-def _cut(at: Context, limit: Mapping[str, float]) -> str | None:
+def _cut(at: Context, limit: Mapping[str, float]) -> tuple[str | None, int]:
     """A layer of which no unit fires, and no matrix up to it has had any gradient since: nothing passes, and nothing
-    will. That needs no loss to be seen."""
+    will. That needs no loss to be seen. With the step since when the first of them has had none."""
     if at.dead[0] < 1 or not at.has("grad.norm.layer"):
-        return None
-    view = at.view("grad.norm.layer").last(int(limit["samples"]))
+        return None, at.step
+    whole = at.view("grad.norm.layer")
+    view = whole.last(int(limit["samples"]))
     columns = at.weights(view)
     if len(view.steps) < limit["samples"] or not columns:
-        return None
+        return None, at.step
     still = [not np.any(view.values[:, column]) for column in columns]
     front = still.index(False) if False in still else len(still)
-    if not front or any(still[front:]):
-        return None  # not everything in front of it, and only that
-    return f"no gradient has come to {view.names[columns[0]]} for {len(view.steps)} sampled steps: nothing passes"
+    modules = [view.names[column].rpartition(".")[0] for column in columns]
+    behind = [idle for idle, module in zip(still[front:], modules[front:], strict=True) if module != modules[front - 1]]
+    if not front or any(behind):
+        return None, at.step  # not everything in front of it, and only that; a recurrent layer has several matrices
+    passed = np.flatnonzero(whole.values[:, columns[0]])
+    since = int(whole.steps[passed[-1] + 1]) if len(passed) else at.track.segment.first_step + 1
+    return (
+        f"no gradient has come to {view.names[columns[0]]} for {len(view.steps)} sampled steps: nothing passes",
+        since,
+    )
 
 
 def _at_start(view: View, layer: str) -> tuple[int, str, float]:

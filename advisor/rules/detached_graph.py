@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nnwatch.frame import Remedy, Severity
+import numpy as np
+
+from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
 from ..finding import Abstain, Found, count, some
-from ..place import of_call, of_layer
+from ..place import of_call, of_layer, of_loss
+from ..policy import numbers
 from ..rule import Rule
 from ..untrained import moved, stood_still, uncalled, untrained
 
@@ -16,6 +19,7 @@ STEPS = 10
 """Measured steps of an optimizer after which what it has not moved is taken to be out of reach."""
 CONNECT = "Reconnect the layer to the loss"
 DECLARE = "Freeze or delete what is not used"
+ATTACH = "Keep the graph of the log-probabilities"
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -28,6 +32,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Exact: the graph of the loss is walked back from where backward() was called; these parameters ask for a
         gradient, are in the optimizer, and are not in it. Judged after 20 steps, and only while none of them has moved.
+        Of a policy: log-probabilities of sampled actions are computed with a graph in ten samples or more, and no
+        backward pass of any of them comes to one: the actions teach nothing.
 
     When it is a false alarm
         Layers that are made and that no pass calls (the pooler of a model that came from a library, the parts of a
@@ -40,6 +46,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Look in forward() for detach(), .data, .item(), numpy(), no_grad(), an argmax, a new tensor made from old
         values; or for a layer that is made and not called.
     """
+    if found := _no_actions(at, limit):
+        return found
     if "unreached" not in at.facts:
         raise Abstain("the graph of the loss was not looked at")
     if at.step - at.track.segment.first_step < limit["steps"]:
@@ -67,6 +75,24 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     )  # fmt: skip
 
 
+def _no_actions(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """A policy whose log-probabilities no loss is made from. Where nets learn in turn, one of them may."""
+    reached = numbers(at, "policy.reached") if at.rl and not at.multi_opt else np.empty(0)
+    if at.step - at.track.segment.first_step < limit["steps"] or len(reached) < STEPS or np.any(reached):
+        return None
+    begin = at.track.segment.first_step + 1
+    return Found(
+        "error",
+        "the loss is not connected to the log-probabilities of the actions: the policy learns nothing from rewards",
+        (f"in {len(reached)} samples log_prob gave a result with a graph, and no backward pass came to it",),
+        begin,
+        (Evidence("policy.reached", 0.0, 1.0, "backward passes that came to a log-probability", begin, at.step),),
+        (Remedy(ATTACH, f"log_prob(action).detach() → log_prob(action), in the loss{of_loss(at)}",
+                "policy.reached is 1 from the first step"),),
+        "If it is not detached, look for .item(), .data or no_grad() between log_prob and the loss.",
+    )  # fmt: skip
+
+
 def _trained(at: Context) -> list[str]:
     return at.view("weight.norm").names if at.has("weight.norm") else []
 
@@ -84,8 +110,8 @@ RULE = Rule(
     "detached-graph",
     "parts of the net are cut off from the loss",
     "invariant",
-    ("update.ratio", "weight.norm"),
-    (CONNECT, DECLARE),
+    ("update.ratio", "weight.norm", "policy.reached"),
+    (CONNECT, DECLARE, ATTACH),
     "Exact: the autograd graph itself.",
     check,
     {"steps": 20, "most": 0.5},

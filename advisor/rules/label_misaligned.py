@@ -21,6 +21,7 @@ from ..script import no_activation
 from ..window import column_medians, finite, median, together
 
 LINEAR = "Try a linear model on the same samples"
+TOGETHER = "Keep states, actions and log-probabilities together"
 VALIDATION = {"preprocessing-mismatch", "augmentation-on-validation", "val-in-train-mode", "batchnorm-stats"}
 """Findings that explain why nothing carries over."""
 
@@ -43,7 +44,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Where that is not measured, by heart: the training loss is under 92 % of that of a guess, while no evaluation
         was ever 5 % better than a guess, in its loss nor (on 150 samples or more) in telling the classes apart, and the
         newest three are worse by 3 %. Or not learned at all: after four fifths of the run the loss is within 3 % of a
-        guess, the weights move as they should, and no other finding explains it. It is *watch* while the run lasts, for
+        guess, the weights move as they should, and no other finding explains it. Of a policy that learns from a ratio
+        of new to old probabilities: before its first step the ratio is 1, or the actions, the states and the old
+        log-probabilities do not belong together; there its logarithm spreads a tenth as much as the log-probabilities
+        or more: an error. The rest is *watch* while the run lasts, for
         a hard task looks the same until it is solved, and *warn* at its end.
 
     When it is a false alarm
@@ -55,12 +59,39 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         beat a guess on held-out ones, the labels are right. If not, look where inputs and labels part company: two
         shuffles, a sort, an index that is off by one.
     """
+    if found := _actions(at, limit):
+        return found
     found = _one_input(at, limit)
     if found is None:
         found = _apart(at, limit) if at.has("target.match") else _flat(at, limit) or _by_heart(at, limit)
     if found is None or not at.over:
         return found
     return replace(found, severity="warn", keys=(*found.keys, f"so it stayed until the end, at step {at.step:,}"))
+
+
+def _actions(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The first ratio of a policy's probabilities to those it acted by is not 1. Dropout and statistics of a batch make
+    another policy of the same weights."""
+    layers = at.facts.get("layers") or {}
+    if not (at.rl and at.has("policy.drift")) or layers.get("dropout") or layers.get("batchnorm"):
+        return None
+    view, begin = at.view("policy.drift"), at.track.segment.first_step + 1
+    drift = float(view.scalar[0])
+    if int(view.steps[0]) != begin or not drift > limit["drift"]:
+        return None
+    return Found(
+        "error",
+        "before its first step the policy gives the actions other probabilities than those they were taken with",
+        (f"the logarithm of their ratio spreads {number(drift)} times as much as the log-probabilities: 0 is right",),
+        begin,
+        (Evidence("policy.drift", drift, 0.0, "spread of the first log-ratios over that of log-probabilities", begin,
+                  begin),),
+        (Remedy(TOGETHER, "one index for states, actions, old log-probabilities and advantages → the same in each",
+                "policy.drift is 0 in the first pass over each batch"),),
+        "If they belong together, the old ones are of another policy: compute them by the one that acted.",
+        title="actions belong to other states",
+        exact=True,
+    )  # fmt: skip
 
 
 def _apart(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -277,12 +308,13 @@ RULE = Rule(
         "right.val.count",
         "val.size",
         "target.count",
+        "policy.drift",
     ),
-    (LINEAR,),
+    (LINEAR, TOGETHER),
     "Note K12, K16; nets fit random labels (Zhang et al. 2017), so only held-out data tell.",
     check,
     {"part": 0.2, "rows": 100, "plenty": 500, "steps": 300, "evaluations": 5, "samples": 150, "prior": 0.8,
      "learned": 0.92, "never": 0.95, "worse": 1.03, "order": 0.33, "scale": 2.5, "looks": 3, "apart": 4,
-     "late": 0.8, "moved": 0.2},
+     "late": 0.8, "moved": 0.2, "drift": 0.1},
     slow=True,
 )  # fmt: skip

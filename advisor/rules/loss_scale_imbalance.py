@@ -9,11 +9,13 @@ import numpy as np
 from nnwatch.frame import Evidence, Remedy, Severity
 
 from ..context import Context
-from ..finding import Abstain, Found, number
+from ..finding import Abstain, Found, number, percent
+from ..policy import numbers
 from ..rule import Rule
 from ..window import View, median, together
 
 BALANCE = "Weigh the terms alike"
+REWARDS = "Scale the rewards"
 ROUNDING = 1e-5
 """Share of a sum of float32 under which a term of it cannot be told."""
 
@@ -32,7 +34,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         that fell to a quarter. The first alone is *watch* from 1,000 times on. Beside a single loss function: what
         backward() is called on is over 1,000 times its value, and no fixed multiple of it; or what is added by hand was
         over five times the loss at first and has come down to a quarter, while the loss in the second half of the plan
-        is over 80 % of its first value.
+        is over 80 % of its first value. Of a policy: its entropy weighs more in the loss than its actions, and after a
+        fifth of the run it still chooses almost by chance (98 % of that entropy); or the gradient by the critic's
+        values is over 1,000 times that by the actions, in layers that both share.
 
     When it is a false alarm
         A regulariser is small on purpose, and one that needs no training. Terms of several optimizers (a GAN) are not
@@ -42,6 +46,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Multiply the small term so that both contribute about alike, or let the gradients set the weights (GradNorm,
         uncertainty weighting).
     """
+    if found := _by_chance(at, limit) or _drowned(at, limit):
+        return found
     if at.multi_opt:
         raise Abstain("several optimizers have a loss each")
     if at.step < at.track.segment.first_step + max(at.warmup, limit["after"], limit["part"] * at.horizon):
@@ -87,6 +93,57 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         "If the small term then rules, halve its weight until both fall.",
         layer=name,
     )
+
+
+def _by_chance(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """A policy is kept at chance by what its entropy is worth."""
+    bonus, shares = numbers(at, "policy.bonus"), numbers(at, "policy.entropy")
+    begin, now = at.track.segment.first_step, median(shares[-10:])
+    if at.step < begin + max(limit["actions"], limit["early"] * at.horizon) or len(bonus) < 10 or not now > 0.98:
+        return None
+    weight = median(bonus)
+    if not weight > limit["bonus"]:
+        return None
+    return Found(
+        "warn",
+        f"the entropy bonus counts {number(weight)} times as much as the rewards: the policy stays at chance",
+        (
+            f"in the gradient by the policy's logits entropy weighs {number(weight)} times as much as the actions",
+            f"its entropy is {percent(now)} of that of pure chance at step {at.step}",
+        ),
+        begin + 1,
+        (Evidence("policy.bonus", weight, limit["bonus"], "entropy over the weights of actions", begin, at.step),),
+        (Remedy(BALANCE, f"weight of the entropy → divided by {number(100 * weight)}",
+                "policy.bonus is near 0.01, and policy.entropy falls"),),
+        "If it stays at chance without a bonus, look at the rewards: do they differ at all?",
+    )  # fmt: skip
+
+
+def _drowned(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """The layers that actor and critic share follow the critic."""
+    ratios = numbers(at, "policy.critic") if at.facts.get("shared_body") else np.empty(0)
+    begin = at.track.segment.first_step
+    if at.step < begin + max(limit["after"], limit["early"] * at.horizon) or len(ratios) < 10:
+        return None
+    ratio = median(ratios)
+    if not at.exceeds(ratio, limit["critic"]):
+        return None
+    return Found(
+        "warn",
+        f"the critic's gradient is {number(ratio)} times the actor's, in layers that both share",
+        (
+            f"the gradient by its values is {number(ratio)} times that by the log-probabilities of the actions",
+            "both come from the same layers: these learn the values alone",
+        ),
+        begin + 1,
+        (Evidence("policy.critic", ratio, limit["critic"], "gradient by values over that by actions", begin, at.step),),
+        (
+            Remedy(BALANCE, f"weight of the critic's loss → divided by {number(ratio)}", "policy.critic is about 1"),
+            Remedy(REWARDS, "reward → reward / the standard deviation of the returns",
+                   "the returns are about 1 in size, and policy.critic about 1"),
+        ),
+        "If the critic then learns too slowly, give it layers of its own.",
+    )  # fmt: skip
 
 
 def _by_hand(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -186,9 +243,10 @@ RULE = Rule(
     "loss-scale-imbalance",
     "one term of the loss drowns the others",
     "statistical",
-    ("loss.term", "loss.root"),
-    (BALANCE,),
+    ("loss.term", "loss.root", "policy.bonus", "policy.entropy", "policy.critic"),
+    (BALANCE, REWARDS),
     "Notes C70, D70; over 30 times was seen on two tasks that both trained.",
     check,
-    {"ratio": 100, "alone": 1000, "after": 60, "part": 0.5, "varies": 0.03, "begun": 500, "added": 5},
-)
+    {"ratio": 100, "alone": 1000, "after": 60, "part": 0.5, "varies": 0.03, "begun": 500, "added": 5,
+     "early": 0.2, "actions": 20, "bonus": 1, "critic": 1000},
+)  # fmt: skip

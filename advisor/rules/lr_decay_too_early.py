@@ -27,7 +27,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         Mechanism: the rate is under 1 % of its highest before 70 % of the planned steps. Outcome: the loss was still
         falling (Mann-Kendall) while the rate came down from a half to a hundredth, and has gained less than a tenth of
-        that since. Without the second, *watch*.
+        that since; where the loss is no goal (a policy, two nets in turn), the rate came down in the first fifth of
+        the plan. Without the second, *watch*.
 
     When it is a false alarm
         A run that had converged by then (loss under 1 % of its first value: not judged), and schedules that raise the
@@ -51,30 +52,39 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         return None
     if at.step - gone < max(20, 0.05 * at.horizon):
         raise Abstain("too early: the rate has only just come down")
-    now, first = at.recent_loss(), at.initial_loss
-    if now < limit["floor"] * first:
+    now = at.recent_loss()
+    if not at.no_goal and now < limit["floor"] * at.initial_loss:
         return None
     keys = [f"the rate is under {percent(limit['gone'])} of its highest since step {gone}"]
+    if at.no_goal:
+        if gone <= limit["soon"] * at.horizon:
+            keys.append(f"what is not learned by then is not learned: {at.horizon - gone:,} steps are left")
+        return _found(at, gone, highest, now, keys)
     high = np.flatnonzero(rates >= 0.5 * highest)
     falling = block_medians(at.loss.since(int(steps[high[-1]]) // 2).before(gone).scalar)
     since = block_medians(at.loss.since(gone).scalar)
     gained = -slope(falling) * len(falling)
     if trend(falling) < -1.64 and -slope(since) * len(since) < 0.1 * gained:
         keys.append(f"the loss was falling until then and has stood at {number(now)} since")
+    return _found(at, gone, highest, now, keys)
+
+
+def _found(at: Context, gone: int, highest: float, now: float, keys: list[str]) -> Found:
+    better = "the logged reward is higher" if at.no_goal else f"the loss is under {number(0.9 * now)}"
     return Found(
         "warn",
         f"lr {number(at.lr_at(at.step))} since step {gone} of {at.horizon:,}; it was {number(highest)}",
         tuple(keys),
         gone,
         (
-            Evidence("lr", at.lr_at(at.step), limit["gone"] * highest, "against 1 % of its highest", gone, at.step),
+            Evidence("lr", at.lr_at(at.step), highest, "against its highest", gone, at.step),
             Evidence("loss.train", now, None, "loss since then", gone, at.step),
         ),
         (
             Remedy(STRETCH, f"the schedule ends at step {gone:,} → at step {at.horizon:,}{of_scheduler(at)}",
-                   f"the loss is under {number(0.9 * now)} at the end"),
+                   f"{better} at the end"),
             Remedy(CONSTANT, f"the schedule → ReduceLROnPlateau(factor=0.3, patience=5){of_scheduler(at)}",
-                   f"the loss is under {number(0.9 * now)} before the first reduction"),
+                   f"{better} before the first reduction"),
         ),
         "If a longer schedule changes nothing, the loss is at its floor: plan fewer steps.",
     )  # fmt: skip
@@ -88,7 +98,6 @@ RULE = Rule(
     (STRETCH, CONSTANT),
     "Note T18 (do not trust default decay: it depends on epochs and size of the data).",
     check,
-    {"gone": 0.01, "early": 0.7, "floor": 0.01},
+    {"gone": 0.01, "early": 0.7, "floor": 0.01, "soon": 0.2},
     slow=True,
-    goal=True,
 )

@@ -13,11 +13,17 @@ from ..finding import Found, number
 from ..place import of_loss
 from ..rule import Rule
 from ..script import LAYERS, calls, loss, maker
-from ..window import finite
+from ..window import Numbers, finite
 
 FIT = "Use the loss that fits the targets"
 RAW = LAYERS | {"Linear", "Bmm"}
 """Operations whose result is no logarithm of a probability."""
+LOGARITHMS = {
+    "nll_loss": "cross_entropy, or log_softmax(x, dim=1) in front",
+    "kl_div": "log_softmax(x, dim=1)",
+    "ctc_loss": "log_softmax(x, dim=2) in front",
+}
+"""Losses that take logarithms of probabilities, and what gives these."""
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -28,9 +34,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         any output, a regression on class numbers says that class 9 is nine times class 1.
 
     How it is decided
-        Exact: cross_entropy or nll_loss over a single output; nll_loss or kl_div of what a layer gives, with no
-        logarithm between, from autograd's graph; nll_loss below 0, which no log-probability gives; cross_entropy on
-        class probabilities that sum to over 1.5. Of every loss call of a step.
+        Exact: cross_entropy or nll_loss over a single output; nll_loss, ctc_loss or kl_div of what a layer gives, with
+        no logarithm between, from autograd's graph; nll_loss or ctc_loss below 0, which no log-probability gives;
+        cross_entropy on class probabilities that sum to over 1.5. Of every loss call of a step.
         A squared or absolute error on whole-number targets is *watch*: counts are predicted that way too.
 
     When it is a false alarm
@@ -51,19 +57,19 @@ def _misused(at: Context, *, measured: bool) -> Found | None:
     if name in ("cross_entropy", "nll_loss") and at.facts.get("classes") == 1:
         what, why = f"{name}{of_loss(at)} over one output", "over one class its value is 0 whatever the output is"
         new, expect = "binary_cross_entropy_with_logits(x.squeeze(1), y.float())", "the loss is about 0.69 at first"
-    elif name in ("nll_loss", "kl_div") and maker(at) in RAW:
+    elif name in LOGARITHMS and maker(at) in RAW:
         what = f"{name}{of_loss(at)} gets the raw outputs of a layer"
         why = f"{name} takes the logarithms of probabilities, and a layer gives numbers of any size"
-        new = "log_softmax(x, dim=1)" if name == "kl_div" else "cross_entropy, or log_softmax(x, dim=1) in front"
+        new = LOGARITHMS[name]
         expect = "no loss is below 0"
     elif name == "cross_entropy" and (sums := _sums(at)):
         what = f"{name}{of_loss(at)} on targets whose sums over the classes are {number(sums[0])} to {number(sums[1])}"
         why = "it compares distributions, which sum to 1: these are several answers to each sample"
         new, expect = "binary_cross_entropy_with_logits", "each answer is learned by itself"
-    elif measured and name == "nll_loss" and len(low := finite(losses[-200:])) and np.min(low) < 0:
-        what = f"nll_loss{of_loss(at)} is below 0: {number(float(np.min(low)))}"
+    elif measured and name in ("nll_loss", "ctc_loss") and (low := _below_zero(losses)) < 0:
+        what = f"{name}{of_loss(at)} is below 0: {number(low)}"
         why = "the negative logarithm of a probability is never below 0: it does not get log-probabilities"
-        new, expect = "cross_entropy on raw outputs", "no loss is below 0"
+        new, expect = LOGARITHMS[name], "no loss is below 0"
     elif name in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss") and _whole(at):
         severity = "watch"
         what = f"{name}{of_loss(at)} on whole-number targets"
@@ -82,6 +88,11 @@ def _misused(at: Context, *, measured: bool) -> Found | None:
         "If it is meant so, write down beside the call what it measures.",
         exact=True,
     )
+
+
+def _below_zero(losses: Numbers) -> float:
+    """The lowest of the first and of the newest losses."""
+    return float(np.min(finite(np.concatenate((losses[:200], losses[-200:]))), initial=0.0))
 
 
 def _sums(at: Context) -> tuple[float, float] | None:

@@ -10,14 +10,17 @@ import numpy as np
 from nnwatch.frame import Evidence, Remedy
 
 from ..context import DENSE, Context
-from ..finding import Abstain, Found, number
+from ..finding import Abstain, Found, number, percent
 from ..place import of_loss
+from ..policy import numbers
 from ..rule import Rule
 from ..window import block_medians, column_medians, finite, median, trend
 
 FLIP = "Turn the sign of the loss"
 TARGETS = "Turn the targets of one side"
 LOOK = "Compare loss and target by hand"
+GAIN = "Turn the sign of the policy's gain"
+BONUS = "Turn the sign of the entropy bonus"
 
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -34,21 +37,26 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         it was. Without any of these: a loss that is ten times as far below zero as it ever was from it in the
         first 20 steps, and falls by over half as much in the last quarter of the run so far as in the first. Of
         two optimizers whose binary targets are all alike in each batch (a discriminator and its adversary):
-        every loss is under 0.05, where a guess has 0.69; one must rise where the other falls.
+        every loss is under 0.05, where a guess has 0.69; one must rise where the other falls. Of a policy: in nine of
+        ten samples the loss encourages those actions that went worse than expected, by the critic's error or by what
+        the script calls an advantage or return, with a correlation under -0.5; or its entropy has a factor in the loss
+        that holds it down, over a tenth of what the actions weigh, and it is under half of what it was.
 
     When it is a false alarm
         Adversarial parts and rewards want the opposite on purpose: losses from sampled actions, or with a score beside
-        them that is of both signs, are not judged, and with two optimizers only the game between a generator and a
-        discriminator is.
+        them that is of both signs, are not judged by their own sign, and with two optimizers only the game between a
+        generator and a discriminator is. What a script calls a return may be a cost.
 
     What to do
         Minimise cross entropy; minimise the negative of a log-likelihood, a reward, an ELBO. nll_loss already has
         the minus sign.
     """
-    if at.rl or at.scored:
-        raise Abstain("the loss is not a goal here")
     if at.step - at.track.segment.first_step < limit["steps"]:
         raise Abstain("too early: it needs 20 steps")
+    if found := _discouraged(at, limit) or _held_down(at, limit):
+        return found
+    if at.rl or at.scored:
+        raise Abstain("the loss is not a goal here")
     if at.multi_opt:
         return _accomplices(at, limit)
     if bottomless := _bottomless(at, limit):
@@ -159,6 +167,56 @@ def _accomplices(at: Context, limit: Mapping[str, float]) -> Found | None:
     )  # fmt: skip
 
 
+def _discouraged(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """A policy is told to do less of what went well."""
+    values = numbers(at, "policy.agreement")
+    if len(values) < limit["samples"] or not median(values) < -limit["opposed"]:
+        return None
+    share = float(np.mean(values < 0))
+    if share < limit["mostly"]:
+        return None
+    begin = at.track.segment.first_step + 1
+    return Found(
+        "error",
+        "the policy is told to do less of what went better than expected",
+        (
+            f"what the loss encourages goes against the rewards: their correlation is {number(median(values))}",
+            f"so it is in {percent(share)} of {len(values)} samples",
+        ),
+        begin,
+        (Evidence("policy.agreement", median(values), 0.0, "actions encouraged against how well they went", begin,
+                  at.step),),
+        (Remedy(GAIN, f"loss = gain → loss = -gain, minus the log-probability times the advantage{of_loss(at)}",
+                "policy.agreement is above 0 from the first step"),),
+        "If what is weighed is a cost, to become small, call it one.",
+    )  # fmt: skip
+
+
+def _held_down(at: Context, limit: Mapping[str, float]) -> Found | None:
+    """A policy is told to be certain, whatever comes of it."""
+    factors, shares = numbers(at, "policy.bonus"), numbers(at, "policy.entropy")
+    if min(len(factors), len(shares)) < limit["samples"] or not median(factors) < -limit["held"]:
+        return None
+    first, now = float(shares[0]), median(shares[-10:])
+    if now > 0.5 * first:
+        return None
+    begin = at.track.segment.first_step + 1
+    return Found(
+        "error",
+        f"the loss holds the policy's entropy down: {percent(now)} of that of chance, {percent(first)} at first",
+        (
+            f"entropy weighs {number(-median(factors))} times as much in the loss as the actions, with the wrong sign",
+            f"it fell from {percent(first)} to {percent(now)} of that of chance",
+        ),
+        begin,
+        (Evidence("policy.bonus", median(factors), 0.0, "factor of the entropy over the weights of actions", begin,
+                  at.step),),
+        (Remedy(BONUS, f"loss + b * entropy → loss - b * entropy{of_loss(at)}, with b = 0.01",
+                "policy.bonus is above 0, and policy.entropy falls slowly"),),
+        "If the policy still becomes certain at once, take a smaller learning rate.",
+    )  # fmt: skip
+
+
 def _ratio(at: Context) -> float | None:
     """What backward() is called on over the loss, None where not measured or the loss has both signs."""
     if not at.has("loss.root"):
@@ -187,9 +245,11 @@ RULE = Rule(
     "wrong-loss-sign",
     "the loss has the wrong sign",
     "statistical",
-    ("loss.root", "loss.train", "confidence.target", "amp.scale", "loss.term", "target.std"),
-    (FLIP, LOOK, TARGETS),
+    ("loss.root", "loss.train", "confidence.target", "amp.scale", "loss.term", "target.std", "policy.agreement",
+     "policy.bonus", "policy.entropy"),
+    (FLIP, LOOK, TARGETS, GAIN, BONUS),
     "Exact in the sign, confirmed by an outcome: rewards and adversarial terms have the opposite sign on purpose.",
     check,
-    {"steps": 20, "opposite": 0.2, "game": 200, "won": 0.05, "falls": 60, "deep": 10, "slower": 0.5, "risen": 1.2},
-)
+    {"steps": 20, "opposite": 0.2, "game": 200, "won": 0.05, "falls": 60, "deep": 10, "slower": 0.5, "risen": 1.2,
+     "samples": 10, "opposed": 0.5, "mostly": 0.9, "held": 0.1},
+)  # fmt: skip

@@ -19,6 +19,12 @@ from ..window import finite
 REMOVE = "Drop the last activation"
 LOGARITHM = "Give the loss log-probabilities"
 RAW = "Give the loss the raw outputs"
+LOGARITHMS = {
+    "nll_loss": (RAW, "cross_entropy on raw outputs, or log_softmax(x, dim=1)"),
+    "kl_div": (LOGARITHM, "log_softmax(x, dim=1)"),
+    "ctc_loss": (LOGARITHM, "log_softmax(x, dim=2)"),
+}
+"""Losses that take logarithms of probabilities: what gives these."""
 BENT = {"Relu", "Sigmoid", "Tanh", "Softmax"}
 """Activations whose result is no logarithm of a probability."""
 ENDS = {"Sigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0), "ReLU": (0.0,), "Hardtanh": (-1.0, 1.0), "ReLU6": (0.0, 6.0)}
@@ -34,9 +40,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         anything but log-probabilities can fall without end while nothing is learned.
 
     How it is decided
-        Exact, from the operation that made the prediction: ReLU or sigmoid in front of cross_entropy; nll_loss or
-        kl_div without a logarithm; sigmoid, tanh or ReLU in front of a squared or absolute error whose targets lie
-        where the activation never gets (their mean outside its range, or a spread that the range has no room for).
+        Exact, from the operation that made the prediction: ReLU or sigmoid in front of cross_entropy; nll_loss,
+        ctc_loss or kl_div without a logarithm; sigmoid, tanh or ReLU in front of a squared or absolute error whose
+        targets lie where the activation never gets (their mean outside its range, or a spread that the range has no
+        room for).
         Where the loss is written by hand: the last module is such an activation, all its outputs lie at one end of its
         range at ten sampled steps in a row, and over 1 % of the first loss is left.
 
@@ -44,8 +51,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Targets that lie outside the range by accident: a few outliers move the mean too little to be reported.
 
     What to do
-        End the model in a plain linear layer for regression and for cross_entropy; log_softmax for nll_loss and
-        kl_div.
+        End the model in a plain linear layer for regression and for cross_entropy; log_softmax for nll_loss,
+        ctc_loss and kl_div.
     """
     if not loss(at):
         return _pressed(at, limit)
@@ -65,10 +72,9 @@ def _unfit(at: Context, *, measured: bool) -> Found | None:
             f"{spoken}(x) as the output{of(at, 'output')} → x{of_loss(at)}",
             "the loss falls under its best so far",
         )
-    elif name in ("nll_loss", "kl_div") and made in BENT:
+    elif name in LOGARITHMS and made in BENT:
         why = f"{name} takes the logarithms of probabilities, and {spoken} gives none"
-        new = "log_softmax(x, dim=1)" if name == "kl_div" else "cross_entropy on raw outputs, or log_softmax(x, dim=1)"
-        title = LOGARITHM if name == "kl_div" else RAW
+        title, new = LOGARITHMS[name]
         remedy = Remedy(title, f"{name} of {spoken}{of_loss(at)} → {new}", "no loss is below 0")
     elif measured and name in REGRESSION and made in ("Sigmoid", "Tanh", "Relu"):
         outside = _outside(at, made)
