@@ -58,6 +58,11 @@ def restore(exchanged: bool) -> None:
         warnings.warn = _plain
 
 
+def exchanged() -> tuple[dict[str, Any], Any, Any]:
+    """What `pass.c` does the same with: where ``warn`` is, what it is, and what is put there."""
+    return vars(warnings), _plain, _warn
+
+
 def _level(frame: FrameType | None, level: int) -> int:
     """The level, counted from ``frame``, of the one that would be at ``level`` without us. By way of our mode a
     function of torch that is written in Python has called itself."""

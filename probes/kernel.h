@@ -5,7 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#define VERSION 9 /* of what Python and C expect of each other; native.py has the same */
+#define VERSION 10 /* of what Python and C expect of each other; native.py has the same */
 
 /* Functions of the module, of lane.c, mode.c, parameters.c and record.c. */
 PyObject *lane_type(PyObject *module, PyObject *args);

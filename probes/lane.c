@@ -41,6 +41,8 @@ static PyObject *begin(Lane *self, PyObject *unused)
     put(&self->looks, NULL);
     put(&self->routine, NULL);
     forget_work(&self->work);
+    end_pass(&self->pass);
+    forget_pass(&self->pass);
     put(&self->coming, NULL);
     put(&self->optimizers, NULL);
     put(&self->places, NULL);
@@ -142,19 +144,26 @@ static PyObject *left_with(const Lane *self, int stage)
     return found;
 }
 
+int tell_entered(Lane *self)
+{
+    PyObject **entered = self->entered, *done;
+    if (!entered[0])
+        return 1;
+    done = PyObject_CallMethodObjArgs(self->looks, names.entered, entered[0], entered[1], entered[2], NULL);
+    Py_XDECREF(done);
+    put(&entered[0], NULL);
+    self->noted = 3;
+    return done != NULL;
+}
+
 PyObject *leave(Lane *self, PyObject *unused)
 {
     int stage = self->stage;
-    PyObject *left = NULL, *done = NULL, **entered = self->entered;
+    PyObject *left = NULL, *done = NULL;
     self->stage = CLOSED;
     put(&self->coming, NULL);
-    if (entered[0]) {
-        done = PyObject_CallMethodObjArgs(self->looks, names.entered, entered[0], entered[1], entered[2], NULL);
-        if (!done)
-            return NULL;
-        Py_CLEAR(done);
-        put(&entered[0], NULL);
-    }
+    if (!tell_entered(self))
+        return NULL;
     if (stage == CLOSED)
         Py_RETURN_NONE;
     put(&self->routine, NULL);
@@ -173,14 +182,21 @@ PyObject *arm(Lane *self, PyObject *unused)
         Py_RETURN_NONE;
     put(&self->routine, self->coming);
     put(&self->coming, NULL);
-    PyObject *armed = PyObject_CallMethodObjArgs(self->routine, names.arm, NULL), *looks, *work;
+    PyObject *armed = PyObject_CallMethodObjArgs(self->routine, names.arm, NULL), *looks, *work, *pass;
     int ready = armed && armed != Py_None;
-    if (ready && PyArg_ParseTuple(armed, "OIO", &looks, &self->samples, &work) && take_work(&self->work, work))
+    if (ready && PyArg_ParseTuple(armed, "OIOO", &looks, &self->samples, &work, &pass) &&
+        take_work(&self->work, work) && take_pass(&self->pass, pass))
         put(&self->looks, looks);
     Py_XDECREF(armed);
     if (PyErr_Occurred())
         return NULL;
     return ready && self->stage != CLOSED ? none() : leave(self, NULL);
+}
+
+static PyObject *pass_over(Lane *self, PyObject *unused)
+{
+    end_pass(&self->pass);
+    Py_RETURN_NONE;
 }
 
 static PyObject *publish(Lane *self, PyObject *args)
@@ -199,7 +215,8 @@ static PyObject *publish(Lane *self, PyObject *args)
         each(entered[1]) each(entered[2]) each(left) each(due) each(canary) each(small) each(looks)                  \
             each(optimizers) each(routine) each(coming) each(places) each(work.record) each(work.gradients)          \
                 each(work.snapshot) each(work.compare) each(work.parameters) each(work.moments)                      \
-                    each(work.classes) each(work.name)
+                    each(work.classes) each(work.name) each(pass.layers) each(pass.functions) each(pass.warnings)      \
+                        each(pass.plain) each(pass.ours) each(pass.key) each(pass.inside) each(pass.hooked)
 
 static int traverse(Lane *self, visitproc visit, void *arg)
 {
@@ -242,6 +259,7 @@ static PyMethodDef methods[] = {
     {"arm", (PyCFunction)arm, METH_NOARGS, NULL},
     {"again", (PyCFunction)again, METH_VARARGS, NULL},
     {"leave", (PyCFunction)leave, METH_NOARGS, NULL},
+    {"pass_over", (PyCFunction)pass_over, METH_NOARGS, NULL},
     {"publish", (PyCFunction)publish, METH_VARARGS, NULL},
     {"patch", (PyCFunction)patch, METH_VARARGS, NULL},
     {NULL},
@@ -311,6 +329,10 @@ PyObject *lane_type(PyObject *module, PyObject *args)
     names.momentum = PyUnicode_InternFromString("momentum");
     names.training = PyUnicode_InternFromString("training");
     names.cpu = PyUnicode_InternFromString("cpu");
+    names.forward_hooks = PyUnicode_InternFromString("_forward_hooks");
+    names.warn = PyUnicode_InternFromString("warn");
+    names.begin = PyUnicode_InternFromString("begin");
+    names.end = PyUnicode_InternFromString("end");
     names.betas = PyUnicode_InternFromString("betas");
     return patch_type() ? PyType_FromSpec(&spec) : NULL;
 }

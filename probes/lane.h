@@ -1,10 +1,11 @@
 /* Lane of lane.py: its fields, what a step does to them (step.c), and what stands in torch's places (patch.c). */
 #pragma once
+#include "pass.h"
 #include "routine.h"
 
 #include <time.h>
 
-enum { CLOSED, LOSS, BACKWARD, INSIDE, STEP, STEPPING, ENTRY, NEXT };
+enum { CLOSED, LOSS, BACKWARD, INSIDE, STEP, STEPPING, ENTRY, NEXT, EXIT };
 enum { CALL, MORE, TOTAL, OWN };
 
 enum { CALLS = 5, TAKEN = 64, PASSES = 63, SITES = 16 };
@@ -41,6 +42,7 @@ typedef struct {
     int together, many;
     uint32_t schema, of_terms, samples; /* ids of the schemas: of a step, its loss calls, a sample */
     Work work;
+    Pass pass;
     Pen pen;
 } Lane;
 
@@ -50,6 +52,7 @@ typedef struct {
 PyObject *leave(Lane *self, PyObject *unused);
 PyObject *arm(Lane *self, PyObject *unused);
 void forget_step(Lane *self);
+int tell_entered(Lane *self); /* Layers, whose call was noted here; 0 with an error set */
 PyObject *keywords(PyObject *given); /* a new reference */
 
 /* calls.c */
@@ -65,6 +68,7 @@ int backward(Lane *self, PyObject *tensors);
 int steps(Lane *self, PyObject *optimizer);
 int stepped(Lane *self, PyObject *optimizer);
 int enters(Lane *self, PyObject *module, PyObject *args, PyObject *kwargs, int outermost);
+int exits(Lane *self, PyObject *module);
 int follows(const Lane *self, PyObject *iterator);
 void reads(Lane *self, PyObject *batch, double waited);
 double now(clockid_t clock); /* seconds */

@@ -247,6 +247,9 @@ class Lane:
             self._forget_step()
             self._left(left)
 
+    def pass_over(self) -> None:
+        """In C (pass.c): a pass that a routine sample looks into is left as it is over."""
+
     def publish(self, schema: int, record: bytearray) -> None:
         """Another record of the step that has just ended, already packed; its schema by id."""
         self._emit.record(schema, bytes(record))

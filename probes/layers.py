@@ -17,7 +17,7 @@ from torch import nn
 
 from .activations import KINDS, Activations
 from .attention import Attention
-from .attribution import attribute, restore
+from .attribution import attribute, exchanged, restore
 from .batch import padding_indices
 from .batchnorm import BatchNorm
 from .carried import Carrier, Swapped, carried
@@ -29,7 +29,7 @@ from .model import Model, plain, prefixes
 from .modes import Modes
 from .nested import tensors
 from .sample import Sample
-from .stages import ENTRY
+from .stages import ENTRY, EXIT
 from .standby import KEY
 from .undo import Begun
 from .written import Written
@@ -89,7 +89,6 @@ class Layers:
         self._inside: nn.Module | None = None
         self._exchanged = False
         """Has the pass exchanged ``warnings.warn``?"""
-        """``warnings.warn`` as it was before the pass."""
         self._mode: Functions | None = None
         self._swapped: Swapped | None = None
         self._leaf = False
@@ -105,8 +104,9 @@ class Layers:
         """Are attention and BatchNorm looked at in the coming step?"""
         self.evaluating = False
         """Is functional dropout looked at in the coming pass that is not training?"""
-        self._light = [self._light_entry(outermost) for outermost in (False, True)]
-        """By whether the module is outermost: what notes its call in a lane in C, without random states."""
+        self._light = [self._in_c(ENTRY, self._enter, outermost) for outermost in (False, True)]
+        """By whether the module is outermost: what stands for ``_enter`` in a lane in C, without random states."""
+        self._light_exit = self._in_c(EXIT, self._leave)
         self.state = "none"
         """"none", "call" (the outermost call is noted), "modes" (its functional dropout too, in evaluation) or "all"
         (its layers are measured)."""
@@ -172,13 +172,13 @@ class Layers:
             self.remove()
         if state != "none" and not self._placed:
             self._placed = list(self._roots)
-        light = state == "call" and not self._draws and not torch.cuda.is_initialized()
+        light = (state == "call" or self.plans is not None) and not self._draws and not torch.cuda.is_initialized()
         for root in self._hung():
-            entry = self._light[id(root) in self._outermost] if light else None
+            entry, leave = (self._light[id(root) in self._outermost], self._light_exit) if light else (None, None)
             root._forward_pre_hooks[KEY] = entry or self._enter  # type: ignore[index]
             root._forward_pre_hooks_with_kwargs[KEY] = True  # type: ignore[index]
             if state != "call":
-                root._forward_hooks[KEY] = self._leave  # type: ignore[index]
+                root._forward_hooks[KEY] = leave or self._leave  # type: ignore[index]
                 root._forward_hooks_always_called[KEY] = True  # type: ignore[index]
             else:
                 root._forward_hooks.pop(KEY, None)  # type: ignore[call-overload]
@@ -188,6 +188,7 @@ class Layers:
     def remove(self) -> None:
         """No hook of ours is on any module after this."""
         self.written.end()
+        self._lane.pass_over()
         if self._inside is not None:
             self._end()
         for root in self._hung():
@@ -242,14 +243,23 @@ class Layers:
         except Exception as error:
             self._failed(error)
 
-    def _light_entry(self, outermost: bool) -> Any:
-        def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
-            self._enter(module, args, kwargs)
+    def _in_c(self, stage: int, hook: Callable[[nn.Module, Any, Any], None], outermost: bool = False) -> Any:
+        """What stands for ``hook`` in the lane; None where that is not in C."""
 
-        made = self._lane.patch(ENTRY, "", enter, enter, outermost, lambda error, _: self._failed(error))
+        def plain(module: nn.Module, args: Any, more: Any) -> None:
+            hook(module, args, more)
+
+        made = self._lane.patch(stage, "", plain, plain, outermost, lambda error, _: self._failed(error))
         if made is not None:
-            made._torchdynamo_inline = enter
+            made._torchdynamo_inline = plain
         return made
+
+    def pass_in_c(self) -> tuple[Any, ...] | None:
+        """What `pass.c` needs to do a pass of a routine sample by itself; None where it cannot."""
+        if self.plans is None or self._light_exit is None:
+            return None
+        functions = self.plans.functions
+        return tuple(self.plans.layers), functions if self.carriers else None, *exchanged(), KEY
 
     def entered(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A call in training that the lane has noted instead: it drew no random numbers, without autocast."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-VERSION = 9
+VERSION = 10
 """Of what this package and the extension expect of each other: one that was built from other sources is left alone."""
 
 native: ModuleType | None

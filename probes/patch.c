@@ -128,6 +128,15 @@ static PyObject *call_entry(Patch *self, PyObject *args, PyObject *kwargs)
     return tell(self, taken, self->told, given[0], given[1], given[2]) ? none() : NULL;
 }
 
+/* A hook (module, args, output) after it. */
+static PyObject *call_exit(Patch *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *given[3];
+    if (!three(args, given))
+        return NULL;
+    return tell(self, exits(self->lane, given[0]), self->told, given[0], given[1], given[2]) ? none() : NULL;
+}
+
 /* A loader's iterator gives a batch. */
 static PyObject *call_next(Patch *self, PyObject *args, PyObject *kwargs)
 {
@@ -159,6 +168,8 @@ static PyObject *call(Patch *self, PyObject *args, PyObject *kwargs)
         return call_backward(self, args, kwargs);
     case ENTRY:
         return call_entry(self, args, kwargs);
+    case EXIT:
+        return call_exit(self, args, kwargs);
     case NEXT:
         return call_next(self, args, kwargs);
     default:

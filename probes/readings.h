@@ -5,6 +5,7 @@
 /* Attributes and methods, and nested.rows and the tuples of stages.py, looked up once. */
 typedef struct {
     PyObject *next_functions, *param_groups, *lr, *target, *tensors, *entered, *call, *momentum, *betas, *training, *cpu, *f_back, *f_lasti;
+    PyObject *forward_hooks, *warn, *begin, *end;
     PyObject *reductions[3]; /* as in lane.py */
     PyObject *rows, *Left, *Said, *arm, *begins, *before, *after;
 } Names;

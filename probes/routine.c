@@ -63,21 +63,15 @@ static int stale(const Work *work)
     return 0;
 }
 
-/* The first thing that the model was called with, as of layers.Call. */
-static int input(const Work *work, PyObject *looks)
+/* The first thing that the model was called with. */
+static int input(const Work *work, PyObject *first)
 {
-    PyObject *call = PyObject_GetAttr(looks, names.call), *args, *done = NULL;
-    args = call && PyTuple_Check(call) && PyTuple_Size(call) > 1 ? PyTuple_GetItem(call, 1) : NULL;
-    if (args && PyTuple_Check(args) && PyTuple_Size(args) > 0) {
-        PyObject *first = PyTuple_GetItem(args, 0);
-        PyObject *given = (PyObject *)Py_TYPE(first) == torch_.tensor
-                              ? Py_BuildValue("(OOOO)", work->record, PyTuple_GetItem(work->moments, 0), first,
-                                              PyTuple_GetItem(work->moments, 1))
-                              : NULL;
-        done = given ? moments_into(NULL, given) : NULL;
-        Py_XDECREF(given);
-    }
-    Py_XDECREF(call);
+    if (!first || (PyObject *)Py_TYPE(first) != torch_.tensor)
+        return 0;
+    PyObject *given = Py_BuildValue("(OOOO)", work->record, PyTuple_GetItem(work->moments, 0), first,
+                                    PyTuple_GetItem(work->moments, 1));
+    PyObject *done = given ? moments_into(NULL, given) : NULL;
+    Py_XDECREF(given);
     return was_done(done);
 }
 
@@ -99,9 +93,9 @@ static int prediction(const Work *work, PyObject *name, PyObject *args, PyObject
 }
 
 /* Routine.begins */
-int begins(const Work *work, PyObject *looks, PyObject *name, PyObject *args, PyObject *kwargs)
+int begins(const Work *work, PyObject *first, PyObject *name, PyObject *args, PyObject *kwargs)
 {
-    int done = work->looks && !stale(work) && (work->moments == Py_None || input(work, looks)) &&
+    int done = work->looks && !stale(work) && (work->moments == Py_None || input(work, first)) &&
                (work->classes == Py_None || prediction(work, name, args, kwargs));
     PyErr_Clear();
     return done;

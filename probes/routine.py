@@ -142,9 +142,9 @@ class Routine:
 
     # what the lane calls
 
-    def arm(self) -> tuple[Layers, int, tuple[Any, ...]] | None:
+    def arm(self) -> tuple[Layers, int, tuple[Any, ...], tuple[Any, ...] | None] | None:
         """The coming step is sampled: all is made ready for it. What the lane needs: the hooks, the schema's id and
-        what `routine.c` works with. None where it cannot go this way."""
+        what `routine.c` and `pass.c` work with. None where it cannot go this way."""
         training = self._training
         layers, sampler = training.layers, training.sampler
         training.routine = self
@@ -173,7 +173,10 @@ class Routine:
             self._failed(error)
         sampler.resume()
         assert self._schema is not None
-        return (layers, self._schema.id, self._work() if kernel.native is not None else ()) if self._fits else None
+        if not self._fits:
+            return None
+        work = self._work() if kernel.native is not None else ()
+        return layers, self._schema.id, work, layers.pass_in_c()
 
     def _work(self) -> tuple[Any, ...]:
         """As `routine.c` has it. C looks at the batch where there is one label of a class for each row."""

@@ -11,8 +11,9 @@ from .clock import UNSTEPPED
 
 CLOSED, LOSS, BACKWARD, INSIDE, STEP, STEPPING = range(6)
 """The long way; a loss call is due; a backward pass is due; it runs; the optimizer's step is due; it runs."""
-ENTRY, NEXT = 6, 7
-"""No stages, but what a hook before a forward pass, and what gives a loader's batches, are patched as."""
+ENTRY, NEXT, EXIT = 6, 7, 8
+"""No stages, but what a hook before a forward pass, what gives a loader's batches, and a hook after a forward pass are
+patched as."""
 CALL, MORE, TOTAL, OWN = range(4)
 """Forms of what is trained on: the value of the loss call, or several of them; that of one and more (a penalty, a
 factor); the same, where the call only adds up (reduction="sum"), so that its value is no loss of a step; no loss call,

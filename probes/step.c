@@ -28,16 +28,28 @@ static int trains(PyObject *module)
 /* Of two calls the later one, unless it is of a part of the model, called by the model (Layers._outer). */
 int enters(Lane *self, PyObject *module, PyObject *args, PyObject *kwargs, int outermost)
 {
-    int ours = self->stage == LOSS && self->looks && !self->routine && trains(module);
+    if (self->pass.inside)
+        return 1;
+    int ours = self->stage == LOSS && self->looks && (!self->routine || self->pass.layers) && trains(module);
     self->noted |= ours ? 1 : 2;
     if (!ours)
         return 0;
-    if (self->entered[0] && self->outermost && !outermost)
-        return 1;
-    put(&self->entered[0], module);
-    put(&self->entered[1], args);
-    put(&self->entered[2], kwargs);
-    self->outermost = outermost;
+    if (!self->entered[0] || !self->outermost || outermost) {
+        put(&self->entered[0], module);
+        put(&self->entered[1], args);
+        put(&self->entered[2], kwargs);
+        self->outermost = outermost;
+    }
+    return self->routine ? begin_pass(&self->pass, module) : 1;
+}
+
+/* A pass is over, also where it raised an exception. */
+int exits(Lane *self, PyObject *module)
+{
+    if (self->pass.inside == module)
+        end_pass(&self->pass);
+    else if (!self->pass.inside)
+        return 0;
     return 1;
 }
 
@@ -101,10 +113,17 @@ static int in_lane(Lane *self, PyObject *done)
     return done ? self->stage != CLOSED : -1;
 }
 
+/* What the model was called with first, a borrowed reference; NULL where that is not known here. */
+static PyObject *first_argument(const Lane *self)
+{
+    PyObject *args = self->noted == 1 ? self->entered[1] : NULL;
+    return args && PyTuple_Check(args) && PyTuple_Size(args) > 0 ? PyTuple_GetItem(args, 0) : NULL;
+}
+
 static int begins_by_hand(Lane *self, const Said *said)
 {
     PyObject *kwargs = keywords(said->kwargs), *done = NULL;
-    if (kwargs)
+    if (kwargs && tell_entered(self))
         done = PyObject_CallMethodObjArgs(self->routine, names.begins, said->name, said->args, kwargs, NULL);
     Py_XDECREF(kwargs);
     return in_lane(self, done);
@@ -155,7 +174,7 @@ static int take_backward(Lane *self, PyObject *tensors)
     int still = 1, called = self->called;
     if (!expected(self, tensors, &number, &whole))
         return 0;
-    if (self->routine && !begins(&self->work, self->looks, said->name, said->args, said->kwargs))
+    if (self->routine && !begins(&self->work, first_argument(self), said->name, said->args, said->kwargs))
         still = begins_by_hand(self, said);
     if (still <= 0)
         return still;
