@@ -7,22 +7,6 @@
 #include <stddef.h>
 #include <structmember.h>
 
-void forget_step(Lane *self)
-{
-    self->passes = self->done = self->summed = self->taken = 0;
-    self->loss = self->root = 0;
-    forget_calls(self, 0);
-    put(&self->top, NULL);
-    for (int i = 0; i < 3; i++)
-        put(&self->entered[i], NULL);
-}
-
-PyObject *keywords(PyObject *given)
-{
-    Py_XINCREF(given);
-    return given ? given : PyDict_New();
-}
-
 /* methods */
 
 static PyObject *begin(Lane *self, PyObject *unused)
@@ -118,79 +102,6 @@ static PyObject *again(Lane *self, PyObject *args)
     put(&self->looks, looks == Py_None ? NULL : looks);
     put(&self->coming, coming == Py_None ? NULL : coming);
     Py_RETURN_NONE;
-}
-
-/* stages.Left; NULL with an error set */
-static PyObject *left_with(const Lane *self, int stage)
-{
-    PyObject *pending = PyTuple_New(self->called), *taken = PyTuple_New(self->taken), *trained = NULL, *found = NULL;
-    PyObject *node = self->top ? node_of(self->top) : none();
-    int fine = pending && taken && node;
-    for (int i = 0; fine && i < self->called; i++) {
-        PyObject *said = told(&self->calls[i]);
-        fine = said && !PyTuple_SetItem(pending, i, said);
-    }
-    for (int i = 0; fine && i < self->taken; i++) {
-        PyObject *one = Py_BuildValue("id", self->sites[i], self->numbers[i]);
-        fine = one && !PyTuple_SetItem(taken, i, one);
-    }
-    if (fine && (trained = !self->called && self->calls[0].value ? told(&self->calls[0]) : none()))
-        found = PyObject_CallFunction(names.Left, "iOOOiddOOi", stage, pending, trained, node, self->passes, self->loss,
-                                      self->root, self->summed ? Py_True : Py_False, taken, self->done);
-    Py_XDECREF(pending);
-    Py_XDECREF(taken);
-    Py_XDECREF(trained);
-    Py_XDECREF(node);
-    return found;
-}
-
-int tell_entered(Lane *self)
-{
-    PyObject **entered = self->entered, *done;
-    if (!entered[0])
-        return 1;
-    done = PyObject_CallMethodObjArgs(self->looks, names.entered, entered[0], entered[1], entered[2], NULL);
-    Py_XDECREF(done);
-    put(&entered[0], NULL);
-    self->noted = 3;
-    return done != NULL;
-}
-
-PyObject *leave(Lane *self, PyObject *unused)
-{
-    int stage = self->stage;
-    PyObject *left = NULL, *done = NULL;
-    self->stage = CLOSED;
-    put(&self->coming, NULL);
-    if (!tell_entered(self))
-        return NULL;
-    if (stage == CLOSED)
-        Py_RETURN_NONE;
-    put(&self->routine, NULL);
-    forget_work(&self->work);
-    left = left_with(self, stage);
-    forget_step(self);
-    if (left)
-        done = PyObject_CallFunctionObjArgs(self->left, left, NULL);
-    Py_XDECREF(left);
-    return done;
-}
-
-PyObject *arm(Lane *self, PyObject *unused)
-{
-    if (!self->coming)
-        Py_RETURN_NONE;
-    put(&self->routine, self->coming);
-    put(&self->coming, NULL);
-    PyObject *armed = PyObject_CallMethodObjArgs(self->routine, names.arm, NULL), *looks, *work, *pass;
-    int ready = armed && armed != Py_None;
-    if (ready && PyArg_ParseTuple(armed, "OIOO", &looks, &self->samples, &work, &pass) &&
-        take_work(&self->work, work) && take_pass(&self->pass, pass))
-        put(&self->looks, looks);
-    Py_XDECREF(armed);
-    if (PyErr_Occurred())
-        return NULL;
-    return ready && self->stage != CLOSED ? none() : leave(self, NULL);
 }
 
 static PyObject *pass_over(Lane *self, PyObject *unused)
@@ -307,32 +218,6 @@ PyObject *lane_type(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "OOO", &rows, &Left, &Said))
         return NULL;
     make_crcs();
-    put(&names.rows, rows);
-    put(&names.Left, Left);
-    put(&names.Said, Said);
-    const char *reductions[] = {"reduction", "size_average", "reduce"};
-    for (int i = 0; i < 3; i++)
-        names.reductions[i] = PyUnicode_InternFromString(reductions[i]);
-    names.f_back = PyUnicode_InternFromString("f_back");
-    names.f_lasti = PyUnicode_InternFromString("f_lasti");
-    names.next_functions = PyUnicode_InternFromString("next_functions");
-    names.param_groups = PyUnicode_InternFromString("param_groups");
-    names.lr = PyUnicode_InternFromString("lr");
-    names.target = PyUnicode_InternFromString("target");
-    names.tensors = PyUnicode_InternFromString("tensors");
-    names.entered = PyUnicode_InternFromString("entered");
-    names.call = PyUnicode_InternFromString("call");
-    names.arm = PyUnicode_InternFromString("arm");
-    names.begins = PyUnicode_InternFromString("begins");
-    names.before = PyUnicode_InternFromString("before");
-    names.after = PyUnicode_InternFromString("after");
-    names.momentum = PyUnicode_InternFromString("momentum");
-    names.training = PyUnicode_InternFromString("training");
-    names.cpu = PyUnicode_InternFromString("cpu");
-    names.forward_hooks = PyUnicode_InternFromString("_forward_hooks");
-    names.warn = PyUnicode_InternFromString("warn");
-    names.begin = PyUnicode_InternFromString("begin");
-    names.end = PyUnicode_InternFromString("end");
-    names.betas = PyUnicode_InternFromString("betas");
+    take_names(rows, Left, Said);
     return patch_type() ? PyType_FromSpec(&spec) : NULL;
 }

@@ -1,4 +1,4 @@
-/* Lane of lane.py: its fields, what a step does to them (step.c), and what stands in torch's places (patch.c). */
+/* Lane of lane.py: its fields (lane.c), what a step does to them (entry.c, step.c, publish.c), how it leaves (leave.c). */
 #pragma once
 #include "pass.h"
 #include "routine.h"
@@ -48,7 +48,7 @@ typedef struct {
 
 #define FIELDS 60 /* float32 numbers in a record, at most; a step with more goes the long way */
 
-/* lane.c */
+/* leave.c */
 PyObject *leave(Lane *self, PyObject *unused);
 PyObject *arm(Lane *self, PyObject *unused);
 void forget_step(Lane *self);
@@ -62,7 +62,7 @@ int site_of(const Lane *self, PyObject *name); /* below 0 where it is not known 
 int takes_mean(const Said *said);
 PyObject *told(const Said *said); /* stages.Said, a new reference; NULL with an error set */
 
-/* step.c: 1; 0: it is not what was expected; -1 with an error set */
+/* of step.c, publish.c and entry.c: 1; 0: it is not what was expected; -1 with an error set */
 int loss(Lane *self, PyObject *name, PyObject *function, PyObject *args, PyObject *kwargs, PyObject *value);
 int backward(Lane *self, PyObject *tensors);
 int steps(Lane *self, PyObject *optimizer);
@@ -70,7 +70,10 @@ int stepped(Lane *self, PyObject *optimizer);
 int enters(Lane *self, PyObject *module, PyObject *args, PyObject *kwargs, int outermost);
 int exits(Lane *self, PyObject *module);
 int follows(const Lane *self, PyObject *iterator);
+int in_lane(Lane *self, PyObject *done);
+
 void reads(Lane *self, PyObject *batch, double waited);
+PyObject *first_argument(const Lane *self);
 double now(clockid_t clock); /* seconds */
 
 /* patch.c */

@@ -4,6 +4,37 @@
 
 Names names;
 
+void take_names(PyObject *rows, PyObject *Left, PyObject *Said)
+{
+    put(&names.rows, rows);
+    put(&names.Left, Left);
+    put(&names.Said, Said);
+    const char *reductions[] = {"reduction", "size_average", "reduce"};
+    for (int i = 0; i < 3; i++)
+        names.reductions[i] = PyUnicode_InternFromString(reductions[i]);
+    names.f_back = PyUnicode_InternFromString("f_back");
+    names.f_lasti = PyUnicode_InternFromString("f_lasti");
+    names.next_functions = PyUnicode_InternFromString("next_functions");
+    names.param_groups = PyUnicode_InternFromString("param_groups");
+    names.lr = PyUnicode_InternFromString("lr");
+    names.target = PyUnicode_InternFromString("target");
+    names.tensors = PyUnicode_InternFromString("tensors");
+    names.entered = PyUnicode_InternFromString("entered");
+    names.call = PyUnicode_InternFromString("call");
+    names.arm = PyUnicode_InternFromString("arm");
+    names.begins = PyUnicode_InternFromString("begins");
+    names.before = PyUnicode_InternFromString("before");
+    names.after = PyUnicode_InternFromString("after");
+    names.momentum = PyUnicode_InternFromString("momentum");
+    names.training = PyUnicode_InternFromString("training");
+    names.cpu = PyUnicode_InternFromString("cpu");
+    names.forward_hooks = PyUnicode_InternFromString("_forward_hooks");
+    names.warn = PyUnicode_InternFromString("warn");
+    names.begin = PyUnicode_InternFromString("begin");
+    names.end = PyUnicode_InternFromString("end");
+    names.betas = PyUnicode_InternFromString("betas");
+}
+
 /* inputs.rows; -1 with an error set */
 long long rows_of(PyObject *batch)
 {

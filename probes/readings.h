@@ -12,6 +12,8 @@ typedef struct {
 
 extern Names names;
 
+void take_names(PyObject *rows, PyObject *Left, PyObject *Said);
+
 long long rows_of(PyObject *batch);
 PyObject *node_of(PyObject *value);
 int leads(PyObject *root, PyObject **wanted, int count);
