@@ -31,7 +31,7 @@ bench-probes: $(READY)  ## cost of the probes per step, beside the tools that `m
 bench-start: $(READY)  ## start-up cost, and memory over 100,000 steps
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_start
 
-peers: $(READY)  ## wandb, TensorBoard, Lightning, TraceML for bench-probes, apart from everything else
+peers: $(READY)  ## wandb, TensorBoard, Lightning, TraceML, Cockpit for bench-probes, apart from everything else
 	$(PYTHON) -m venv $(PEERS)
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 	  > $$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch.pth

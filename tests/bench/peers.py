@@ -8,6 +8,8 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+from torch import nn
+
 from .workloads import Loop
 
 Step = Callable[[], Any]
@@ -59,9 +61,40 @@ def traceml(loop: Loop, folder: str, interval: int) -> Step:
     return step
 
 
+def cockpit(loop: Loop, folder: str, interval: int) -> Step:
+    """Its economy configuration, which needs an extended model and loss, and the losses of single samples."""
+    from backpack import extend
+    from cockpit import Cockpit
+    from cockpit.utils.configuration import configuration
+    from cockpit.utils.schedules import linear
+
+    model, mean = extend(loop.model), extend(nn.CrossEntropyLoss())
+    each = extend(nn.CrossEntropyLoss(reduction="none"))
+    tool = Cockpit(model.parameters(), quantities=configuration("economy", track_schedule=linear(interval)))
+    numbers = count()
+
+    def step() -> None:
+        number = next(numbers)
+        loop.optimizer.zero_grad()
+        output = model(loop.x)
+        loss = mean(output, loop.y)
+        more = {
+            "batch_size": len(loop.x),
+            "individual_losses": each(output, loop.y),
+            "loss": loss,
+            "optimizer": loop.optimizer,
+        }
+        with tool(number, info=more):
+            loss.backward(create_graph=tool.create_graph(number))
+        loop.optimizer.step()
+
+    return step
+
+
 PEERS: dict[str, tuple[str, Callable[[Loop, str, int], Step]]] = {
     "wandb": ("wandb.watch + log", wandb),
     "tensorboard": ("TensorBoard", tensorboard),
     "traceml_ai": ("TraceML (timings)", traceml),
+    "cockpit": ("Cockpit economy", cockpit),
 }
 """By the module they are installed as."""
