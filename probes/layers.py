@@ -263,6 +263,7 @@ class Layers:
 
     def entered(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A call in training that the lane has noted instead: it drew no random numbers, without autocast."""
+        self.modes.called(module)
         self.call = self._outer(self.call, Call(module, args, kwargs, Begun(None, (), ())))
         self.calls += 1
 

@@ -38,7 +38,7 @@ from nnwatch.probes.standby import Standby
 from nnwatch.probes.watch import Watch
 
 from .peers import PEERS
-from .workloads import CROSS_ENTROPY, Loop
+from .workloads import BACKWARD, CROSS_ENTROPY, Loop
 
 SHARED = "/dev/shm"
 """Where rings lie."""
@@ -117,13 +117,16 @@ def watching(native: bool, budget: float, every: int | None) -> Iterator[Watch]:
 
 @contextmanager
 def unhooked() -> Iterator[None]:
-    """The optimizers without the global hooks. Only dicts change: taking the patches off would flush the interpreter's
-    caches and slow every step that follows."""
+    """A step as torch makes it: the functions themselves, and optimizers without the global hooks. Only values of dicts
+    change: taking the patches off would flush the interpreter's caches and slow every step that follows."""
     both: tuple[Any, ...] = (_global_optimizer_pre_hooks, _global_optimizer_post_hooks)
     kept = [dict(hooks) for hooks in both]
+    patched = F.cross_entropy, torch.autograd.backward
     for hooks in both:
         hooks.clear()
+    F.cross_entropy, torch.autograd.backward = CROSS_ENTROPY, BACKWARD
     yield
+    F.cross_entropy, torch.autograd.backward = patched
     for hooks, before in zip(both, kept, strict=True):
         hooks.update(before)
 
@@ -180,7 +183,7 @@ def far(workload: str, native: bool, seconds: float) -> dict[str, float]:
                 yield
             spent[0] = watch.lane.spent
 
-        found = compared(loop.bare, loop.step, seconds, aside, INTERVAL - 1)
+        found = compared(loop.step, loop.step, seconds, aside, INTERVAL - 1)
         made = INTERVAL * (2 if found["step"] < SHORT else 1)
         return found | {"clock": median(clock[2:]) * 1e6 / made}
 
@@ -191,7 +194,7 @@ def floor(workload: str, seconds: float) -> dict[str, float]:
     loop, kept = Loop(workload), (F.cross_entropy, torch.autograd.backward)
     F.cross_entropy, torch.autograd.backward = partial(kept[0]), partial(kept[1])
     hooks = register_optimizer_step_pre_hook(nothing), register_optimizer_step_post_hook(nothing)
-    found = compared(loop.bare, loop.step, seconds, unhooked, INTERVAL - 1)
+    found = compared(loop.step, loop.step, seconds, unhooked, INTERVAL - 1)
     for hook in hooks:
         hook.remove()
     F.cross_entropy, torch.autograd.backward = kept
