@@ -7,9 +7,9 @@ from time import perf_counter, time
 import torch
 
 from .groups import NAN, momenta
-from .lane import Plan
 from .nonfinite import NonFinite
 from .pending import Pending
+from .plan import Plan
 from .repeats import Repeats
 from .routine import Routine
 from .sample import Sample

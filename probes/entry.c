@@ -20,7 +20,7 @@ int enters(Lane *self, PyObject *module, PyObject *args, PyObject *kwargs, int o
 {
     if (self->pass.inside)
         return 1;
-    int ours = self->stage == LOSS && self->looks && (!self->routine || self->pass.layers) && trains(module);
+    int ours = self->stage == LOSS && self->looks && (!self->routine || can_pass(&self->pass)) && trains(module);
     self->noted |= ours ? 1 : 2;
     if (!ours)
         return 0;

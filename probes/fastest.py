@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import nested
-from .lane import Lane, Plan, widths
+from .lane import Lane
 from .native import native
+from .plan import Plan, widths
 from .stages import Left, Said
 
 if TYPE_CHECKING:

@@ -24,10 +24,10 @@ class Fused:
 
     def __init__(self, roots: Iterable[nn.Module] = ()) -> None:
         found = {module for root in roots for module in root.modules() if isinstance(module, KINDS)}
-        self._modules = [weakref.ref(module) for module in found]
+        self.modules = [weakref.ref(module) for module in found]
 
     @property
     def parts(self) -> set[int]:
         """The id() of every module in those that would be computed in one now; most models have none."""
-        now = [module for ref in self._modules if (module := ref()) is not None and fused(module)]
+        now = [module for ref in self.modules if (module := ref()) is not None and fused(module)]
         return {id(part) for module in now for part in module.modules()}

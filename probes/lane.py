@@ -12,21 +12,19 @@ what the step has seen so far, and the step goes on the long way. That way alone
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
 from time import perf_counter, time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import torch
 
 from . import nested
+from .admission import Admission
 from .groups import NAN, rates
-from .source import Place, caller
+from .making import by_the_clock
+from .source import caller
 from .stages import (
     BACKWARD,
-    CALL,
     CALLS,
-    CLOSED,
     INSIDE,
     LOSS,
     MORE,
@@ -35,224 +33,18 @@ from .stages import (
     STEPPING,
     TAKEN,
     TOTAL,
-    Left,
     Said,
     leads,
 )  # fmt: skip
-
-if TYPE_CHECKING:
-    import weakref
-
-    from .emit import Emitter, Schema
-    from .layers import Layers
-    from .loaders import Pass
-    from .routine import Routine
 
 REDUCTIONS = ("reduction", "size_average", "reduce")
 """Keywords that say how a loss call reduces the losses of its elements; without one it takes their mean."""
 
 
-class Plan(NamedTuple):
-    """What the coming steps are like: their optimizers, of which ``together`` step after the same backward pass;
-    whether ``many`` passes may come before, and many loss calls before a pass. ``sites`` has the numbers of the lines
-    that call a loss function, by its name and the place, and ``terms`` is the schema of their record where there are
-    several. ``small`` is the parameter whose gradient is looked at in each step of which the calls are kept."""
+class Lane(Admission):
+    """One per process, known to the hooks."""
 
-    schema: Schema
-    optimizers: tuple[weakref.ref[torch.optim.Optimizer], ...]
-    together: int
-    many: bool
-    terms: Schema | None
-    sites: Mapping[tuple[str, Place], int]
-    small: weakref.ref[torch.Tensor] | None
-
-
-def _by_the_clock(hook: Callable[..., bool]) -> Callable[..., bool]:
-    """In a step whose hooks are measured the time is taken."""
-
-    @functools.wraps(hook)
-    def clocked(self: Lane, *args: Any) -> bool:
-        if not self.timed:
-            return hook(self, *args)
-        began = perf_counter()
-        found = hook(self, *args)
-        self.spent += perf_counter() - began
-        return found
-
-    return clocked
-
-
-class Lane:
-    """One per process, known to the hooks. The public fields are the state of the step that is being made, on either
-    way. It is closed until ``open``, and before that ``serve`` says whom it tells.
-    """
-
-    __slots__ = (
-        "_at",
-        "_calls",
-        "_canary",
-        "_coming",
-        "_done",
-        "_due",
-        "_emit",
-        "_fields",
-        "_groups",
-        "_left",
-        "_looks",
-        "_loss",
-        "_node",
-        "_plan",
-        "_root",
-        "_routine",
-        "_summed",
-        "_taken",
-        "_trained",
-        "_until",
-        "accumulates",
-        "backwards",
-        "batch",
-        "batches",
-        "ended",
-        "epoch",
-        "first",
-        "form",
-        "fresh",
-        "inside_backward",
-        "iterator",
-        "loader",
-        "passes",
-        "rows",
-        "spent",
-        "stage",
-        "step",
-        "target",
-        "timed",
-        "trained_on",
-        "turn",
-        "wait",
-    )
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def serve(self, left: Callable[[Left], None], due: Callable[[int], None], canary: Callable[[], None]) -> None:
-        """``left`` takes what a step leaves with, ``due(step)`` decides after a step that another may follow,
-        ``canary()`` looks at a gradient."""
-        self._left = left
-        self._due = due
-        self._canary = canary
-
-    def reset(self) -> None:
-        """Nothing of an earlier process."""
-        self.inside_backward = False
-        self.forget_batch()
-        self.begin()
-
-    def forget_batch(self) -> None:
-        """The last batch is not for training, which may use no loader."""
-        self.iterator: weakref.ref[Any] | None = None
-        self.loader: Pass | None = None
-        """The pass over a loader that the last batch came from."""
-        self.batch: Any = None
-        self.fresh = False
-        """The batch has not been trained on yet."""
-
-    def begin(self) -> None:
-        """Nothing of an earlier segment."""
-        self.stage = CLOSED
-        self.form = CALL
-        """As the long way saw it last."""
-        self.step = 0
-        """Optimizer steps made."""
-        self.backwards = 0
-        self.batches = 0
-        """Batches of a loader that were trained on."""
-        self.rows = 0
-        self.wait = 0.0
-        """Seconds that this step has waited for its batches."""
-        self.ended = NAN
-        """perf_counter at the end of the last step."""
-        self.timed = False
-        """The time that the hooks of this step take is measured."""
-        self.spent = 0.0
-        """Seconds of it so far."""
-        self.target: torch.Tensor | None = None
-        """Of the loss call that was last trained on."""
-        self.trained_on: Pass | None = None
-        self.epoch = 0
-        """Of the pass that was last trained on."""
-        self.turn = self.first = -1
-        """The optimizer that stepped last in the lane, or is stepping, and of those that step together the one that
-        stepped first when that was last over, by their places in the plan; -1 for none."""
-        self.accumulates = False
-        """The last step in the lane took several backward passes."""
-        self._looks: Layers | None = None
-        self._routine: Routine | None = None
-        self._coming: Routine | None = None
-        self._forget_step()
-
-    def _forget_step(self) -> None:
-        """Nothing of an earlier step."""
-        self.passes = 0
-        """Backward passes that this step has begun in the lane."""
-        self._done = 0
-        self._loss = self._root = 0.0
-        self._summed = False
-        self._taken: list[tuple[int, float]] = []
-        self._calls: list[Said] = []
-        self._trained: Said | None = None
-        self._node: Any = None
-
-    def open(
-        self, emit: Emitter, plan: Plan, until: int, looks: Layers | None, coming: Routine | None, at: int
-    ) -> None:
-        """The coming step may take it, with records like the last one's. The rest is as of ``again``."""
-        self._emit = emit
-        self._plan = plan
-        self._fields, self._groups = widths(plan.schema)
-        self.turn = self.first = -1
-        self._forget_step()
-        self.again(until, looks, coming, at)
-        self.stage = LOSS
-
-    def again(self, until: int, looks: Layers | None, coming: Routine | None, at: int) -> None:
-        """The coming step may take it too, after one that did. After step ``until`` there is something else to do. With
-        ``looks`` each step's calls are kept, for an autopsy; ``coming`` samples step ``at``."""
-        self._until = until
-        self._looks = looks
-        self._coming = coming
-        self._at = at
-
-    def arm(self) -> None:
-        """The coming step is sampled by the routine."""
-        self._routine, self._coming = self._coming, None
-        if self._routine is None:
-            return
-        armed = self._routine.arm()
-        if armed is None:
-            self.leave()
-        else:
-            self._looks = armed[0]
-
-    def leave(self) -> None:
-        """The step goes on the long way."""
-        stage, self.stage = self.stage, CLOSED
-        self._coming = None
-        if stage != CLOSED:
-            self._routine = None
-            left = Left(
-                stage, tuple(self._calls), self._trained, self._node, self.passes, self._loss, self._root,
-                self._summed, tuple(self._taken), self._done,
-            )  # fmt: skip
-            self._forget_step()
-            self._left(left)
-
-    def pass_over(self) -> None:
-        """In C (pass.c): a pass that a routine sample looks into is left as it is over."""
-
-    def publish(self, schema: int, record: bytearray) -> None:
-        """Another record of the step that has just ended, already packed; its schema by id."""
-        self._emit.record(schema, bytes(record))
+    __slots__ = ()
 
     def patch(self, stage: int, name: str, original: Any, told: Any, other: Any, failed: Any) -> Any:
         """In C (patch.c): what stands for ``original``, which is called in ``stage`` and known as ``name``. Of what the
@@ -265,7 +57,7 @@ class Lane:
 
     # what the hooks call in their stage; False: it is not what was expected
 
-    @_by_the_clock
+    @by_the_clock
     def loss(self, name: str, function: Any, args: Any, kwargs: Any, value: Any) -> bool:
         if type(value) is not torch.Tensor or not value.is_cpu or value.numel() != 1:
             return False
@@ -296,7 +88,7 @@ class Lane:
             return self._plan.many and not self._done and self._routine is None and self.passes < PASSES
         return self.stage == LOSS
 
-    @_by_the_clock
+    @by_the_clock
     def backward(self, tensors: Any) -> bool:
         values = self._expected(tensors)
         if values is None:
@@ -355,7 +147,7 @@ class Lane:
         self._summed = True
         return value, value
 
-    @_by_the_clock
+    @by_the_clock
     def steps(self, optimizer: torch.optim.Optimizer) -> bool:
         if self.stage != STEP:
             return False
@@ -403,7 +195,7 @@ class Lane:
         loss = self._loss if self._summed else self._loss / self.passes
         self._emit.numbers(self._plan.schema, step, when, loss, self._root / self.passes, *values)
         if self._taken and self._plan.terms is not None:
-            self._write_terms(self._plan.terms, step, when)
+            self._emit.numbers(self._plan.terms, step, when, *self._plan.averages(self._taken))
         if routine is not None:
             self._routine = None
             routine.write(step, when)
@@ -427,16 +219,3 @@ class Lane:
             self.first = self.turn
         self._done += 1
         self.stage = STEP
-
-    def _write_terms(self, schema: Schema, step: int, when: float) -> None:
-        """As of ``Terms.publish``."""
-        found: list[list[float]] = [[] for _ in range(widths(schema)[0])]
-        for site, value in self._taken:
-            found[site].append(value)
-        self._emit.numbers(schema, step, when, *(sum(values) / len(values) if values else NAN for values in found))
-
-
-def widths(schema: Schema) -> tuple[int, int]:
-    """Numbers in a record, and learning rates among them."""
-    rates = next((field.width for field in schema.fields if field.metric == "lr"), 0)
-    return sum(field.width for field in schema.fields), rates

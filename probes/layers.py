@@ -2,25 +2,25 @@
 
 The outermost module carries a pre-hook; on a sampled step that one puts hooks on the activation layers and takes them
 away when the pass is over, also when it raised. So validation, saving, copying and exporting never meet a layer hook
-(some modules choose another numerical path when they see one). The dicts are written directly: 20 times cheaper than
-register_forward_hook, and the only way that costs a step nothing measurable.
+(some modules choose another numerical path when they see one).
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
 
 from .activations import KINDS, Activations
 from .attention import Attention
-from .attribution import attribute, exchanged, restore
+from .attribution import attribute, restore
 from .batch import padding_indices
 from .batchnorm import BatchNorm
 from .carried import Carrier, Swapped, carried
+from .entrances import Entrances
 from .fetch import Fetch
 from .functions import ACTIVATIONS, Functions, Watcher
 from .fused import Fused
@@ -29,10 +29,12 @@ from .model import Model, plain, prefixes
 from .modes import Modes
 from .nested import tensors
 from .sample import Sample
-from .stages import ENTRY, EXIT
 from .standby import KEY
 from .undo import Begun
 from .written import Written
+
+if TYPE_CHECKING:
+    from .plans import Plans
 
 FUNCTIONAL = 32
 """Functional activations told apart in one pass."""
@@ -47,14 +49,6 @@ class Call(NamedTuple):
     begun: Begun | None
 
 
-class Plans(NamedTuple):
-    """How a routine sample sees a pass: of each activation layer its forward hook and the number of its calls; and the
-    functions that modules hold."""
-
-    layers: list[tuple[weakref.ref[nn.Module], Any, bytearray]]
-    functions: Swapped
-
-
 class Layers:
     """Hooks of one model. ``failed(error)`` takes every error of ours; none reaches the user's forward pass."""
 
@@ -65,7 +59,7 @@ class Layers:
         self.call: Call | None = None
         """The last one in training."""
         self.written = Written(failed)
-        self._fused = Fused()
+        self.fused = Fused()
         self.calls = 0
         """Of the model in training, in the step that is being made."""
         self.output: Any = None
@@ -77,13 +71,10 @@ class Layers:
         """The last one that was not."""
         self.spent = False
         """A validation loss has been told of a call of the whole model: what is called after that are parts of it."""
-        self._roots: list[weakref.ref[nn.Module]] = []
-        self._outermost: set[int] = set()
         self.leaves: list[tuple[weakref.ref[nn.Module], str]] = []
         self.carriers: list[Carrier] = []
         self._norms: list[tuple[weakref.ref[nn.Module], str]] = []
         self.widths: set[int] = set()
-        self._placed: list[weakref.ref[nn.Module]] = []
         self._hooked: list[nn.Module] = []
         self._names: dict[int, str] = {}
         self._inside: nn.Module | None = None
@@ -104,12 +95,7 @@ class Layers:
         """Are attention and BatchNorm looked at in the coming step?"""
         self.evaluating = False
         """Is functional dropout looked at in the coming pass that is not training?"""
-        self._light = [self._in_c(ENTRY, self._enter, outermost) for outermost in (False, True)]
-        """By whether the module is outermost: what stands for ``_enter`` in a lane in C, without random states."""
-        self._light_exit = self._in_c(EXIT, self._leave)
-        self.state = "none"
-        """"none", "call" (the outermost call is noted), "modes" (its functional dropout too, in evaluation) or "all"
-        (its layers are measured)."""
+        self._entrances = Entrances(lane, self._enter, self._leave, failed)
         self._forget()
 
     def _forget(self) -> None:
@@ -131,14 +117,13 @@ class Layers:
         self._functional = None
         self.modes.adopt(model)
         self.padding = padding_indices(model)
-        self._fused = Fused(model.roots)
+        self.fused = Fused(model.roots)
         roots = model.roots
-        self._roots, self.leaves, self.carriers, self._norms, self.widths = [], [], [], [], set()
-        self._outermost = {id(root) for root in roots}
+        self._entrances.adopt(roots)
+        self.leaves, self.carriers, self._norms, self.widths = [], [], [], set()
         for root, prefix in zip(roots, prefixes(roots), strict=True):
             if isinstance(root, nn.DataParallel):  # its replicas run in threads
                 continue
-            self._roots += [weakref.ref(module) for module in _entries(root)]
             for name, module in root.named_modules():
                 self.attention.names[id(module)] = prefix + plain(name)
                 self.carriers += carried(module)
@@ -148,6 +133,12 @@ class Layers:
                     self._norms.append((weakref.ref(module), prefix + plain(name)))
                 elif isinstance(module, nn.Conv1d):
                     self.widths.add(module.out_channels)
+
+    @property
+    def state(self) -> str:
+        """ "none", "call" (the outermost call is noted), "modes" (its functional dropout too, in evaluation) or "all"
+        (its layers are measured)."""
+        return self._entrances.state
 
     @property
     def modular(self) -> bool:
@@ -170,20 +161,8 @@ class Layers:
             return
         if state == "none" or self.state == "none":
             self.remove()
-        if state != "none" and not self._placed:
-            self._placed = list(self._roots)
         light = (state == "call" or self.plans is not None) and not self._draws and not torch.cuda.is_initialized()
-        for root in self._hung():
-            entry, leave = (self._light[id(root) in self._outermost], self._light_exit) if light else (None, None)
-            root._forward_pre_hooks[KEY] = entry or self._enter  # type: ignore[index]
-            root._forward_pre_hooks_with_kwargs[KEY] = True  # type: ignore[index]
-            if state != "call":
-                root._forward_hooks[KEY] = leave or self._leave  # type: ignore[index]
-                root._forward_hooks_always_called[KEY] = True  # type: ignore[index]
-            else:
-                root._forward_hooks.pop(KEY, None)  # type: ignore[call-overload]
-                root._forward_hooks_always_called.pop(KEY, None)  # type: ignore[call-overload]
-        self.state = state
+        self._entrances.place(state, light)
 
     def remove(self) -> None:
         """No hook of ours is on any module after this."""
@@ -191,27 +170,14 @@ class Layers:
         self._lane.pass_over()
         if self._inside is not None:
             self._end()
-        for root in self._hung():
-            for hooks in (
-                root._forward_pre_hooks,
-                root._forward_pre_hooks_with_kwargs,
-                root._forward_hooks,
-                root._forward_hooks_always_called,
-            ):
-                hooks.pop(KEY, None)  # type: ignore[call-overload]
-        self._placed.clear()
-        self.state = "none"
-
-    def _hung(self) -> list[nn.Module]:
-        """Modules with hooks of ours; the user may have let go of one."""
-        return [module for ref in self._placed if (module := ref()) is not None]
+        self._entrances.remove()
 
     # a pass of a sampled step
 
     def see_once(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         """Measure a pass that has just begun, and none after it before ``place``: it may be no training yet."""
         self.place("all")
-        if any(module is placed for placed in self._hung()):  # else nothing would tell when the pass is over
+        if self._entrances.has(module):  # else nothing would tell when the pass is over
             self._enter(module, args, {})
             self._resting = True
 
@@ -233,33 +199,19 @@ class Layers:
                     if self.state == "all":
                         self._begin(module)
                 else:
-                    if id(module) in self._outermost or not self.spent:
+                    if id(module) in self._entrances.outermost or not self.spent:
                         self.other, self.spent = self._outer(self.other, call), False
                     wanted = self.evaluating and self.modes.functional and self.state in ("all", "modes")
-                    if wanted and not self._fused.parts:
+                    if wanted and not self.fused.parts:
                         self._inside, self._exchanged = module, attribute()
                         self._watch_functions(self.modes.watchers, evaluating=True)
                     self.evaluating = False
         except Exception as error:
             self._failed(error)
 
-    def _in_c(self, stage: int, hook: Callable[[nn.Module, Any, Any], None], outermost: bool = False) -> Any:
-        """What stands for ``hook`` in the lane; None where that is not in C."""
-
-        def plain(module: nn.Module, args: Any, more: Any) -> None:
-            hook(module, args, more)
-
-        made = self._lane.patch(stage, "", plain, plain, outermost, lambda error, _: self._failed(error))
-        if made is not None:
-            made._torchdynamo_inline = plain
-        return made
-
     def pass_in_c(self) -> tuple[Any, ...] | None:
         """What `pass.c` needs to do a pass of a routine sample by itself; None where it cannot."""
-        if self.plans is None or self._light_exit is None:
-            return None
-        functions = self.plans.functions
-        return tuple(self.plans.layers), functions if self.carriers else None, *exchanged(), KEY
+        return self.plans.in_c if self.plans is not None and self._entrances.in_c else None
 
     def entered(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A call in training that the lane has noted instead: it drew no random numbers, without autocast."""
@@ -269,17 +221,18 @@ class Layers:
 
     def spend(self) -> None:
         """A validation loss has been told of the last call that was not training."""
-        self.spent |= self.other is not None and id(self.other.module) in self._outermost
+        self.spent |= self.other is not None and id(self.other.module) in self._entrances.outermost
         self.other = None
 
     def _outer(self, before: Call | None, call: Call) -> Call:
         """Of two calls the later one, unless it is of a part of the model, called by the model."""
-        inner = before is not None and id(before.module) in self._outermost and id(call.module) not in self._outermost
+        outermost = self._entrances.outermost
+        inner = before is not None and id(before.module) in outermost and id(call.module) not in outermost
         return before if inner and before is not None else call
 
     def _begin(self, module: nn.Module) -> None:
         self._inside, self._exchanged = module, attribute()
-        fused = self._fused.parts
+        fused = self.fused.parts
         if self.plans is not None:
             self._swapped = self.plans.functions
             self._swapped.begin()
@@ -386,13 +339,3 @@ class Layers:
 def versions(args: Any, kwargs: Any) -> list[int]:
     """How often each tensor among the arguments has been written to."""
     return [tensor._version for tensor in tensors([args, kwargs])]
-
-
-def _entries(root: nn.Module) -> Iterator[nn.Module]:
-    """Where a pass through a model may begin: the outermost module, or, where that one's forward is not what
-    is called (a LightningModule, a container of parts), the modules right under it."""
-    yield root
-    if not isinstance(root, nn.Sequential):
-        for child in root.children():
-            if any(parameter.requires_grad for parameter in child.parameters()) and any(child.children()):
-                yield child

@@ -3,7 +3,7 @@
 #include "pass.h"
 
 #define REFERENCES(each)                                                                                             \
-    each(layers) each(functions) each(warnings) each(plain) each(ours) each(key)
+    each(layers) each(fused) each(functions) each(warnings) each(plain) each(ours) each(key)
 
 void forget_pass(Pass *pass)
 {
@@ -11,15 +11,15 @@ void forget_pass(Pass *pass)
     REFERENCES(FORGET)
 }
 
-/* None or (layers, functions, warnings.__dict__, warnings.warn, ours, key) */
+/* None or (layers, fused, functions, warnings.__dict__, warnings.warn, ours, key) */
 int take_pass(Pass *pass, PyObject *from)
 {
-    PyObject *layers, *functions, *warnings, *plain, *ours, *key;
+    PyObject *layers, *fused, *functions, *warnings, *plain, *ours, *key;
     forget_pass(pass);
     if (from == Py_None)
         return 1;
-    if (!PyArg_ParseTuple(from, "O!OO!OOO", &PyTuple_Type, &layers, &functions, &PyDict_Type, &warnings, &plain, &ours,
-                          &key))
+    if (!PyArg_ParseTuple(from, "O!O!OO!OOO", &PyTuple_Type, &layers, &PyTuple_Type, &fused, &functions, &PyDict_Type,
+                          &warnings, &plain, &ours, &key))
         return 0;
 #define TAKE(field) put(&pass->field, field);
     REFERENCES(TAKE)
@@ -47,6 +47,22 @@ static int hang(Pass *pass, PyObject *plan)
     int done = PyObject_SetItem(hooks, pass->key, hook) || PyList_Append(pass->hooked, hooks) ? -1 : 1;
     Py_DECREF(hooks);
     return done;
+}
+
+/* None of the fused modules is being evaluated: a hook in one that is would change its bits (fused.py). */
+int can_pass(const Pass *pass)
+{
+    int trained = pass->layers != NULL;
+    for (Py_ssize_t i = 0; trained && i < PyTuple_Size(pass->fused); i++) {
+        PyObject *module = PyWeakref_GetObject(PyTuple_GetItem(pass->fused, i)), *flag;
+        if (module == Py_None)
+            continue;
+        flag = PyObject_GetAttr(module, names.training);
+        trained = flag == Py_True;
+        Py_XDECREF(flag);
+    }
+    PyErr_Clear();
+    return trained;
 }
 
 int begin_pass(Pass *pass, PyObject *module)

@@ -11,25 +11,22 @@ do. Whatever else is unusual makes the lane be left, and what was found so far b
 
 from __future__ import annotations
 
-import functools
 import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from nnwatch.metric import CONFIDENCE_BINS
 
 from . import arithmetic, confidence, inputs, kernel
-from .activations import EVERYWHERE, FLAT, METRICS, RELU, REUSED, SAMPLED, WINDOW
-from .carried import Swapped
+from .activations import METRICS
 from .emit import HEAD, Schema
-from .functions import ACTIVATIONS
 from .groups import momenta
 from .kernel import Activation
-from .layers import Plans
+from .layout import Layout
 from .nested import tensors
+from .plans import Plans
 from .sample import THOROUGH, Sample
 from .stages import CALL, INSIDE, STEPPING
 from .weights import SAMPLED as WEIGHTS
@@ -91,54 +88,13 @@ class Routine:
 
     def _plan(self, schema: Schema, parameters: int) -> bool:
         """Where each number lies in the record; False if there are others than are known here."""
-        self._places: dict[str, tuple[int, int]] = {}
-        size = 0
-        for metric, width, _ in schema.fields:
-            self._places[metric] = size, width
-            size += width
-        wide = [self._places.get(metric, (-1, 0))[1] for metric in WIDE]
-        self._record = bytearray(HEAD.size + 4 * size)
-        self._numbers = np.frombuffer(self._record, np.float32, offset=HEAD.size)
-        self._input = tuple(self._at(metric) for metric in INPUT)
-        self._prediction = tuple(self._at(metric) for metric in PREDICTION)
-        self._classes = self._places.get("predicted.count", (0, 0))[1]
-        self._plans = self._pass_plans()
-        return self._alike and NEEDED <= self._places.keys() <= KNOWN and wide == [parameters] * len(WIDE)
-
-    def _at(self, metric: str) -> int:
-        return self._places.get(metric, (-1, 0))[0]
-
-    def _pass_plans(self) -> Plans:
-        """How the pass is seen. The number of an activation's calls will be 255 when one was not as planned."""
-        layers, found = self._training.layers, []
-        names = layers.activations.names
-        for ref, name in layers.leaves:
-            module = ref()
-            own = [each for each in (name, *(f"{name}#{call}" for call in range(2, REUSED + 1))) if each in names]
-            if module is not None and own:
-                hook, calls = self._hook(own, type(module))
-                found.append((ref, hook, calls))
-        functions = [ACTIVATIONS[carrier.function] for carrier in layers.carriers]
-        self._functions = [f"{name}() {call}" for call, (name, _) in enumerate(functions, 1)]
-        self._alike = len(set(functions)) <= 1 and all(each in names for each in self._functions)
-        hook, self._called = self._hook(
-            self._functions if self._alike else [], functions[0][1] if functions else nn.ReLU
-        )
-        return Plans(found, Swapped(layers.carriers, hook))
-
-    def _hook(self, own: list[str], kind: type[nn.Module]) -> tuple[Any, bytearray]:
-        """For the calls of an activation of that ``kind``, by their names; and their number."""
-        layers = self._training.layers
-        seen, calls = layers.activations, bytearray(1)
-        names = seen.names
-        low, high = FLAT.get(kind, EVERYWHERE)
-        called = (*own, None) if len(own) == REUSED else tuple(own)  # later calls are left out
-        plan = (
-            self._record, calls, called, tuple(names.index(each) for each in own),
-            tuple(self._at(metric) for metric in METRICS), low, high,
-            seen.fired if issubclass(kind, RELU) else None, seen.samples, layers.widths, SAMPLED, WINDOW,
-        )  # fmt: skip
-        return functools.partial(self._hand.layer, plan), calls
+        self._layout = layout = Layout(schema)
+        self._input = tuple(layout.at(metric) for metric in INPUT)
+        self._prediction = tuple(layout.at(metric) for metric in PREDICTION)
+        self._classes = layout.width("predicted.count")
+        self._plans = Plans(self._training.layers, layout, self._hand.layer)
+        wide = [layout.width(metric) for metric in WIDE]
+        return self._plans.alike and NEEDED <= layout.metrics <= KNOWN and wide == [parameters] * len(WIDE)
 
     # what the lane calls
 
@@ -150,23 +106,23 @@ class Routine:
         training.routine = self
         self._number = training.samples
         training.samples += 1
-        self._numbers[:] = np.nan
+        self._layout.numbers[:] = np.nan
         self._stale = 0.0
         sampler.arm()
         try:
             layers.plans = self._plans
-            self._called[0] = 0
+            self._plans.begin()
             layers.thorough = False
             layers.place("all")
             model, optimizer = training.model, training.optimizers[0]()
             assert model is not None
             self._parameters = parameters = model.parameters()
             groups = optimizer.param_groups if optimizer is not None else []
-            self._put("grad.stale", 0.0)
-            self._put("watch.every", sampler.every)
+            self._layout.put("grad.stale", 0.0)
+            self._layout.put("watch.every", sampler.every)
             if sampler.cost is not None:
-                self._put("watch.cost", sampler.cost + self._repeats.share)
-            self._fits = len(groups) == self._places["momentum"][1] and (
+                self._layout.put("watch.cost", sampler.cost + self._repeats.share)
+            self._fits = len(groups) == self._layout.width("momentum") and (
                 len(parameters) == len(model.names) == sum(len(group["params"]) for group in groups)
             )
         except Exception as error:
@@ -180,7 +136,7 @@ class Routine:
 
     def _work(self) -> tuple[Any, ...]:
         """As `routine.c` has it. C looks at the batch where there is one label of a class for each row."""
-        record, parameters, at = self._record, self._parameters, self._at
+        record, parameters, at = self._layout.record, self._parameters, self._layout.at
         moments = (self._input, inputs.SAMPLED) if self._input[0] >= 0 else None
         classes = (self._prediction, CONFIDENCE_BINS) if self._prediction[0] >= 0 else None
         looks = at("mode.train") < 0 and (classes is None or self._classes > 0)
@@ -206,15 +162,15 @@ class Routine:
         if self._numpy is not None:
             self._numpy.passed()
         if any(parameter.grad is not None for parameter in self._parameters):
-            place = self._at("grad.norm.layer")
-            right = hand.gradients_into(self._record, place, self._parameters) is not None
-            norms = self._numbers[place : place + len(self._parameters)]
+            place = self._layout.at("grad.norm.layer")
+            right = hand.gradients_into(self._layout.record, place, self._parameters) is not None
+            norms = self._layout.numbers[place : place + len(self._parameters)]
             self._stale = float(np.linalg.norm(np.nan_to_num(norms, nan=0.0))) if right else np.nan
-            self._put("grad.stale", self._stale)
-        self._put("mode.train", layers.modes.share(evaluating=False))
+            self._layout.put("grad.stale", self._stale)
+        self._layout.put("mode.train", layers.modes.share(evaluating=False))
         if self._input[0] >= 0:
             first = _first(layers.call)
-            right &= first is not None and hand.moments_into(self._record, self._input, first, inputs.SAMPLED)
+            right &= first is not None and hand.moments_into(self._layout.record, self._input, first, inputs.SAMPLED)
         if self._prediction[0] >= 0:
             output = args[0] if args else kwargs.get("input")
             target = args[1] if len(args) > 1 else kwargs.get("target")
@@ -225,7 +181,7 @@ class Routine:
                 return False
             ignored = kwargs["ignore_index"] if "ignore_index" in kwargs else args[4] if len(args) > 4 else -100
             right &= hand.classes_into(
-                self._record, self._prediction, output, target, ignored,
+                self._layout.record, self._prediction, output, target, ignored,
                 confidence.distance(output), CONFIDENCE_BINS, bool(self._classes),
             )  # fmt: skip
         return right
@@ -234,21 +190,21 @@ class Routine:
         """The optimizer is about to step."""
         try:
             hand, parameters = self._hand, self._parameters
-            whole = hand.gradients_into(self._record, self._at("grad.norm.layer"), parameters)
+            whole = hand.gradients_into(self._layout.record, self._layout.at("grad.norm.layer"), parameters)
             if whole is None or hand.snapshot(parameters, WEIGHTS, self._held) is None:
                 self._unfit()
             elif whole - whole != 0.0:
                 self._training.lane.leave()
             else:
-                self._put("grad.norm", whole)
+                self._layout.put("grad.norm", whole)
         except Exception as error:
             self._failed(error)
 
     def after(self) -> None:
         """It has stepped."""
         try:
-            norm, ratio = self._at("weight.norm"), self._at("update.ratio")
-            finite = self._hand.compare_into(self._record, norm, ratio, self._parameters, self._held)
+            norm, ratio = self._layout.at("weight.norm"), self._layout.at("update.ratio")
+            finite = self._hand.compare_into(self._layout.record, norm, ratio, self._parameters, self._held)
             if finite is None:
                 self._unfit()
             elif not finite:
@@ -262,23 +218,17 @@ class Routine:
         try:
             optimizer = training.optimizers[0]()
             if optimizer is not None:
-                self._put("momentum", *momenta(optimizer))
-            HEAD.pack_into(self._record, 0, training.emit.segment, step, when)
+                self._layout.put("momentum", *momenta(optimizer))
+            HEAD.pack_into(self._layout.record, 0, training.emit.segment, step, when)
             assert self._schema is not None
-            training.lane.publish(self._schema.id, self._record)
+            training.lane.publish(self._schema.id, self._layout.record)
         except Exception as error:
             self._failed(error)
 
     def finish(self) -> None:
         """The step that it has sampled is over."""
-        seen = all(calls[0] < 255 for _, _, calls in self._plans.layers)
-        self._fits &= seen and self._called[0] == len(self._functions)
+        self._fits &= self._plans.kept
         self._forget()
-
-    def _put(self, metric: str, *values: float | None) -> None:
-        place, width = self._places.get(metric, (-1, 0))
-        if len(values) == width and values[0] is not None:
-            self._numbers[place : place + width] = values
 
     def _forget(self) -> None:
         """Nothing of the user's is kept alive."""
@@ -303,8 +253,8 @@ class Routine:
         sample.model = training.model
         if self._numpy is not None:
             self._numpy.passed()
-        record = self._numbers.copy()
-        found = {metric: record[at : at + width] for metric, (at, width) in self._places.items()}
+        record = self._layout.numbers.copy()
+        found = {metric: record[at : at + width] for metric, (at, width) in self._layout.places.items()}
         names = training.layers.activations.names
         missing = np.full(len(names), np.nan)
         table = np.array([found.get(metric, missing) for metric in METRICS])
