@@ -112,8 +112,9 @@ class Closing:
         measured = step >= sampler.due
         due = measured and sampler.ended(step, kind, lane.spent, training.disturbed, self._turn())
         takes, coming = ordinary or self._ordinary(), sampler.next
-        keep = (due or sampler.ahead) and self._repeats.wanted(coming)
-        planned = takes and not keep and (due or sampler.ahead) and routine.ready(coming)
+        known = due or sampler.ahead
+        keep = known and self._repeats.wanted(coming)
+        planned = known and takes and not keep and routine.ready(coming)
         if due and not planned:
             training.sample = training.new_sample()
             layers.thorough = training.sample.thorough
@@ -132,7 +133,9 @@ class Closing:
             training.news = False
             training.tell()
         if training.sample is None and takes:
-            until = min(n for n in (*(first + n for n in NEWS), coming if planned else sampler.due) if n > step)
+            until = coming if planned else sampler.due
+            if step - first < NEWS[-1]:
+                until = min(until, next(first + n for n in NEWS if first + n > step))
             coming_steps = until, layers if state != "none" else None, routine if planned else None, coming
             if ordinary:
                 lane.again(*coming_steps)

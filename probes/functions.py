@@ -39,7 +39,11 @@ Watcher = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]
 
 
 class Functions(TorchFunctionMode):
-    """Sees every torch function while it is entered; ``failed(error)`` takes the errors of the watchers."""
+    """Sees every torch function while it is entered; ``failed(error)`` takes the errors of the watchers.
+
+    A warning that torch gives in C++ names the innermost line of Python. Without the extension that is one of ours,
+    where a pass is seen by this mode: on sampled steps of models that call activations as functions, and on thorough
+    ones."""
 
     def __init__(self, watchers: Mapping[Any, Watcher], failed: Callable[[Exception], None]) -> None:
         super().__init__()

@@ -93,6 +93,8 @@ class Routine:
         self._prediction = tuple(layout.at(metric) for metric in PREDICTION)
         self._classes = layout.width("predicted.count")
         self._plans = Plans(self._training.layers, layout, self._hand.layer)
+        self._parameters: list[torch.Tensor] = []
+        self._work = self._in_c() if kernel.native is not None else ()
         wide = [layout.width(metric) for metric in WIDE]
         return self._plans.alike and NEEDED <= layout.metrics <= KNOWN and wide == [parameters] * len(WIDE)
 
@@ -116,7 +118,8 @@ class Routine:
             layers.place("all")
             model, optimizer = training.model, training.optimizers[0]()
             assert model is not None
-            self._parameters = parameters = model.parameters()
+            parameters = self._parameters
+            parameters[:] = model.parameters()
             groups = optimizer.param_groups if optimizer is not None else []
             self._layout.put("grad.stale", 0.0)
             self._layout.put("watch.every", sampler.every)
@@ -131,10 +134,9 @@ class Routine:
         assert self._schema is not None
         if not self._fits:
             return None
-        work = self._work() if kernel.native is not None else ()
-        return layers, self._schema.id, work, layers.pass_in_c()
+        return layers, self._schema.id, self._work, layers.pass_in_c()
 
-    def _work(self) -> tuple[Any, ...]:
+    def _in_c(self) -> tuple[Any, ...]:
         """As `routine.c` has it. C looks at the batch where there is one label of a class for each row."""
         record, parameters, at = self._layout.record, self._parameters, self._layout.at
         moments = (self._input, inputs.SAMPLED) if self._input[0] >= 0 else None
@@ -232,7 +234,8 @@ class Routine:
 
     def _forget(self) -> None:
         """Nothing of the user's is kept alive."""
-        self._parameters, self._held.parts = [], ()
+        self._parameters.clear()
+        self._held.parts = ()
         if self._numpy is not None:
             self._numpy.forget()
         self._training.layers.plans = None
@@ -266,7 +269,7 @@ class Routine:
             if optimizer is not None:
                 wide = {metric: found[metric] for metric in WIDE}
                 taken = np.isnan(wide["weight.norm"]).all()  # and not yet compared
-                before = (self._parameters, bytearray(self._held)) if taken else None
+                before = (list(self._parameters), bytearray(self._held)) if taken else None
                 sample.take_parameters(optimizer, wide, float(found["grad.norm"][0]), before)
         self._forget()
         return sample
