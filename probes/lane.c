@@ -126,8 +126,9 @@ static PyObject *publish(Lane *self, PyObject *args)
         each(entered[1]) each(entered[2]) each(left) each(due) each(canary) each(small) each(looks)                  \
             each(optimizers) each(routine) each(coming) each(places) each(work.record) each(work.gradients)          \
                 each(work.snapshot) each(work.compare) each(work.parameters) each(work.moments)                      \
-                    each(work.classes) each(work.name) each(pass.layers) each(pass.fused) each(pass.functions) each(pass.warnings)      \
-                        each(pass.plain) each(pass.ours) each(pass.key) each(pass.inside) each(pass.hooked)
+                    each(work.classes) each(work.name) each(pass.layers) each(pass.fused) each(pass.functions)       \
+                        each(pass.warnings) each(pass.plain) each(pass.ours) each(pass.key) each(pass.inside)        \
+                            each(pass.hooked)
 
 static int traverse(Lane *self, visitproc visit, void *arg)
 {

@@ -2,10 +2,10 @@
 #pragma once
 #include "readings.h"
 
-/* As of Plans.in_c: how each layer is seen, modules that torch computes in one kernel while they are evaluated, functions
-   that modules hold or None, what stands for warnings.warn. */
+/* As of Plans.in_c: how each layer is seen (NULL where Layers itself has to do it), modules that torch computes in one
+   kernel while they are evaluated, functions that modules hold or None, what stands for warnings.warn. */
 typedef struct {
-    PyObject *layers, *fused, *functions, *warnings, *plain, *ours, *key; /* layers: NULL where Layers itself has to do it */
+    PyObject *layers, *fused, *functions, *warnings, *plain, *ours, *key;
     PyObject *inside, *hooked; /* the module whose pass it is; the dictionaries that have a hook of ours meanwhile */
     int exchanged;
 } Pass;
