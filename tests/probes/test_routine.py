@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import warnings
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -165,6 +170,47 @@ def test_a_model_that_it_cannot_measure_goes_the_long_way(model, tmp_path, monke
         return training
 
     assert not written(tmp_path, monkeypatch, make)
+
+
+class Interrupted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        self.hooks: list[int] = []
+        self.between: Callable[[nn.Module], object] | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.layers[1](self.layers[0](x))
+        self.hooks.append(len(self.layers[1]._forward_hooks))
+        if self.between is not None:
+            self.between(self)
+        out: torch.Tensor = self.layers[2](hidden)
+        return out
+
+
+def fails(model: nn.Module) -> None:
+    raise ArithmeticError
+
+
+@pytest.mark.parametrize("between", [fails, copy.deepcopy])
+def test_a_pass_that_is_interrupted_leaves_nothing(between, tmp_path):
+    watching = Standby({"rings": [str(tmp_path)], "ring_bytes": 1 << 20, "budget": 0.01})
+    patches, warn = Patches(watching), warnings.warn
+    try:
+        training = Training()
+        model = training.model = Interrupted()
+        training.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(1, 21):
+            model.between = between if step == 9 else None
+            assert step != 9 or watching.watch.training.routine is not None
+            with contextlib.suppress(ArithmeticError):
+                training.step()
+            assert not model.layers[1]._forward_hooks
+            assert warnings.warn is warn
+        assert model.hooks[8] == 1
+    finally:
+        patches.remove()
+    assert not watching.probes._failures
 
 
 @pytest.mark.parametrize("broken", ["moments_into", "gradients_into", "compare_into"])
