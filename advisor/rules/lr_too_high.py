@@ -14,7 +14,7 @@ from ..learning_rate import LOWER, back_remedy, lower_remedy
 from ..nonfinite import GIVEN, growth, onset
 from ..place import of_optimizer
 from ..rule import Rule
-from ..window import Numbers, block_medians, finite, median, trend
+from ..window import Numbers, block_medians, column_medians, finite, median, trend
 
 DAMP = "Lower the momentum"
 COLLAPSED = frozenset({"background-collapse", "prediction-collapse", "input-ignored"})
@@ -40,11 +40,12 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Where over half of the first sampled steps made the loss of their own batch worse, that is a mechanism as well;
         where nine of ten made it better, an update of under a quarter of a matrix is none. Losses of sampled actions,
         or of targets that the net makes itself, show no outcome. A layer that was alive until an update of more than a
-        matrix's size and is dead since, or a policy whose entropy is under a thousandth of its first since then, is an
-        outcome where the loss is none (two optimizers, sampled actions); a layer that is dead to the last unit since is
-        one everywhere. Later in the run: the rate rose by half or more over all before, the loss was falling until
-        then, and is a tenth higher and not falling since: *warn*; or it is ten times as high after 10 steps: *error*. A
-        momentum of one or more is exact, from the first step on: the velocity that it keeps never comes down.
+        matrix's size and is dead since, or lies at the flat ends of a tanh or sigmoid, or a policy whose entropy is
+        under a thousandth of its first since then, is an outcome where the loss is none (two optimizers,
+        sampled actions); a layer that is dead to the last unit since is one everywhere. Later in the run: the
+        rate rose by half or more over all before, the loss was falling until then, and is a tenth higher and
+        not falling since: *warn*; or it is ten times as high after 10 steps: *error*. A momentum of one or more
+        is exact, from the first step on: the velocity that it keeps never comes down.
 
     When it is a false alarm
         A learning-rate range test; the peak of a one-cycle schedule (the finding is resolved when the loss comes down).
@@ -124,6 +125,8 @@ def _killed(at: Context, limit: Mapping[str, float]) -> str | None:
     share, layer = at.dead
     if share >= (limit["dead"] if at.no_goal else 1) and at.dead_before(step) < 0.5 * share:
         return f"{percent(share)} of the units of {layer} have not fired since"
+    if at.no_goal and (flat := _flattened(at, limit)):
+        return flat
     if not at.has("distribution.entropy"):
         return None
     entropy = at.view("distribution.entropy")
@@ -132,6 +135,21 @@ def _killed(at: Context, limit: Mapping[str, float]) -> str | None:
     if len(since.steps) < limit["samples"] or not highest < limit["fixed"] * first:
         return None
     return f"the policy takes the same action each time since: its entropy is {number(highest)} at most"
+
+
+def _flattened(at: Context, limit: Mapping[str, float]) -> str | None:
+    """A hidden tanh or sigmoid layer was in its range at the first step and lies at its flat ends ever since."""
+    if not at.has("act.saturated"):
+        return None
+    view = at.view("act.saturated")
+    hidden, newest = view.values[:, :-1], view.last(20).values[:, :-1]
+    if len(view.steps) < 20 or not hidden.shape[1]:
+        return None
+    shares = np.nan_to_num(column_medians(newest), nan=0.0)
+    worst = int(np.argmax(shares))
+    if shares[worst] < limit["dead"] or not hidden[0, worst] < 0.5 * shares[worst]:
+        return None
+    return f"{percent(float(shares[worst]))} of the outputs of {view.names[worst]} lie at its flat ends since"
 
 
 def _better(at: Context, limit: Mapping[str, float]) -> bool:
@@ -224,6 +242,7 @@ RULE = Rule(
         "grad.norm",
         "step.gain",
         "act.dead",
+        "act.saturated",
         "distribution.entropy",
         "momentum",
     ),
