@@ -28,9 +28,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     How it is decided
         At once where a p of 0.9 or more leaves three units or fewer of the layer in front of it on average. Else:
         Mechanism: a dropout layer with p over 0.5. Outcome, after half of the run: the training loss in evaluation
-        mode is still over half that of a guess, in training mode it is higher by a fifth (not asked of a p of 0.9 and
-        more, which leaves too little of the net to differ), no longer falls (under that p, before the end), and
-        validation is no worse than training in evaluation mode: nothing is overfitted.
+        mode is still over half that of a guess (a quarter at a p of 0.9 and more), in training mode it is higher by a
+        fifth (not asked of such a p, which leaves too little of the net to differ), no longer falls (under that p,
+        before the end), and validation is no worse than training in evaluation mode: nothing is overfitted.
 
     When it is a false alarm
         p = 0.5, and a training loss over the validation loss, are what dropout looks like when it works: both alone
@@ -51,9 +51,11 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     if at.step < begin + max(at.warmup, limit["part"] * at.horizon):
         raise Abstain("too early: half of the run is allowed for it")
     both, guess = _modes(at, begin + int(0.2 * at.horizon), p >= limit["nearly"]), trivial_loss(at)[0]
-    if both.eval < limit["far"] * guess or (both.train < 1.2 * both.eval and p < limit["nearly"]):
+    nearly = p >= limit["nearly"]
+    far = limit["near" if nearly else "far"] * guess
+    if both.eval < far or (both.train < 1.2 * both.eval and not nearly):
         return None
-    if p < limit["nearly"] and at.falling and not at.over:
+    if not nearly and at.falling and not at.over:
         return None  # a net with dropout learns slowly: it may still come down
     val = median(at.evaluations.loss[-3:]) if len(at.evaluations.loss) else both.eval
     if val > 1.1 * both.eval:
@@ -66,7 +68,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
             f"without dropout the same batches cost {number(both.eval)}, validation {number(val)}: it does not overfit",
         ),
         at.track.segment.first_step + 1,
-        (Evidence("loss.train.eval", both.eval, limit["far"] * guess, "training loss without dropout", 0, at.step),),
+        (Evidence("loss.train.eval", both.eval, far, "training loss without dropout", 0, at.step),),
         (Remedy(LESS, f"{name}: p {number(p)} → 0.2{of_layer(at, name)}",
                 f"the training loss falls under {number(0.5 * both.train)}"),),
         "If it stays high without dropout, the net is too small or its rate too low.",
@@ -127,6 +129,6 @@ RULE = Rule(
     (LESS,),
     "Notes C100, C263, C290; p over 0.5 alone is UMLAUT's rule (CHI 2021).",
     check,
-    {"p": 0.5, "nearly": 0.9, "part": 0.5, "far": 0.5, "samples": 10, "left": 3},
+    {"p": 0.5, "nearly": 0.9, "part": 0.5, "far": 0.5, "near": 0.25, "samples": 10, "left": 3},
     slow=True,
 )

@@ -37,7 +37,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         what batches of a single class would. With both it is *warn*, an error when the loader says shuffle=False or
         two epochs had the same order. For a regression the same is asked of the means of the batches, and neighbouring
         batches must go together; without a loader that begins anew, beyond their mean over a fifth of the run, and
-        batches must come again: values that a net learns from its own guesses drift and jump.
+        batches must come again: values that a net learns from its own guesses drift and jump. Where the same batches
+        come again at their places, a tenth of what batches of one kind would differ by is enough, if it is twenty times
+        what drawing at random explains.
         The same order in every epoch with labels well mixed costs little: *watch*.
 
     When it is a false alarm
@@ -56,6 +58,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     z, spread = _labels(at, limit) if at.facts.get("classes") else (0.0, _means(at))
     declared = at.facts.get("shuffle") is False
     sorted_labels = spread > limit["spread"] and (z < -limit["z"] or not at.facts.get("classes"))
+    sorted_labels |= _placed_apart(at, limit, spread, repeated)
     if not sorted_labels and not (repeated >= limit["batches"] and declared and not layers(at).get("recurrent")):
         return None
     passes = at.facts.get("classes") or at.has("epoch") or _came_again(at) >= limit["batches"]
@@ -140,6 +143,14 @@ def _overdispersion(at: Context) -> float:
     chi2 = float(((counts[:, kept] - expected) ** 2 / expected).sum())
     ratio = chi2 / ((len(counts) - 1) * (kept.sum() - 1))
     return float((ratio - 1) / medians(size.ravel()))
+
+
+def _placed_apart(at: Context, limit: Mapping[str, float], spread: float, repeated: int) -> bool:
+    """Of a regression: the same batches come again at their places, and differ far more than drawing explains."""
+    if at.facts.get("classes") or not limit["placed"] < spread < 1 or not at.batch_size:
+        return False
+    chance = (1 - spread) / at.batch_size
+    return max(repeated, _came_again(at)) >= limit["batches"] and at.exceeds(spread, limit["times"] * chance)
 
 
 def _means(at: Context) -> float:
@@ -228,5 +239,5 @@ RULE = Rule(
     (SHUFFLE,),
     "Note C98 (shuffle, shuffle, shuffle), C326; runs test after Barton and David (1957).",
     check,
-    {"z": 6, "spread": 0.33, "batches": 3, "correlation": 0.7},
+    {"z": 6, "spread": 0.33, "batches": 3, "correlation": 0.7, "placed": 0.1, "times": 20},
 )

@@ -56,10 +56,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """
     if not loss(at):
         return _pressed(at, limit)
-    return next(filter(None, (_unfit(call, measured=call is at) for call in calls(at))), None)
+    return next(filter(None, (_unfit(call, limit, measured=call is at) for call in calls(at))), None)
 
 
-def _unfit(at: Context, *, measured: bool) -> Found | None:
+def _unfit(at: Context, limit: Mapping[str, float], *, measured: bool) -> Found | None:
     """One loss call; ``measured`` are the targets of the first one of a step."""
     name, made = str(loss(at).get("name")), maker(at)
     begin = at.track.segment.first_step + 1
@@ -76,8 +76,8 @@ def _unfit(at: Context, *, measured: bool) -> Found | None:
         why = f"{name} takes the logarithms of probabilities, and {spoken} gives none"
         title, new = LOGARITHMS[name]
         remedy = Remedy(title, f"{name} of {spoken}{of_loss(at)} → {new}", "no loss is below 0")
-    elif measured and name in REGRESSION and made in ("Sigmoid", "Tanh", "Relu"):
-        outside = _outside(at, made)
+    elif measured and name in REGRESSION and made in ("Sigmoid", "Tanh", "Relu", "Softmax"):
+        outside = _shared(at, limit) if made == "Softmax" else _outside(at, made)
         if outside is None:
             return None
         why = f"{spoken} gives {outside[0]}, and the targets have {outside[1]}"
@@ -133,6 +133,20 @@ def _pressed(at: Context, limit: Mapping[str, float]) -> Found | None:
     )  # fmt: skip
 
 
+def _shared(at: Context, limit: Mapping[str, float]) -> tuple[str, str] | None:
+    """The same of softmax: one over the number of outputs is their mean, whatever they are."""
+    if not at.has("target.mean") or not at.has("output.mean"):
+        return None
+    means = finite(at.view("target.mean").thin(200).scalar).astype(np.float64)
+    given = finite(at.view("output.mean").thin(200).scalar).astype(np.float64)
+    if len(means) < limit["samples"] or len(given) < 2 or np.ptp(given) > 1e-4 * abs(given[0]):
+        return None
+    share = float(given[0])
+    if np.min(np.abs(means - share)) < limit["apart"] * share or np.ptp(np.sign(means - share)):
+        return None
+    return f"shares of one, of mean {number(share)}", f"mean {number(float(np.median(means)))}"
+
+
 def _outside(at: Context, made: str) -> tuple[str, str] | None:
     """(range of the activation, what the targets have) where they cannot all lie in it; None where they can.
 
@@ -159,10 +173,10 @@ RULE = Rule(
     "wrong-output-activation",
     "the last activation does not fit the loss",
     "invariant",
-    ("loss.train", "target.mean", "target.std", "act.mean", "act.std"),
+    ("loss.train", "target.mean", "target.std", "output.mean", "act.mean", "act.std"),
     (REMOVE, LOGARITHM, RAW),
     "Exact; UMLAUT (CHI 2021) and NeuraLint (TOSEM 2022) look for it in the source.",
     check,
-    {"patience": 60, "samples": 10, "flat": 0.01, "left": 0.01},
+    {"patience": 60, "samples": 10, "flat": 0.01, "left": 0.01, "apart": 0.1},
     votes=(1, 1),
 )
