@@ -43,7 +43,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Exact, from the operation that made the prediction: ReLU or sigmoid in front of cross_entropy; nll_loss,
         ctc_loss or kl_div without a logarithm; sigmoid, tanh or ReLU in front of a squared or absolute error whose
         targets lie where the activation never gets (their mean outside its range, or a spread that the range has no
-        room for).
+        room for); softmax there, whose outputs are shares of one, while the targets of a sample add up to something
+        else: by a tenth, in ten batches.
         Where the loss is written by hand: the last module is such an activation, all its outputs lie at one end of its
         range at ten sampled steps in a row, and over 1 % of the first loss is left.
 
@@ -96,7 +97,7 @@ def _unfit(at: Context, limit: Mapping[str, float], *, measured: bool) -> Found 
         begin,
         (Evidence("loss.train", first, None, "first loss", begin, begin),),
         (remedy,),
-        "If it is meant so, write the loss out by hand: then both belong together.",
+        "If it is meant so, switch this rule off in nnwatch.toml.",
         exact=True,
     )
 
