@@ -9,6 +9,8 @@ from __future__ import annotations
 
 UNSTEPPED = 64
 """Backward passes without the end of any optimizer step after which the passes themselves count."""
+LONGEST = 4096
+"""The same where one has stepped before: an episode may pass back at each of its moves and step at its end."""
 
 
 class Clock:
@@ -54,7 +56,7 @@ class Clock:
 
     def never_stepped(self) -> bool:
         """After many backward passes without an optimizer's step: from now on they end the steps."""
-        if self.backwards >= UNSTEPPED:
+        if self.backwards >= (LONGEST if self._first else UNSTEPPED):
             self.by_backward, self.stepping = True, 0
         return self.by_backward
 

@@ -32,7 +32,7 @@ class Model:
                 self.frozen.append(name)
             if id(parameter) in optimized:
                 self._add(name, optimized.pop(id(parameter)))
-            elif parameter.requires_grad:
+            elif parameter.requires_grad and id(parameter) not in self.index:  # else two models share it
                 self.unoptimized.append(name)
         for number, parameter in enumerate(optimized.values()):
             self._add(f"parameter {number}", parameter)

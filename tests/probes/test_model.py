@@ -18,6 +18,17 @@ def test_frozen_and_unoptimized_parameters_are_listed():
     assert model.names == ["0.weight", "0.bias", "1.weight", "1.bias"]
 
 
+def test_what_two_models_share_is_optimized_once():
+    """An encoder and a decoder over one embedding, with an optimizer each."""
+    shared = nn.Embedding(5, 4)
+    models = [nn.Sequential(shared, nn.Linear(4, 3)), nn.Sequential(shared, nn.Linear(4, 2))]
+    optimizers = [torch.optim.SGD(model.parameters(), lr=0.1) for model in models]
+    model = Model([module for each in models for module in each.modules()], optimizers)
+    assert model.names[0] == "Sequential1.0.weight"
+    assert len(model.names) == 5
+    assert model.unoptimized == []
+
+
 class Pinned(nn.Module):
     """Gives its one parameter itself, as older code does, and takes no arguments for it."""
 

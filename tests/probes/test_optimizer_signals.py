@@ -154,6 +154,25 @@ def test_passes_whose_gradients_are_cleared_are_no_part_of_the_step(tmp_path):
     assert done.facts()["accumulation"] == 1
 
 
+def test_an_episode_that_passes_back_at_each_of_its_moves_is_one_step(tmp_path):
+    losses = []
+
+    def run():
+        (x, y), model = batch(), small()
+        optimizer = torch.optim.SGD(model.parameters(), 0.001)
+        for moves in (20, 100, 150, 90):
+            optimizer.zero_grad()
+            found = [F.cross_entropy(model(x[:1]), y[:1]) for _ in range(moves)]
+            for loss in found:
+                loss.backward()
+            losses.append(sum(loss.item() for loss in found) / moves)
+            optimizer.step()
+
+    done = watched(tmp_path, run)
+    assert done.steps("loss.train") == [1, 2, 3, 4]
+    close(done.scalars("loss.train"), losses)
+
+
 def test_a_gan_whose_judge_is_zeroed_late_has_no_gradient_left_over(tmp_path):
     def run():
         torch.manual_seed(0)
