@@ -137,7 +137,10 @@ class Backward:
         training, lane, clock = self._training, self._training.lane, self._training.clock
         if training.micro and clock.stepping and not lane.fresh:
             return  # a closure evaluated again (L-BFGS): its first loss counts
-        written, alike = training.layers.written.taken(node, at_root) if not terms else ([], None)
+        found: list[tuple[list[Term], Term | None]] = []
+        if not terms:
+            training.probes.run("written", lambda: found.append(training.layers.written.taken(node, at_root)))
+        written, alike = found[0] if found else ([], None)
         term = terms[0] if terms else None
         training.terms.take(terms)
         if value is not None and at_root is not None:

@@ -62,6 +62,8 @@ SCRIPT = """
                 loss = F.cross_entropy(model(x), y)
                 if epoch == 2:
                     loss = loss + 0.1 * F.mse_loss(model(x), torch.zeros(8, 7))
+                if epoch == 4:
+                    loss = ((model(x) - F.one_hot(y, 7)) ** 2).mean()
                 if epoch == 3:
                     scaler.scale(loss).backward()
                     if len(losses) % 2:
