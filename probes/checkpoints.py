@@ -63,14 +63,13 @@ class Checkpoints:
     def weights_loaded(self, module: nn.Module, left: Any) -> None:
         """module.load_state_dict() was called; weights that come from no file are the script's own. With strict=False
         nothing but the keys that are ``left`` (torch's _IncompatibleKeys) says that none of them fitted."""
-        if self._loaded is None:
-            return
-        missing, unexpected = set(getattr(left, "missing_keys", ())), getattr(left, "unexpected_keys", ())
-        own = [name for name, _ in module.named_parameters()]
-        if own and unexpected and missing.issuperset(own):
+        missing, unexpected = (list(getattr(left, f"{kind}_keys", ())) for kind in ("missing", "unexpected"))
+        own = [name for name, _ in module.named_parameters()] if missing and unexpected else []
+        if own and set(missing).issuperset(own):
             names = {"given": unexpected[0], "wanted": own[0]}
-            self._tell("checkpoint.unused", {"path": self._loaded["path"], "weights": len(own), **names})
-        else:
+            file = {"path": self._loaded["path"]} if self._loaded is not None else {}
+            self._tell("checkpoint.unused", {**file, "weights": len(own), **names})
+        elif self._loaded is not None:
             self._weights.add(module)
 
     def optimizer_loaded(self, optimizer: torch.optim.Optimizer) -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 ROWS = 256
 """Samples of a batch that get a fingerprint, at most."""
 POSITIONS = 128
+TOKENS = ROWS * POSITIONS
+"""Tokens of bags that are looked at, of all samples of a batch together."""
+_INTEGERS = {torch.int32, torch.int64}
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -51,6 +54,29 @@ def select(tensor: torch.Tensor) -> torch.Tensor:
     return rows.detach().reshape(len(rows), -1)
 
 
+def _bag(values: Any, tensor: torch.Tensor) -> torch.Tensor | None:
+    """Where samples begin in ``tensor``, of tokens of all samples one after the other as nn.EmbeddingBag takes them:
+    the second tensor that enters, if it may be that."""
+    if tensor.dim() != 1 or tensor.dtype not in _INTEGERS:
+        return None
+    starts = next((other for other in tensors(values) if other is not tensor and other.dim()), None)
+    known = starts is not None and starts.dim() == 1 and starts.dtype in _INTEGERS
+    return starts if known and starts is not None and 0 < len(starts) < len(tensor) else None
+
+
+def _bags(tokens: NDArray[Any], starts: NDArray[Any]) -> NDArray[np.float32] | None:
+    """The first tokens of each sample, zeros behind, (n, k); None if samples do not begin there."""
+    if starts[0] != 0 or (np.diff(starts) < 0).any():
+        return None
+    ends = np.append(starts[1:], len(tokens))[:ROWS]
+    whole = starts[: len(ends)] < len(tokens)
+    found = np.zeros((int(whole.sum()), POSITIONS), np.float32)
+    for row, begin, end in zip(found, starts[:ROWS][whole], ends[whole], strict=True):
+        bag = tokens[begin : min(end, begin + POSITIONS)]
+        row[: len(bag)] = bag
+    return found
+
+
 def fingerprints(selected: NDArray[Any]) -> NDArray[np.int64]:
     """(n,) integers below 2**24 of (n, k) values. A zero adds nothing, so zeros behind do not matter."""
     bits = np.ascontiguousarray(selected[:, : len(_WEIGHTS)], np.float32).view(np.uint32).astype(np.uint64)
@@ -71,12 +97,14 @@ def of_input(values: Any, fetch: Fetch, put: Callable[[str, Any], None], metric:
     tensor = first(values)
     if tensor is None:
         return
-    selected = select(tensor)
+    starts = _bag(values, tensor)
+    parts = [select(tensor)] if starts is None else [tensor.detach()[:TOKENS], starts.detach()[: ROWS + 1]]
 
     def reduce(arrays: list[NDArray[Any]]) -> None:
-        found = fingerprints(arrays[0])
+        bags = _bags(*arrays) if len(arrays) == 2 else None
+        found = fingerprints(arrays[0].reshape(len(arrays[0]), -1)[:ROWS] if bags is None else bags)
         put(metric, found)
         if order is not None:
             put(order, checksum(found))
 
-    fetch([selected], reduce)
+    fetch(parts, reduce)

@@ -26,8 +26,9 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
     How it is decided
         Exact: the share of these layers that are in training mode at the sampled training steps. It is *warn* when it
-        was above 0 and has been 0 since an evaluation: ``model.eval()`` without ``model.train()`` after it; and where
-        it was 0 from the first step of a net that was not trained before. Otherwise it is *watch*.
+        was above 0 and has been 0 since an evaluation: ``model.eval()`` without ``model.train()`` after it; since the
+        whole model was sent to evaluation mode, dropout that is in use with it; and where it was 0 from the first step
+        of a net that was not trained before. Otherwise it is *watch*.
 
     When it is a false alarm
         Fine-tuning with frozen BatchNorm is a known practice and silent: no dropout, and weights that were trained
@@ -48,10 +49,12 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     before = int(view.steps[on[-1]]) if len(on) else at.track.segment.first_step
     evaluated = at.evaluations.steps
     after = len(on) > 0 and bool(np.any((evaluated >= before) & (evaluated < since)))
-    severity: Severity = "warn" if after or (not len(on) and _in_use(at) and not at.finetune) else "watch"
-    why = (
-        f"it was above 0 until step {before}, and an evaluation lies between" if after else "so it was at every sample"
-    )
+    sent = len(on) > 0 and bool(at.facts.get("evaluating")) and _drops(at)
+    severity: Severity = "warn" if after or sent or (not len(on) and _in_use(at) and not at.finetune) else "watch"
+    why = "so it was at every sample"
+    if after or sent:
+        what = "an evaluation lies between" if after else "then the whole model went to evaluation mode"
+        why = f"it was above 0 until step {before}, and {what}"
     return Found(
         severity,
         f"no dropout or BatchNorm layer has been in training mode since step {since} (reference: all of them)",
@@ -72,8 +75,12 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
 def _in_use(at: Context) -> bool:
     """The layers with two modes have something to do: BatchNorm, or dropout that drops."""
+    return bool(layers(at).get("batchnorm")) or _drops(at)
+
+
+def _drops(at: Context) -> bool:
     dropped = [float(p) for _, p in at.facts.get("dropout") or ()]
-    return bool(layers(at).get("batchnorm") or (any(dropped) if dropped else layers(at).get("dropout")))
+    return any(dropped) if dropped else bool(layers(at).get("dropout"))
 
 
 RULE = Rule(

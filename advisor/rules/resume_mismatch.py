@@ -90,12 +90,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
 
 
 def _unused(at: Context, event: Event) -> Found:
-    path, wanted, given = (str(event.data.get(name)) for name in ("path", "wanted", "given"))
+    wanted, given = (str(event.data.get(name)) for name in ("wanted", "given"))
+    path = str(event.data.get("path") or "the state it was given")
     begin = at.track.segment.first_step + 1
     return Found(
         "error",
         f"none of the model's {event.data.get('weights')} weights was found in {path}: they are as they were made",
-        (f"the model looks for {wanted}, the file has {given}", "strict=False passes over names that do not fit"),
+        (f"the model looks for {wanted}, and finds {given}", "strict=False passes over names that do not fit"),
         begin,
         (Evidence("loss.train", at.initial_loss, None, "the first loss", begin, begin),),
         (Remedy(NAMES, f"{given} → {wanted}, and strict=True", "the first losses are as low as when it was saved"),),

@@ -195,16 +195,20 @@ def test_checkpoints_in_safetensors():
     assert not [event for event in done.events if event["name"] == "probe.failed"], done.events
 
 
+@pytest.mark.parametrize("file", [True, False])
 @pytest.mark.parametrize(("prefix", "told"), [("module.", 1), ("", 0)])
-def test_weights_that_none_of_the_model_s_names_fit_are_told(prefix, told):
+def test_weights_that_none_of_the_model_s_names_fit_are_told(prefix, told, file):
     done = run(
         f"""
         import torch
         from torch import nn
 
         model = nn.Sequential(nn.Linear(4, 3))
-        torch.save({{"{prefix}0.weight": torch.ones(3, 4), "{prefix}0.bias": torch.ones(3)}}, "last.pt")
-        model.load_state_dict(torch.load("last.pt"), strict=False)
+        saved = {{"{prefix}0.weight": torch.ones(3, 4), "{prefix}0.bias": torch.ones(3)}}
+        if {file}:
+            torch.save(saved, "last.pt")
+            saved = torch.load("last.pt")
+        model.load_state_dict(saved, strict=False)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         for _ in range(3):
             optimizer.zero_grad()
@@ -217,4 +221,5 @@ def test_weights_that_none_of_the_model_s_names_fit_are_told(prefix, told):
     assert len(found) == told
     for data in found:
         assert (data["weights"], data["given"], data["wanted"]) == (2, "module.0.weight", "0.weight")
-    assert bool(done.facts().get("pretrained")) is not bool(told)
+        assert ("path" in data) is file
+    assert bool(done.facts().get("pretrained")) is (file and not told)

@@ -127,6 +127,28 @@ def test_a_language_model_that_counts_padding(tmp_path):
     )  # padding does not matter
 
 
+@pytest.mark.parametrize("begins", ["with the samples", "with none"])
+def test_samples_that_enter_as_bags_of_tokens(tmp_path, begins):
+    torch.manual_seed(0)
+
+    class Bags(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.out = nn.EmbeddingBag(50, 6), nn.Linear(6, 3)
+
+        def forward(self, x):
+            return self.out(self.embed(x[0], starts))
+
+    tokens, starts = torch.randint(1, 50, (12,)), torch.tensor([0, 5, 7, 11])
+    second = starts if begins == "with the samples" else torch.tensor([3, 1, 2, 0])
+    done = watched(tmp_path, lambda: train(Bags, [((tokens, second), torch.tensor([0, 1, 2, 0]))], F.cross_entropy))
+    bags = torch.zeros(4, 5, dtype=torch.long)
+    for row, bag in zip(bags, tokens.tensor_split([5, 7, 11]), strict=True):
+        row[: len(bag)] = bag
+    expected = bags if begins == "with the samples" else tokens[:, None]
+    np.testing.assert_array_equal(done.values("input.rows")[0], rows.fingerprints(expected.numpy()))
+
+
 @pytest.mark.parametrize("shape", ["(N, T)", "(N, T, F)", "(T, N, F)", "(N, F, T)", "table"])
 def test_persistence(tmp_path, shape):
     torch.manual_seed(0)
