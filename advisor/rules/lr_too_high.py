@@ -34,18 +34,19 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         first value (97 %) after half of the plan (60 to 200 steps), none of several losses has come down to half, and
         it was thrown (an update of a quarter of a matrix, updates that still are over a tenth, steps that made their
         own batch worse, or a loss a fifth over the first; one that only stays flat may be a task that is learned late);
-        or it rose to three times that and is over it after 30; or it is ten times that after 10; or it is no number any
+        or it rose to three times that and is at it after 30; or it is ten times that after 10; or it is no number any
         more. Both are needed: healthy runs with large first updates are common. After an update of more than a whole
         matrix it is enough that the loss is 5 % over its first value after 30 steps, or that only one answer is left.
-        Where over half of the first sampled steps made the loss of their own batch worse, that is a mechanism as well;
-        where nine of ten made it better, an update of under a quarter of a matrix is none. Losses of sampled actions,
-        or of targets that the net makes itself, show no outcome. A layer that was alive until an update of more than a
-        matrix's size and is dead since, or lies at the flat ends of a tanh or sigmoid, or a policy whose entropy is
-        under a thousandth of its first since then, is an outcome where the loss is none (two optimizers,
-        sampled actions); a layer that is dead to the last unit since is one everywhere. Later in the run: the
-        rate rose by half or more over all before, the loss was falling until then, and is a tenth higher and
-        not falling since: *warn*; or it is ten times as high after 10 steps: *error*. A momentum of one or more
-        is exact, from the first step on: the velocity that it keeps never comes down.
+        Where over half of the first sampled steps made the loss of their own batch worse, that is a mechanism as well,
+        unless the weights could not even move by a twentieth of their size in all planned steps; where nine of ten made
+        it better, an update of under a quarter of a matrix is none. Losses of sampled actions, or of targets that the
+        net makes itself, show no outcome. A layer that was alive until an update of more than a matrix's size and is
+        dead since, or lies at the flat ends of a tanh or sigmoid, or a policy whose entropy is under a thousandth of
+        its first since then, is an outcome where the loss is none (two optimizers, sampled actions); a layer that is
+        dead to the last unit since is one everywhere. Later in the run: the rate rose by half or more over all before,
+        the loss was falling until then, and is a tenth higher and not falling since: *warn*; or it is ten times as high
+        after 10 steps: *error*. A momentum of one or more is exact, from the first step on: the velocity that it keeps
+        never comes down.
 
     When it is a false alarm
         A learning-rate range test; the peak of a one-cycle schedule (the finding is resolved when the loss comes down).
@@ -82,7 +83,7 @@ def _from_the_start(at: Context, limit: Mapping[str, float]) -> Found | None:
     peak, step, layer = at.first_peak
     large = limit["peak"] * (2 if at.batchnorm else 1)
     severity: Severity = "error"
-    worse = _worse(at, limit)
+    worse = _worse(at, limit, peak)
     outcome = None if at.drifting else _stuck(at, limit, peak, worse is not None)
     blown = onset(at)
     late = growth(at, blown.step) if blown and blown.origin not in GIVEN else None
@@ -166,11 +167,12 @@ def _gains(at: Context) -> Numbers:
     return finite(at.view("step.gain").since(first + 3).before(first + 61).scalar)
 
 
-def _worse(at: Context, limit: Mapping[str, float]) -> float | None:
-    """Share of the early sampled steps that made the loss of their own batch worse, None while it is not too high."""
+def _worse(at: Context, limit: Mapping[str, float], peak: float) -> float | None:
+    """Share of the early sampled steps that made the loss of their own batch worse, None while it is not too high.
+    Steps that leave the weights where they began made nothing worse: what differs is dropout, or rounding."""
     gains = _gains(at)
     share = float(np.mean(gains < 0)) if len(gains) >= limit["samples"] else 0.0
-    return share if share > limit["worse"] else None
+    return share if share > limit["worse"] and peak * at.horizon > limit["standing"] else None
 
 
 def _since_a_rise(at: Context, limit: Mapping[str, float]) -> Found | None:
@@ -219,7 +221,7 @@ def _stuck(at: Context, limit: Mapping[str, float], peak: float, worse: bool) ->
     if replaced and (same := at.opened & COLLAPSED):
         return f"the net was written over, and all that is left of it is {min(same)}"
     thrice = peak > huge * limit["huge"] and age >= soon * limit["patience"] and highest > 3 * first
-    if (replaced and at.exceeds(now, limit["over"] * first)) or (thrice and at.exceeds(now, first)):
+    if (replaced and at.exceeds(now, limit["over"] * first)) or (thrice and at.exceeds(now, limit["stuck"] * first)):
         return f"the loss rose to {number(highest)} and is {number(now)} now; it began at {number(first)}"
     return None
 
@@ -262,6 +264,7 @@ RULE = Rule(
         "lasting": 10,
         "samples": 5,
         "worse": 0.5,
+        "standing": 0.05,
         "better": 0.9,
         "beyond": 1,
         "dead": 0.9,

@@ -13,7 +13,7 @@ from ..context import Context
 from ..finding import Abstain, Found, number, percent
 from ..place import of_optimizer
 from ..rule import Rule
-from ..window import finite, median, medians
+from ..window import block_medians, finite, median, medians, trend
 
 LESS = "Lower the weight decay"
 SPARE = "Spare norms and biases"
@@ -32,8 +32,10 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         Mechanism: with a weight decay in use, the norm of a typical weight matrix is under half of what it was at the
         start. Outcome: the loss has not left its first value, or is half as much again over its best and has lost a
         fifth of what it had gained; or, with a tenth of the norm left, the predictions of different samples, or the
-        outputs of the last activation, differ by a thirtieth of what they did. Without the outcome nothing is said: a
-        net whose large first weights shrink while it learns is in order.
+        outputs of the last activation, differ by a thirtieth of what they did; or, with a third of the matrices under
+        a hundredth of their first norm, the loss has not fallen in the second half of all steps so far and is over a
+        twentieth of its first value. Without the outcome nothing is said: a net whose large first weights shrink while
+        it learns is in order.
 
     When it is a false alarm
         Layers in front of a normalisation may shrink without harm; with an outcome they are rarely alone.
@@ -53,15 +55,22 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     typical = float(medians(known)) if len(known) else math.nan
     if not at.undercuts(typical, limit["shrunk"]):
         return None
+    empty = float(np.mean(known < limit["nothing"]))
     outcome = at.loss_key() or at.risen(limit["worse"]) or (_alike(at, limit) if typical < limit["gone"] else None)
+    if outcome is None and empty >= limit["empty"]:
+        outcome = _stands(at, limit)
     if outcome is None:
         return None
-    severity: Severity = "error" if typical < limit["gone"] else "warn"
+    severity: Severity = "error" if typical < limit["gone"] or empty >= limit["empty"] else "warn"
     new = min(decay / 10, USUAL.get(str(at.optimizer.get("class")), 5e-4))
     return Found(
         severity,
         f"the weights have shrunk to {percent(typical)} of their first size at weight_decay {number(decay)}",
-        (f"a typical weight matrix has {percent(typical)} of the norm it began with", outcome),
+        (
+            f"a typical weight matrix has {percent(typical)} of the norm it began with",
+            *([f"{percent(empty)} of the matrices have next to nothing left"] if empty >= limit["empty"] else []),
+            outcome,
+        ),
         at.track.segment.first_step + 1,
         (Evidence("weight.norm", typical, limit["shrunk"], "typical norm against the first", 1, at.step),),
         (
@@ -86,6 +95,17 @@ def _alike(at: Context, limit: Mapping[str, float]) -> str | None:
     return None
 
 
+def _stands(at: Context, limit: Mapping[str, float]) -> str | None:
+    """The loss is far from zero and has not fallen in the second half of all steps so far."""
+    first = at.track.segment.first_step
+    half = (first + at.step) // 2
+    losses = at.loss.since(half).scalar
+    if at.step - first < max(at.patience, limit["steps"]) or trend(block_medians(losses)) < -1.64:
+        return None
+    now = median(losses)
+    return f"the loss has stood at {number(now)} since step {half}" if now > limit["far"] * at.first_loss else None
+
+
 RULE = Rule(
     "weight-decay-too-high",
     "weight decay too high",
@@ -94,6 +114,15 @@ RULE = Rule(
     (LESS, SPARE),
     "Notes T33, C323 (its L2 of 1.0 is another implementation's).",
     check,
-    {"shrunk": 0.5, "gone": 0.1, "worse": 1.5, "alike": 0.03},
+    {
+        "shrunk": 0.5,
+        "gone": 0.1,
+        "worse": 1.5,
+        "alike": 0.03,
+        "nothing": 0.01,
+        "empty": 0.33,
+        "far": 0.05,
+        "steps": 120,
+    },
     goal=True,
 )

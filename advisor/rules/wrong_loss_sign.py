@@ -22,6 +22,9 @@ LOOK = "Compare loss and target by hand"
 GAIN = "Turn the sign of the policy's gain"
 BONUS = "Turn the sign of the entropy bonus"
 
+SIGNED = frozenset({"poisson_nll_loss", "gaussian_nll_loss"})
+"""Loss functions that may be below zero as they are called; any other's value got there by more than the function."""
+
 
 def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     """The training makes the predictions worse on purpose: it climbs the loss instead of descending it.
@@ -30,17 +33,18 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         What is called loss falls, so the curve looks right, while the net unlearns.
 
     How it is decided
-        backward() is called on a number of the opposite sign of the loss function's own value (mixed
-        precision's scale does not change a sign), and the loss itself rises or is a fifth over its first value,
-        or the probability given to the right class falls: an error. Where the sign cannot be compared: what
-        backward() is called on falls clearly while the probability of the right class falls under half of what
-        it was. Without any of these: a loss that is ten times as far below zero as it ever was from it in the
-        first 20 steps, and falls by over half as much in the last quarter of the run so far as in the first. Of
-        two optimizers whose binary targets are all alike in each batch (a discriminator and its adversary):
-        every loss is under 0.05, where a guess has 0.69; one must rise where the other falls. Of a policy: in nine of
-        ten samples the loss encourages those actions that went worse than expected, by the critic's error or by what
-        the script calls an advantage or return, with a correlation under -0.5; or its entropy has a factor in the loss
-        that holds it down, over a tenth of what the actions weigh, and it is under half of what it was.
+        backward() is called on a number of the opposite sign of the loss function's own value (mixed precision's scale
+        does not change a sign), and the loss itself rises or is a fifth over its first value, or the probability given
+        to the right class falls: an error. Where the sign cannot be compared: what backward() is called on falls
+        clearly while the probability of the right class falls under half of what it was. Without any of these: a loss
+        that is ten times as far below zero as it ever was from it in the first 20 steps, and falls by over half as much
+        in the last quarter of the run so far as in the first; not of a likelihood of counts or a Gaussian's that is
+        called as it is: it may be below zero. Of two optimizers whose binary targets are all alike in each batch (a
+        discriminator and its adversary): every loss is under 0.05, where a guess has 0.69; one must rise where the
+        other falls. Of a policy: in nine of ten samples the loss encourages those actions that went worse than
+        expected, by the critic's error or by what the script calls an advantage or return, with a correlation under
+        -0.5; or its entropy has a factor in the loss that holds it down, over a tenth of what the actions weigh, and it
+        is under half of what it was.
 
     When it is a false alarm
         Adversarial parts and rewards want the opposite on purpose: losses from sampled actions, or with a score beside
@@ -59,10 +63,13 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         raise Abstain("the loss is not a goal here")
     if at.multi_opt:
         return _accomplices(at, limit)
+    ratio = _ratio(at)
+    right = ratio is not None and ratio >= -limit["opposite"]
+    if right and _signed(at):
+        return None
     if bottomless := _bottomless(at, limit):
         return bottomless
-    ratio = _ratio(at)
-    if ratio is not None and ratio >= -limit["opposite"]:
+    if right:
         return None
     sure, first = _confidence(at), at.first_loss
     blocks = block_medians(at.loss.last(200).scalar)
@@ -218,16 +225,27 @@ def _held_down(at: Context, limit: Mapping[str, float]) -> Found | None:
 
 
 def _ratio(at: Context) -> float | None:
-    """What backward() is called on over the loss, None where not measured or the loss has both signs."""
+    """What backward() is called on over the loss; None where not measured, and where the loss is not above zero: but
+    for a function that may be below it, if no more than a factor is between them."""
     if not at.has("loss.root"):
         return None
     root, loss = at.view("loss.root").last(50), at.loss.last(50)
-    if not np.array_equal(root.steps, loss.steps) or not np.min(finite(loss.scalar), initial=np.inf) > 0:
+    if not np.array_equal(root.steps, loss.steps):
         return None
     scale = at.view("amp.scale").last(50).scalar if at.has("amp.scale") else np.ones(1)
-    with np.errstate(invalid="ignore"):
-        ratio = median(root.scalar / loss.scalar) / max(median(scale), 1e-12)
-    return ratio if math.isfinite(ratio) else None
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = finite(root.scalar / loss.scalar)
+    ratio = median(ratios)
+    if not math.isfinite(ratio):
+        return None
+    positive = np.min(finite(loss.scalar), initial=np.inf) > 0
+    if not positive and not (_signed(at) and np.ptp(ratios) < 0.01 * abs(ratio)):
+        return None  # with a term beside a loss of both signs, their ratio has no sign
+    return ratio / max(median(scale), 1e-12)
+
+
+def _signed(at: Context) -> bool:
+    return (at.facts.get("loss") or {}).get("name") in SIGNED
 
 
 def _confidence(at: Context) -> tuple[float, float, float] | None:
