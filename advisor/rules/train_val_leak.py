@@ -52,7 +52,7 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
         chance (24 bits: rows of training times rows of validation / 16.8 million) and those that repeat within the
         first epoch of training anyway are expected; five standard errors above twice that, five rows at least and 1 %
         of the validation rows is a leak. It is an error: identical rows are no matter of statistics. Under a tenth of
-        them, which hardly moves a score, it is *watch*: real data have duplicates.
+        them but for chance, which hardly moves a score, it is *watch*: real data have duplicates.
 
     When it is a false alarm
         A pass over the training data to measure the training accuracy is none, and is told from a leak: beside it
@@ -73,7 +73,8 @@ def check(at: Context, limit: Mapping[str, float]) -> Found | None:
     train, val = at.facts.get("train_rows"), at.facts.get("val_rows")
     same = val is None or train == val
     seen = m / max(n * overlap.coverage, 1)
-    severity: Severity = "watch" if seen < limit["few"] or (same and seen > 0.5) else "error"
+    surely = seen * (1 - 2 / math.sqrt(m))  # two standard errors less: a sample that is common is met early
+    severity: Severity = "watch" if surely < limit["few"] or (same and seen > 0.5) else "error"
     size = f"{train:,} training rows" if train else "the training rows"
     return Found(
         severity,
