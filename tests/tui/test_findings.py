@@ -15,7 +15,7 @@ from .recording import START, Frames
 from .sessions import SESSIONS
 
 TOO_HIGH = {
-    "facts": {"planned_steps": 400, "classes": 10},
+    "facts": {"planned_steps": 120, "classes": 10},
     "lr": "1x100",
     "loss.train": "2.31~0.02x100",
     "update.ratio": {"fc1.weight 64x64": "0.4x2 1e-4x98", "fc2.weight 10x64": "0.1x2 1e-4x98"},
