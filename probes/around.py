@@ -206,6 +206,8 @@ def _next(standby: Standby, original: Function) -> Function:
             standby.watch.loaders.ahead += 1
 
     def over(*_: Any) -> None:
+        if standby.made is not None:
+            standby.made.layers.written.end()
         if not lane.fresh and not standby.watch.loaders.ahead:  # nobody needs what was trained on any more
             lane.batch = None
 

@@ -7,6 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.modules.module import _global_forward_pre_hooks
+from torch.utils.data import DataLoader, TensorDataset
 
 from .harness import watched
 
@@ -185,3 +187,28 @@ def test_a_mode_of_the_users_stays_where_he_put_it(tmp_path):
     assert Counts.calls > 0
     assert done.facts(0)["loss"]["name"] == "mse_loss"
     assert "loss" not in done.facts(1)  # under a mode of his own nothing is put
+
+
+def test_no_mode_and_no_hook_outlives_a_pass_over_validation_data(tmp_path):
+    left = []
+
+    def train():
+        torch.manual_seed(0)
+        model = nn.Linear(5, 1)
+        optimizer = torch.optim.SGD(model.parameters(), 0.01)
+        loader = DataLoader(TensorDataset(torch.randn(64, 5), torch.randn(64, 1)), batch_size=16)
+        for _ in range(4):
+            for x, y in loader:
+                optimizer.zero_grad()
+                squared(model.train()(x), y).backward()
+                optimizer.step()
+            with torch.no_grad():
+                for x, y in loader:
+                    squared(model.eval()(x), y)
+                    entered.append(torch._C._len_torch_function_stack())
+            left.append((torch._C._len_torch_function_stack(), len(_global_forward_pre_hooks)))
+
+    entered = []
+    watched(tmp_path, train)
+    assert any(entered), "or there was nothing to take away"
+    assert left == [(0, 0)] * 4
