@@ -190,7 +190,7 @@ def test_a_mode_of_the_users_stays_where_he_put_it(tmp_path):
 
 
 def test_no_mode_and_no_hook_outlives_a_pass_over_validation_data(tmp_path):
-    left = []
+    entered, left = [], []
 
     def train():
         torch.manual_seed(0)
@@ -208,7 +208,6 @@ def test_no_mode_and_no_hook_outlives_a_pass_over_validation_data(tmp_path):
                     entered.append(torch._C._len_torch_function_stack())
             left.append((torch._C._len_torch_function_stack(), len(_global_forward_pre_hooks)))
 
-    entered = []
     watched(tmp_path, train)
     assert any(entered), "or there was nothing to take away"
     assert left == [(0, 0)] * 4
